@@ -1,0 +1,158 @@
+/**
+ * The agent's own API, as the command line and other programs read it: JSON over HTTP on `<run-dir>/berth.sock`. All text,
+ * so that `--json` prints it as it is. Errors are `{ "error": ErrorView }` with the status of the catalogue.
+ *
+ *   GET  /v1/status                 StatusView
+ *   GET  /v1/networks[/ID]          NetworkView[] or NetworkView      (ID: id, unique beginning of one, or Docker's name)
+ *   GET  /v1/endpoints[/ID]         EndpointView[] or EndpointView
+ *   GET  /v1/pools[/ID]             PoolView[] or PoolView             (an id contains slashes; sent percent-encoded)
+ *   GET  /v1/leases[?pool=ID]       LeaseView[]
+ *   GET  /v1/leases/ADDRESS         LeaseView[]                        (one per pool that leases it)
+ *   POST /v1/audit   {repair}       DriftView[]
+ *   POST /v1/gc      {apply}        GarbageView[]
+ *   POST /v1/networks/ID/confirm    NetworkView                        (keeps an uplink bridge that waits for confirmation)
+ *   GET  /v1/events                 EventView per line, until the client goes
+ *   GET  /metrics                   Prometheus text
+ *   GET  /health                    200 or 503, HealthView
+ */
+
+import type { FabricKind } from '../model/network.ts';
+
+export interface ErrorView {
+  readonly code: string;
+  readonly message: string;
+  readonly next: string;
+}
+
+export interface HealthView {
+  readonly healthy: boolean;
+  /** What is wrong, a sentence each. */
+  readonly problems: readonly string[];
+}
+
+export interface StatusView extends HealthView {
+  readonly version: string;
+  readonly pid: number;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly stateDir: string;
+  readonly store: { readonly kind: string; readonly revision: number };
+  readonly engine: {
+    readonly address: string;
+    readonly reachable: boolean;
+    readonly version?: string;
+    readonly id?: string;
+  };
+  readonly plugins: readonly {
+    readonly name: string;
+    readonly fabric: FabricKind;
+    readonly scope: string;
+    readonly address: string;
+  }[];
+  readonly counts: {
+    readonly networks: number;
+    readonly endpoints: number;
+    readonly pools: number;
+    readonly leases: number;
+  };
+  readonly audit: {
+    readonly lastFullPass?: string;
+    readonly drifts: number;
+    readonly repaired: number;
+    /** Objects that are declared. */
+    readonly objects: number;
+  };
+  readonly journal: { readonly pending: number };
+}
+
+export interface NetworkView {
+  readonly id: string;
+  /** Docker's name, when the engine has told it. */
+  readonly name?: string;
+  readonly fabric: FabricKind;
+  readonly plugin: string;
+  readonly subnets: readonly {
+    readonly subnet: string;
+    readonly gateway?: string;
+    readonly auxiliary: Readonly<Record<string, string>>;
+  }[];
+  readonly internal: boolean;
+  readonly mtu?: number;
+  readonly options: Readonly<Record<string, string>>;
+  readonly settings: unknown;
+  readonly endpoints: number;
+  /** Kernel objects that the network itself has now. */
+  readonly objects: readonly string[];
+  readonly createdAt: string;
+}
+
+export interface EndpointView {
+  readonly id: string;
+  readonly network: string;
+  readonly networkName?: string;
+  /** Container name, when the engine has told it. */
+  readonly container?: string;
+  readonly phase: string;
+  readonly addresses: readonly string[];
+  readonly mac: string;
+  /** The link on the host. */
+  readonly link: string;
+  readonly sandbox?: string;
+  readonly sandboxInterface?: string;
+  readonly publishes: boolean;
+  readonly options: Readonly<Record<string, string>>;
+  readonly objects: readonly string[];
+  readonly createdAt: string;
+}
+
+export interface PoolView {
+  readonly id: string;
+  readonly space: string;
+  readonly subnet: string;
+  readonly range?: string;
+  readonly released: boolean;
+  readonly leases: number;
+  /** Decimal text: an IPv6 pool outgrows a number. */
+  readonly size: string;
+  readonly networks: readonly string[];
+  readonly createdAt: string;
+}
+
+export interface LeaseView {
+  readonly pool: string;
+  readonly address: string;
+  /** `request`, `endpoint`, `gateway` or `auxiliary`. */
+  readonly kind: string;
+  readonly endpoint?: string;
+  readonly container?: string;
+  readonly mac?: string;
+  readonly engine: string;
+  readonly createdAt: string;
+}
+
+export interface DriftView {
+  readonly key: string;
+  readonly owners: readonly string[];
+  readonly what: 'missing' | 'different';
+  readonly fields: readonly { readonly name: string; readonly declared: string; readonly found: string }[];
+  readonly repaired: boolean;
+  readonly error?: string;
+}
+
+export interface GarbageView {
+  readonly kind: 'network' | 'endpoint' | 'pool' | 'lease' | 'link';
+  readonly id: string;
+  /** Why it is garbage, in a sentence. */
+  readonly reason: string;
+  readonly removed: boolean;
+}
+
+export interface EventView {
+  /** ISO 8601. */
+  readonly time: string;
+  /** Such as `endpoint.attached`, `drift.repaired`, `network.created`, `lease.freed`, `engine.restarted`. */
+  readonly event: string;
+  /** One sentence. */
+  readonly message: string;
+  readonly attributes: Readonly<Record<string, string>>;
+}

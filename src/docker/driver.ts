@@ -1,0 +1,109 @@
+/**
+ * Docker's remote driver protocols with the strings taken out: what the plugin server decodes requests into, and what the
+ * agent answers. Source: moby `libnetwork/drivers/remote/api/api.go` and `libnetwork/ipams/remote/api/api.go`, unchanged in
+ * method and field names from 20.10 to 29.
+ *
+ * Every method may be called twice, late, or for an id that is not known; deleting the unknown succeeds. Every method gets
+ * a signal that aborts when its time (10 s) is over, and rejects with a BerthError.
+ */
+
+import type { Address } from '../model/address.ts';
+import type { EndpointId, NetworkId, PoolId } from '../model/ids.ts';
+import type { Mac } from '../model/mac.ts';
+import type { Subnet } from '../model/network.ts';
+import type { InterfaceAddress, Prefix } from '../model/prefix.ts';
+
+/** What every call comes with. */
+export interface Call {
+  /** The plugin name under which Docker called. */
+  readonly plugin: string;
+  readonly signal: AbortSignal;
+}
+
+export interface CreateNetwork {
+  readonly id: NetworkId;
+  readonly subnets: readonly Subnet[];
+  readonly internal: boolean;
+  readonly ipv6: boolean;
+  /** The user's `-o`. */
+  readonly options: Readonly<Record<string, string>>;
+}
+
+export interface CreateEndpoint {
+  readonly network: NetworkId;
+  readonly endpoint: EndpointId;
+  /** As Docker's IPAM decided; empty when it was `null`. */
+  readonly addresses: readonly InterfaceAddress[];
+  readonly mac?: Mac;
+  /** The user's `--driver-opt`, without the engine's own keys. */
+  readonly options: Readonly<Record<string, string>>;
+  /** At least one port is published (`com.docker.network.portmap`). */
+  readonly publishes: boolean;
+}
+
+/** Only what Docker left empty; answering a field that it gave is an error there. */
+export interface CreatedEndpoint {
+  readonly addresses: readonly InterfaceAddress[];
+  readonly mac?: Mac;
+}
+
+export interface Join {
+  readonly network: NetworkId;
+  readonly endpoint: EndpointId;
+  readonly sandbox: string;
+  /** At least one port of the container is published on any of its networks. */
+  readonly publishes: boolean;
+}
+
+export interface Joined {
+  readonly sourceName: string;
+  readonly destinationPrefix: string;
+  readonly gateway4?: Address;
+  readonly gateway6?: Address;
+  readonly routes: readonly { readonly destination: Prefix; readonly via?: Address }[];
+  readonly disableGatewayService: boolean;
+}
+
+export interface NetworkDriver {
+  scope(call: Call): 'local' | 'global';
+  createNetwork(request: CreateNetwork, call: Call): Promise<void>;
+  deleteNetwork(network: NetworkId, call: Call): Promise<void>;
+  createEndpoint(request: CreateEndpoint, call: Call): Promise<CreatedEndpoint>;
+  deleteEndpoint(network: NetworkId, endpoint: EndpointId, call: Call): Promise<void>;
+  join(request: Join, call: Call): Promise<Joined>;
+  leave(network: NetworkId, endpoint: EndpointId, call: Call): Promise<void>;
+}
+
+export interface RequestPool {
+  readonly space: string;
+  /** Absent: choose one. */
+  readonly subnet?: Prefix;
+  readonly range?: Prefix;
+  readonly family: 4 | 6;
+  /** With no subnet: the length wanted (`0.0.0.0/24` of engines from 29 on). */
+  readonly length?: number;
+  readonly options: Readonly<Record<string, string>>;
+}
+
+export interface RequestedPool {
+  readonly id: PoolId;
+  readonly subnet: Prefix;
+}
+
+export interface RequestAddress {
+  readonly pool: PoolId;
+  /** Absent: the lowest free one. */
+  readonly address?: Address;
+  readonly purpose: 'gateway' | 'endpoint';
+  readonly mac?: Mac;
+  /** The container's name, from engine 29 on. */
+  readonly name?: string;
+}
+
+export interface IpamDriver {
+  addressSpaces(call: Call): { readonly local: string; readonly global: string };
+  requestPool(request: RequestPool, call: Call): Promise<RequestedPool>;
+  releasePool(pool: PoolId, call: Call): Promise<void>;
+  requestAddress(request: RequestAddress, call: Call): Promise<InterfaceAddress>;
+  releaseAddress(pool: PoolId, address: Address, call: Call): Promise<void>;
+}

@@ -1,0 +1,53 @@
+/** The part of the Docker Engine API that Berth reads. Never from within a plugin call: the engine would wait for itself. */
+
+import type { EndpointId, EngineId, NetworkId } from '../model/ids.ts';
+import type { InterfaceAddress, Prefix } from '../model/prefix.ts';
+
+export interface EngineInfo {
+  readonly id: EngineId;
+  /** Such as `28.5.2`. */
+  readonly version: string;
+  readonly apiVersion: string;
+  readonly liveRestore: boolean;
+  readonly swarm: boolean;
+}
+
+/** A network as the engine has it, from `GET /networks/{id}`. */
+export interface EngineNetwork {
+  readonly id: NetworkId;
+  readonly name: string;
+  readonly driver: string;
+  readonly ipamDriver: string;
+  readonly scope: string;
+  readonly internal: boolean;
+  readonly options: Readonly<Record<string, string>>;
+  readonly subnets: readonly { readonly subnet: Prefix; readonly gateway?: InterfaceAddress['address'] }[];
+  /** Name of the bridge that the engine made for it, if it did. */
+  readonly bridge?: string;
+  /** Only containers that run have one. */
+  readonly endpoints: readonly EngineEndpoint[];
+}
+
+export interface EngineEndpoint {
+  readonly id: EndpointId;
+  /** Id of the container. */
+  readonly container: string;
+  /** Name of the container. */
+  readonly name: string;
+  readonly addresses: readonly InterfaceAddress[];
+}
+
+export interface EngineEvent {
+  readonly type: string;
+  readonly action: string;
+  readonly actor: string;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+export interface Engine {
+  /** @throws BerthError ENGINE_UNREACHABLE; every call has its own time limit. */
+  info(): Promise<EngineInfo>;
+  networks(): Promise<readonly EngineNetwork[]>;
+  /** Follows events of networks, containers and the daemon until the signal aborts or the engine goes away. */
+  events(signal: AbortSignal): AsyncIterable<EngineEvent>;
+}

@@ -1,0 +1,100 @@
+/**
+ * A fabric is what containers are plugged into: the LAN, a virtual network of hosts, Neutron. It decides; it does not do:
+ * it turns what Docker asked for into settings, and settings into kernel objects. The agent keeps the records, leases the
+ * addresses and hands the objects to the kernel.
+ *
+ * A new fabric is one folder with this interface, and one line in `fabrics.ts`. CONTRIBUTING.md walks through one.
+ */
+
+import type { HostView, Kernel } from '../kernel/kernel.ts';
+import type { KernelObject } from '../kernel/objects.ts';
+import type { Address } from '../model/address.ts';
+import type { Endpoint, FabricKind, Json, Network, Subnet } from '../model/network.ts';
+import type { Prefix } from '../model/prefix.ts';
+
+/** One `-o` or `--driver-opt` option; docs/options.md is compared with these. */
+export interface OptionSpec {
+  readonly name: string;
+  /** Engine-wide names of the same option, such as `com.docker.network.driver.mtu`. */
+  readonly aliases?: readonly string[];
+  readonly values: string;
+  readonly default: string;
+  readonly help: string;
+}
+
+export interface NetworkRequest {
+  readonly id: Network['id'];
+  readonly plugin: string;
+  readonly subnets: readonly Subnet[];
+  readonly internal: boolean;
+  readonly options: Readonly<Record<string, string>>;
+}
+
+export interface EndpointRequest {
+  readonly options: Readonly<Record<string, string>>;
+}
+
+/** What a fabric may know when it decides. */
+export interface FabricContext {
+  readonly kernel: Kernel;
+  /** The host as of now. */
+  readonly host: HostView;
+  /** All networks on this host. */
+  readonly networks: readonly Network[];
+  /** From the configuration: what `-o` leaves open. */
+  readonly defaults: FabricDefaults;
+  /** This engine crashes on a driver that returns a gateway (29.0.0 to 29.0.2, moby#51554). */
+  readonly engineRefusesGateway: boolean;
+}
+
+export interface FabricDefaults {
+  /** The bridge of `lan` networks without `-o bridge=` or `-o parent=`. */
+  readonly bridge: string;
+}
+
+/** What Docker is told in Join. */
+export interface JoinAnswer {
+  /** The link, in our namespace, that the engine moves into the container. */
+  readonly sourceName: string;
+  /** The engine appends a number: `eth` becomes `eth0`. */
+  readonly destinationPrefix: string;
+  readonly gateway4?: Address;
+  readonly gateway6?: Address;
+  readonly routes: readonly { readonly destination: Prefix; readonly via?: Address }[];
+  /** No default route and no gateway bridge of the engine. */
+  readonly isolated: boolean;
+}
+
+export interface Fabric {
+  readonly kind: FabricKind;
+  readonly networkOptions: readonly OptionSpec[];
+  readonly endpointOptions: readonly OptionSpec[];
+
+  /**
+   * Checks a new network and decides its settings. Touches nothing.
+   *
+   * @throws BerthError BAD_OPTION, INTERFACE_UNKNOWN, …
+   */
+  planNetwork(request: NetworkRequest, context: FabricContext): Promise<Json>;
+
+  /**
+   * What must happen once when a network is made, and be undone when it goes, beyond kernel objects: an uplink turned into a
+   * bridge. Both are repeated after a crash, so both must be idempotent. Most fabrics need neither.
+   */
+  openNetwork?(network: Network, context: FabricContext): Promise<void>;
+  closeNetwork?(network: Network, context: FabricContext): Promise<void>;
+
+  /** Checks an endpoint's options and decides its settings. Touches nothing. */
+  planEndpoint(network: Network, request: EndpointRequest, context: FabricContext): Json;
+
+  /** What all networks of this fabric need together, while at least one endpoint is attached to any of them. */
+  desiredShared(networks: readonly Network[], context: FabricContext): readonly KernelObject[];
+
+  /** What one network needs, while at least one endpoint is attached. */
+  desiredNetwork(network: Network, context: FabricContext): readonly KernelObject[];
+
+  /** What one attached endpoint needs. */
+  desiredEndpoint(network: Network, endpoint: Endpoint, context: FabricContext): readonly KernelObject[];
+
+  join(network: Network, endpoint: Endpoint, context: FabricContext): JoinAnswer;
+}

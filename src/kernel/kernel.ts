@@ -1,0 +1,112 @@
+/** The kernel as the rest of Berth sees it: say what must be there, and ask what is. */
+
+import type { Address } from '../model/address.ts';
+import type { Mac } from '../model/mac.ts';
+import type { InterfaceAddress, Prefix } from '../model/prefix.ts';
+import type { KernelObject, Netns, ObjectKey } from './objects.ts';
+
+/** Who wants an object: `network/<id>`, `endpoint/<id>`, `fabric/cluster`. An object stays while anyone wants it. */
+export type Owner = string;
+
+/** One difference between what was declared and what is. */
+export interface Drift {
+  readonly key: ObjectKey;
+  readonly owners: readonly Owner[];
+  readonly what: 'missing' | 'different';
+  /** For `different`: the fields, as declared and as found. */
+  readonly fields: readonly { readonly name: string; readonly declared: string; readonly found: string }[];
+  readonly repaired: boolean;
+  /** Why it could not be repaired. */
+  readonly error?: string;
+}
+
+export interface Kernel {
+  /**
+   * Makes exactly these objects exist for an owner, in one batch; what the owner declared before and does not any more goes.
+   * Resolves when the kernel has them. Applying what is already there costs no system call.
+   *
+   * @throws BerthError KERNEL_REFUSED, KERNEL_LACKS, KERNEL_BUSY naming the object; what was new in this call has been undone.
+   */
+  apply(owner: Owner, objects: readonly KernelObject[]): Promise<void>;
+
+  /**
+   * Makes none of an owner's objects exist. `known` names objects that an earlier process made. Many removals at once are
+   * joined into one group deletion. Resolves when they are gone; what is not there counts as gone.
+   */
+  remove(owner: Owner, known?: readonly KernelObject[]): Promise<void>;
+
+  /** Like `apply`, but only says what must be there: the next `audit` compares it, and mends. For start-up. */
+  declare(owner: Owner, objects: readonly KernelObject[]): void;
+
+  /**
+   * Compares everything declared with the kernel.
+   *
+   * @param options.repair makes it so as well.
+   */
+  audit(options: { readonly repair: boolean }): Promise<readonly Drift[]>;
+
+  /**
+   * Steps in the order given, in one go, outside the desired state: for moving an uplink's addresses, where order is all.
+   *
+   * @throws BerthError naming the step that failed; the steps before it stand.
+   */
+  execute(steps: readonly KernelStep[]): Promise<void>;
+
+  /** What there is, in a namespace (absent: our own). */
+  view(netns?: Netns): Promise<HostView>;
+
+  /** Called when a kernel event shows that a declared object is not as declared, with what an audit of it found and mended. */
+  onDrift(listener: (drifts: readonly Drift[]) => void): void;
+
+  /** Called (coalesced) when links, addresses or routes of our own namespace changed, whoever did it. */
+  onChange(listener: () => void): void;
+
+  /** Gives up the worker; the kernel keeps everything. */
+  close(): Promise<void>;
+}
+
+export type KernelStep = { readonly make: KernelObject } | { readonly unmake: KernelObject };
+
+export interface HostLink {
+  readonly index: number;
+  readonly name: string;
+  /** IFLA_INFO_KIND, such as `bridge`; absent for a NIC. */
+  readonly type?: string;
+  readonly mtu: number;
+  readonly mac?: Mac;
+  readonly up: boolean;
+  /** Carrier: IFF_LOWER_UP. */
+  readonly running: boolean;
+  readonly loopback: boolean;
+  readonly master?: string;
+  /** IFLA_LINK: index of the parent, or of a veth's other end (then in `peerNamespace`). */
+  readonly linkIndex?: number;
+  readonly alias?: string;
+}
+
+export interface HostAddress {
+  readonly link: string;
+  readonly address: InterfaceAddress;
+  readonly scope: 'global' | 'link' | 'host';
+  /** Seconds left; absent for ever. */
+  readonly validSeconds?: number;
+  readonly preferredSeconds?: number;
+}
+
+export interface HostRoute {
+  readonly table: number;
+  readonly destination: Prefix;
+  readonly link?: string;
+  readonly via?: Address;
+  readonly source?: Address;
+  readonly metric: number;
+  readonly protocol: number;
+  readonly scope: 'universe' | 'link' | 'host';
+  readonly type: 'unicast' | 'blackhole' | 'unreachable' | 'local' | 'other';
+}
+
+export interface HostView {
+  readonly links: readonly HostLink[];
+  readonly addresses: readonly HostAddress[];
+  readonly routes: readonly HostRoute[];
+}

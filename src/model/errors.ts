@@ -1,0 +1,107 @@
+/**
+ * The one catalogue of errors. Everything that can go wrong for a user has an entry here: what it is called, what to do
+ * next, and which HTTP status the agent's own API answers with. `docs/errors.md` lists the same codes; a test compares.
+ */
+
+interface ErrorKind {
+  /** HTTP status on the agent's API. Docker's plugin protocol always gets 200 with `Err` and `Error`. */
+  readonly status: number;
+  /** What the user can do next, as an imperative sentence. */
+  readonly next: string;
+}
+
+const catalogue = {
+  // What was asked for cannot be understood.
+  BAD_REQUEST: { status: 400, next: 'Correct the request; docs/protocol.md lists every field.' },
+  EMPTY_BODY: { status: 400, next: 'Run the command again: the engine repeated a request without its body.' },
+  BODY_TOO_LARGE: { status: 413, next: 'Send at most 1 MiB.' },
+  UNKNOWN_METHOD: { status: 404, next: 'Check the path; docs/protocol.md lists every method.' },
+  BAD_OPTION: { status: 400, next: 'Correct the option; docs/options.md lists every option and its values.' },
+  BAD_ADDRESS: { status: 400, next: 'Give an address such as 10.1.0.5 or fd00::5.' },
+  BAD_SUBNET: { status: 400, next: 'Give a subnet whose host bits are zero, such as 10.1.0.0/24.' },
+  BAD_CONFIG: { status: 400, next: 'Correct the configuration; docs/configuration.md lists every key.' },
+
+  // What was asked for does not exist, or exists already.
+  NETWORK_UNKNOWN: { status: 404, next: 'List the networks with: berth network ls' },
+  ENDPOINT_UNKNOWN: { status: 404, next: 'List the endpoints with: berth endpoint ls' },
+  POOL_UNKNOWN: { status: 404, next: 'List the pools with: berth pool ls' },
+  NOT_FOUND: { status: 404, next: 'List what there is with the ls command of the same kind.' },
+  NETWORK_EXISTS: { status: 409, next: 'Remove the other network first, or use it.' },
+  NETWORK_IN_USE: { status: 409, next: 'Disconnect the containers first: docker network disconnect NETWORK CONTAINER' },
+  ENDPOINT_EXISTS: { status: 409, next: 'Remove the other endpoint first.' },
+  MAC_IN_USE: { status: 409, next: 'Choose another --mac-address, or none.' },
+
+  // Addresses.
+  SUBNET_OVERLAP: { status: 409, next: 'Choose a subnet that is free, or none: Berth then finds one.' },
+  ADDRESS_TAKEN: { status: 409, next: 'Choose another --ip, or none: Berth then gives the lowest free address.' },
+  ADDRESS_OUTSIDE: { status: 400, next: 'Choose an --ip within the subnet of the network.' },
+  ADDRESS_RESERVED: {
+    status: 400,
+    next: 'Choose another --ip: the network and broadcast addresses are not for hosts.',
+  },
+  POOL_EXHAUSTED: {
+    status: 409,
+    next: 'Remove containers that are not needed, or make a network with a larger subnet.',
+  },
+  NO_FREE_SUBNET: { status: 409, next: 'Give --subnet, or widen default_pools in the configuration.' },
+
+  // The host.
+  INTERFACE_UNKNOWN: { status: 404, next: 'List the interfaces of the host with: ip link' },
+  INTERFACE_UNSUITABLE: { status: 409, next: 'Choose another interface; docs/lan.md says what each mode needs.' },
+  KERNEL_REFUSED: { status: 500, next: 'Find what the kernel lacks with: berth doctor' },
+  KERNEL_LACKS: { status: 501, next: 'Load the kernel module, or choose another mode; see: berth doctor' },
+  KERNEL_BUSY: { status: 503, next: 'Try again; if it lasts, see: berth status' },
+  CONNECTIVITY_LOST: { status: 409, next: 'Everything was put back. Check the uplink, then try again.' },
+
+  // What Berth depends on.
+  TIMEOUT: { status: 504, next: 'Try again; if it lasts, see: berth status' },
+  STORE_UNAVAILABLE: { status: 503, next: 'Check the disk or the etcd servers; running containers are not affected.' },
+  STORE_FULL: { status: 507, next: 'Free disk space; nothing was changed.' },
+  STORE_CORRUPT: {
+    status: 500,
+    next: 'Restore the file from a backup, or move it away and start again; docs/troubleshooting.md.',
+  },
+  STORE_NEWER: { status: 500, next: 'Start the version of Berth that wrote the state, or a later one.' },
+  STATE_LOCKED: { status: 409, next: 'Stop the other agent, or give this one its own --state-dir.' },
+  ENGINE_UNREACHABLE: { status: 503, next: 'Start Docker, or give its socket with --docker.' },
+  AGENT_UNREACHABLE: { status: 503, next: 'Start the agent with: berth agent' },
+  SHUTTING_DOWN: { status: 503, next: 'Try again when the agent has restarted.' },
+  INTERNAL: {
+    status: 500,
+    next: 'This is a defect of Berth. Please report it with the output of: berth status --json',
+  },
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof catalogue;
+
+export const errorCatalogue: Readonly<Record<ErrorCode, ErrorKind>> = catalogue;
+
+/**
+ * An error that a user is meant to read: what failed, why, and what to do next. Its `message` is one line and is what
+ * Docker shows.
+ */
+export class BerthError extends Error {
+  readonly code: ErrorCode;
+
+  /** @param sentence what failed and why, without a full stop, naming the thing and the value. */
+  constructor(code: ErrorCode, sentence: string, options?: { cause?: unknown }) {
+    super(sentence.replaceAll(/\s*\n\s*/g, ' '), options);
+    this.name = 'BerthError';
+    this.code = code;
+  }
+
+  get next(): string {
+    return catalogue[this.code].next;
+  }
+
+  get status(): number {
+    return catalogue[this.code].status;
+  }
+}
+
+/** Any thrown value as a BerthError; what is not one already is a defect and becomes INTERNAL. */
+export function asBerthError(thrown: unknown): BerthError {
+  if (thrown instanceof BerthError) return thrown;
+  const reason = thrown instanceof Error ? thrown.message : String(thrown);
+  return new BerthError('INTERNAL', reason, { cause: thrown });
+}

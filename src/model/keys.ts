@@ -1,0 +1,22 @@
+/** Where each thing is kept in the store. One prefix for all of Berth, one small JSON value per key. */
+
+import { type Address, formatAddress } from './address.ts';
+import type { EndpointId, NetworkId, PoolId } from './ids.ts';
+
+export const keys = {
+  networks: 'berth/network/',
+  network: (id: NetworkId) => `berth/network/${id}`,
+  endpoints: 'berth/endpoint/',
+  endpoint: (id: EndpointId) => `berth/endpoint/${id}`,
+  pools: 'berth/pool/',
+  pool: (id: PoolId) => `berth/pool/${id}`,
+  leases: 'berth/lease/',
+  poolLeases: (pool: PoolId) => `berth/lease/${pool}/=`,
+  /** `=` ends the pool's id: ids contain slashes, and one may be the beginning of another. */
+  lease: (pool: PoolId, address: Address) => `berth/lease/${pool}/=${formatAddress(address)}`,
+  journals: (host: string) => `berth/journal/${host}/`,
+  journal: (host: string, name: string) => `berth/journal/${host}/${name}`,
+} as const;
+
+/** The version that stands in every stored value. A reader refuses a newer one instead of guessing. */
+export const SCHEMA_VERSION = 1;

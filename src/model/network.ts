@@ -1,0 +1,64 @@
+/** Networks and endpoints as Berth keeps them. */
+
+import type { Address } from './address.ts';
+import type { EndpointId, NetworkId } from './ids.ts';
+import type { Mac } from './mac.ts';
+import type { InterfaceAddress, Prefix } from './prefix.ts';
+
+export type FabricKind = 'lan' | 'cluster' | 'neutron';
+
+/** A value that survives JSON unchanged: what a fabric keeps with a network or an endpoint. */
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+
+/** One subnet of a network, as Docker told it in CreateNetwork. */
+export interface Subnet {
+  readonly prefix: Prefix;
+  readonly gateway?: Address;
+  readonly auxiliary: Readonly<Record<string, Address>>;
+}
+
+export interface Network {
+  readonly id: NetworkId;
+  readonly fabric: FabricKind;
+  /** The plugin name under which Docker made it, such as `berth-lan`. */
+  readonly plugin: string;
+  readonly subnets: readonly Subnet[];
+  /** `--internal`: no way out. */
+  readonly internal: boolean;
+  /** The `-o` options as given. */
+  readonly options: Readonly<Record<string, string>>;
+  /** What the fabric made of the options; only that fabric reads it. */
+  readonly settings: Json;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+}
+
+/**
+ * How far an endpoint has come. The phase is written to the store before the kernel is touched, so a restart knows what to
+ * finish or to undo.
+ *
+ * - `created`: Docker knows the endpoint; nothing of it is in the kernel.
+ * - `attached`: its link must exist in the kernel (it may not yet, when we died in between).
+ * - `removing`: its link must be gone; the record goes when it is.
+ */
+export type EndpointPhase = 'created' | 'attached' | 'removing';
+
+export interface Endpoint {
+  readonly id: EndpointId;
+  readonly network: NetworkId;
+  readonly phase: EndpointPhase;
+  /** At most one of each family. */
+  readonly addresses: readonly InterfaceAddress[];
+  readonly mac: Mac;
+  /** Docker's path of the container's network namespace, known from Join. */
+  readonly sandbox?: string;
+  /** What the interface is called in the container, once it has been seen there. */
+  readonly sandboxInterface?: string;
+  /** `-p` was given: Docker's gateway bridge publishes the ports and holds the default route. */
+  readonly publishes: boolean;
+  /** `--driver-opt` of the endpoint as given. */
+  readonly options: Readonly<Record<string, string>>;
+  readonly settings: Json;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+}
