@@ -1,0 +1,97 @@
+/** `berth __complete -- WORDS…`: what may stand for the last word. Asked by the shells on every press of the tab key. */
+
+import type { Command } from 'commander';
+import type { EndpointView, LeaseView, NetworkView, PoolView } from '../../agent/api.ts';
+import { agentClient } from '../client.ts';
+import { type ExitCode, exitCode } from '../failure.ts';
+import { type Session, socketOf } from '../session.ts';
+import { shortId } from '../table.ts';
+
+interface Candidate {
+  readonly value: string;
+  readonly description: string;
+}
+
+/** A shell waits for us with every key, so an agent that is slow is asked no longer than this. */
+const patience = 500;
+
+export async function complete(program: Command, session: Session, words: readonly string[]): Promise<ExitCode> {
+  const unfinished = words.at(-1) ?? '';
+  const found = await candidates(program, session, words);
+  for (const { value, description } of found) {
+    if (value.startsWith(unfinished)) session.stdout.write(`${value}\t${description}\n`);
+  }
+  return exitCode.ok;
+}
+
+async function candidates(program: Command, session: Session, words: readonly string[]): Promise<Candidate[]> {
+  const unfinished = words.at(-1) ?? '';
+  let command = program;
+  let runDir = session.options.runDir;
+  let positionals = 0;
+  for (let i = 0; i < words.length - 1; i++) {
+    const word = words[i]!;
+    if (word.startsWith('-')) {
+      const option = optionsOf(command).find(({ long, short }) => long === word || short === word);
+      if (option?.required !== true) continue;
+      // The next word is the value of this option: complete it, or pass over it.
+      if (i === words.length - 2) return option.long === '--pool' ? ask(runDir, 'pool') : [];
+      i++;
+      if (option.long === '--run-dir') runDir = words[i]!;
+      continue;
+    }
+    const next = command.commands.find((candidate) => candidate.name() === word || candidate.aliases().includes(word));
+    if (next === undefined) positionals++;
+    else command = next;
+  }
+
+  if (unfinished.startsWith('-')) {
+    return optionsOf(command).map(({ long, short, description }) => ({ value: long ?? short!, description }));
+  }
+  const visible = command.commands.filter((candidate) => !candidate.name().startsWith('__'));
+  if (visible.length > 0) {
+    return visible.map((candidate) => ({ value: candidate.name(), description: candidate.description() }));
+  }
+  const argument =
+    command.registeredArguments[positionals] ?? command.registeredArguments.findLast((it) => it.variadic);
+  if (argument === undefined) return [];
+  if (argument.argChoices !== undefined) return argument.argChoices.map((value) => ({ value, description: '' }));
+  return ask(runDir, argument.name());
+}
+
+function optionsOf(command: Command): Command['options'] {
+  const inherited = command.parent === null ? [] : optionsOf(command.parent);
+  return [...command.options, ...inherited].filter((option) => !option.hidden);
+}
+
+/** What the agent knows by that name of an argument; nothing when it does not answer. */
+async function ask(runDir: string, argument: string): Promise<Candidate[]> {
+  const client = agentClient(socketOf(runDir), patience);
+  try {
+    switch (argument) {
+      case 'network': {
+        const views = await client.get<readonly NetworkView[]>('/v1/networks');
+        return views.map((view) => ({ value: view.name ?? shortId(view.id), description: view.plugin }));
+      }
+      case 'endpoint': {
+        const views = await client.get<readonly EndpointView[]>('/v1/endpoints');
+        return views.map((view) => ({
+          value: shortId(view.id),
+          description: view.container ?? view.addresses.join(' '),
+        }));
+      }
+      case 'pool': {
+        const views = await client.get<readonly PoolView[]>('/v1/pools');
+        return views.map((view) => ({ value: view.id, description: `${view.leases} leases` }));
+      }
+      case 'address': {
+        const views = await client.get<readonly LeaseView[]>('/v1/leases');
+        return views.map((view) => ({ value: view.address, description: view.container ?? view.kind }));
+      }
+      default:
+        return [];
+    }
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,2 @@
+import type { Work } from '../program.ts';
+export const doctor: Work = async () => undefined;

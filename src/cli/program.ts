@@ -1,0 +1,250 @@
+/** The command line's shape: every command, option and example. What a command does is loaded only when it is asked for. */
+
+import { Argument, Command, Option } from 'commander';
+import { version } from '../model/version.ts';
+import { agentCommand } from './commands/agent.ts';
+import { type ExitCode, exitCode } from './failure.ts';
+import { guide } from './help.ts';
+import { type GlobalOptions, openSession, type Session, type Surroundings } from './session.ts';
+
+/** What a command does. Without an exit code it has succeeded. */
+export type Work = (
+  session: Session,
+  args: readonly (string | readonly string[] | undefined)[],
+  options: Readonly<Record<string, unknown>>,
+) => Promise<ExitCode | undefined>;
+
+export const defaultRunDir = '/run/berth';
+
+/**
+ * The whole command tree. Also what docs/cli.md is written from, and what completion walks.
+ *
+ * @param finish is given the exit code of the command that ran.
+ */
+export function buildProgram(surroundings: Surroundings, finish: (code: ExitCode) => void): Command {
+  const program = new Command('berth')
+    .description('Container networking for Docker hosts.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .helpCommand('help [command]', 'print help for a command')
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .configureOutput({
+      writeOut: (text) => surroundings.stdout.write(text),
+      writeErr: (text) => surroundings.stderr.write(text),
+      outputError: (text, write) => write(usageError(text)),
+    })
+    .exitOverride()
+    .addOption(
+      new Option('--run-dir <dir>', 'directory of the agent’s socket').env('BERTH_RUN_DIR').default(defaultRunDir),
+    )
+    .option('--json', 'print JSON, for programs; its shape is stable');
+  guide(program, {
+    examples: [
+      ['berth status', 'is everything well?'],
+      ['berth network ls', 'what there is'],
+      ['berth doctor', 'what is wrong on this host, and how to mend it'],
+      ['berth audit --repair', 'make the kernel what it should be'],
+    ],
+  });
+
+  const on: Binder = (command, load) =>
+    command.action(async (...given: unknown[]) => {
+      const options = command.optsWithGlobals<GlobalOptions & Record<string, unknown>>();
+      const session = await openSession(surroundings, { runDir: options.runDir, json: options.json === true });
+      const work = await load();
+      finish((await work(session, given.slice(0, -2) as (string | string[])[], options)) ?? exitCode.ok);
+    });
+
+  program.commandsGroup('Look:');
+  guide(
+    on(program.command('status'), async () => (await import('./status.ts')).status).description(
+      'say how the agent is: engine, store, plugins, audit',
+    ),
+    {
+      remark: 'Exit code 1 when the agent is not healthy.',
+      examples: [['berth status'], ['berth status --json | jq .counts']],
+    },
+  );
+  for (const resource of resources) addResource(program, resource, on);
+  guide(
+    on(program.command('events'), async () => (await import('./events.ts')).events).description(
+      'follow what happens, until Ctrl-C',
+    ),
+    { examples: [['berth events'], ['berth events --json | jq -r .event', 'one JSON object per line']] },
+  );
+
+  program.commandsGroup('Mend:');
+  guide(
+    on(program.command('doctor'), async () => (await import('./doctor/doctor.ts')).doctor)
+      .description('check this host, and say for each fault the one command that mends it')
+      .addOption(dockerOption())
+      .addOption(stateDirOption())
+      .addOption(pluginDirOption())
+      .addOption(specDirOption())
+      .option('--all', 'print also what is well'),
+    {
+      remark: 'Works with and without a running agent. Exit code 1 when a check fails; warnings do not count.',
+      examples: [['sudo berth doctor'], ['sudo berth doctor --json']],
+    },
+  );
+  guide(
+    on(program.command('audit'), async () => (await import('./audit.ts')).audit)
+      .description('compare the kernel with what Berth declares')
+      .option('--repair', 'make it so as well'),
+    {
+      remark: 'Exit code 1 when something differs and was not repaired.',
+      examples: [
+        ['berth audit', 'only look'],
+        ['berth audit --repair', 'look and mend'],
+      ],
+    },
+  );
+  guide(
+    on(program.command('gc'), async () => (await import('./gc.ts')).gc)
+      .description('list what nothing needs any more; remove it only with --apply')
+      .option('--apply', 'remove it'),
+    {
+      examples: [
+        ['berth gc', 'what would go'],
+        ['berth gc --apply', 'let it go'],
+      ],
+    },
+  );
+
+  program.commandsGroup('Run:');
+  agentCommand(program);
+
+  program.commandsGroup('Other:');
+  guide(
+    on(program.command('completion'), async () => (await import('./completion/scripts.ts')).completion)
+      .description('print a completion script for your shell')
+      .addArgument(new Argument('<shell>', 'which shell').choices(['bash', 'zsh', 'fish'])),
+    {
+      examples: [
+        ['source <(berth completion bash)', 'for this shell'],
+        ['berth completion bash > /usr/share/bash-completion/completions/berth', 'for everyone'],
+        ['berth completion zsh > /usr/local/share/zsh/site-functions/_berth'],
+        ['berth completion fish > ~/.config/fish/completions/berth.fish'],
+      ],
+    },
+  );
+  guide(
+    on(program.command('version'), async () => (await import('./status.ts')).printVersion).description(
+      'print the version of this command and of the agent',
+    ),
+    { examples: [['berth version'], ['berth version --json']] },
+  );
+  on(program.command('__complete', { hidden: true }), async () => {
+    const { complete } = await import('./completion/complete.ts');
+    return (session, args) => complete(program, session, args[0] as readonly string[]);
+  }).argument('[words...]');
+  return program;
+}
+
+type Binder = (command: Command, load: () => Promise<Work>) => Command;
+
+function dockerOption(): Option {
+  return new Option('--docker <address>', 'address of the Docker engine')
+    .env('BERTH_DOCKER')
+    .default('unix:///run/docker.sock');
+}
+
+function pluginDirOption(): Option {
+  return new Option('--plugin-dir <dir>', 'directory of the plugin sockets')
+    .env('BERTH_PLUGIN_DIR')
+    .default('/run/docker/plugins');
+}
+
+function specDirOption(): Option {
+  return new Option('--spec-dir <dir>', 'directory of the plugin spec files')
+    .env('BERTH_SPEC_DIR')
+    .default('/usr/lib/docker/plugins');
+}
+
+function stateDirOption(): Option {
+  return new Option('--state-dir <dir>', 'directory of the agent’s state')
+    .env('BERTH_STATE_DIR')
+    .default('/var/lib/berth');
+}
+
+interface ResourceShape {
+  readonly kind: 'network' | 'endpoint' | 'pool' | 'lease';
+  readonly what: string;
+  readonly argument: string;
+  readonly argumentHelp: string;
+  readonly sample: string;
+}
+
+const resources: readonly ResourceShape[] = [
+  {
+    kind: 'network',
+    what: 'networks',
+    argument: 'network',
+    argumentHelp: 'id, unique beginning of an id, or Docker’s name',
+    sample: 'lan',
+  },
+  {
+    kind: 'endpoint',
+    what: 'endpoints: one for each container on a network',
+    argument: 'endpoint',
+    argumentHelp: 'id, or unique beginning of an id',
+    sample: '3f2a',
+  },
+  {
+    kind: 'pool',
+    what: 'pools of addresses',
+    argument: 'pool',
+    argumentHelp: 'id of the pool',
+    sample: 'local/10.1.0.0-24',
+  },
+  {
+    kind: 'lease',
+    what: 'leases: who holds which address',
+    argument: 'address',
+    argumentHelp: 'an IP address',
+    sample: '10.1.0.5',
+  },
+];
+
+function addResource(program: Command, shape: ResourceShape, on: Binder): void {
+  const { kind, what, argument, argumentHelp, sample } = shape;
+  const group = program.command(kind).description(`list and inspect ${what}`);
+  const ls = on(group.command('ls'), async () => {
+    const { list } = await import('./resources.ts');
+    return (session, _args, options) => list(kind, session, options);
+  })
+    .alias('list')
+    .description(`list ${what}`)
+    .option('-q, --quiet', 'print only ids')
+    .option('--no-trunc', 'print whole ids');
+  if (kind === 'lease') ls.option('--pool <pool>', 'only those of one pool');
+  guide(ls, { examples: [[`berth ${kind} ls`], [`berth ${kind} ls --json`]] });
+  const inspectCommand = on(group.command('inspect'), async () => {
+    const { inspect } = await import('./resources.ts');
+    return (session, args) => inspect(kind, session, args[0] as readonly string[]);
+  })
+    .alias('show')
+    .description(`print everything about ${kind === 'endpoint' ? 'an' : 'a'} ${kind}`)
+    .argument(`<${argument}...>`, argumentHelp);
+  guide(inspectCommand, {
+    remark: 'With --json always an array, one element for each that was found.',
+    examples: [[`berth ${kind} inspect ${sample}`], [`berth ${kind} inspect --json ${sample}`]],
+  });
+  if (kind !== 'network') return;
+  const confirmCommand = on(group.command('confirm'), async () => {
+    const { confirm } = await import('./resources.ts');
+    return (session, args) => confirm(session, args[0] as string);
+  })
+    .description('keep the bridge that Berth made of an uplink; unconfirmed, it is undone')
+    .argument('<network>', argumentHelp);
+  guide(confirmCommand, { examples: [['berth network confirm lan']] });
+}
+
+/** A parser's complaint in the words of every other error: what failed, and what to do next. */
+function usageError(text: string): string {
+  const sentence = text.trim().replace(/^error: /, '');
+  const [what, suggestion] = sentence.split('\n') as [string, string?];
+  const meant = suggestion?.match(/\(Did you mean (?:one of )?(.*)\?\)/)?.[1];
+  const next = meant === undefined ? 'See what there is with: berth --help' : `Did you mean ${meant}?`;
+  return `berth: ${what}\n  next: ${next}\n`;
+}

@@ -1,0 +1,66 @@
+/** What a command has at hand while it runs: the agent, the output, and the options that every command knows. */
+
+import type { Client } from './client.ts';
+import { exitCode } from './failure.ts';
+
+export interface Output {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+}
+
+export interface GlobalOptions {
+  readonly runDir: string;
+  readonly json: boolean;
+}
+
+export interface Surroundings {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly now: () => number;
+}
+
+export interface Session extends Surroundings {
+  readonly options: GlobalOptions;
+  readonly client: Client;
+  /** Prints a value of the API: as it is with `--json`, else as the text that is made of it. */
+  show<T>(value: T, text: (value: T) => string): void;
+  /** Awaits something that may take long, and says so on a terminal. */
+  progress<T>(what: string, work: Promise<T>): Promise<T>;
+}
+
+export async function openSession(surroundings: Surroundings, options: GlobalOptions): Promise<Session> {
+  const { agentClient } = await import('./client.ts');
+  const client = agentClient(socketOf(options.runDir));
+  return {
+    ...surroundings,
+    options,
+    client,
+    show(value, text) {
+      surroundings.stdout.write(options.json ? `${JSON.stringify(value, null, 2)}\n` : text(value));
+    },
+    progress: (what, work) => withProgress(surroundings.stderr, what, work),
+  };
+}
+
+export function socketOf(runDir: string): string {
+  return `${runDir.replace(/\/+$/, '')}/berth.sock`;
+}
+
+/** After a second, one line on a terminal that counts the seconds and goes when the work is done. */
+async function withProgress<T>(terminal: Output, what: string, work: Promise<T>): Promise<T> {
+  if (terminal.isTTY !== true) return work;
+  let seconds = 0;
+  const timer = setInterval(() => terminal.write(`\r\x1b[K${what} … ${++seconds} s`), 1000);
+  const interrupted = (): never => {
+    terminal.write('\n');
+    process.exit(exitCode.interrupted);
+  };
+  process.once('SIGINT', interrupted);
+  try {
+    return await work;
+  } finally {
+    clearInterval(timer);
+    process.off('SIGINT', interrupted);
+    if (seconds > 0) terminal.write('\r\x1b[K');
+  }
+}

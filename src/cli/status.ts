@@ -1,0 +1,59 @@
+/** `berth status` and `berth version`. */
+
+import type { StatusView } from '../agent/api.ts';
+import { version } from '../model/version.ts';
+import { exitCode, Failure } from './failure.ts';
+import type { Work } from './program.ts';
+import { age } from './table.ts';
+
+export const status: Work = async (session) => {
+  const view = await session.client.get<StatusView>('/v1/status');
+  session.show(view, (it) => statusText(it, session.now()));
+  return view.healthy ? exitCode.ok : exitCode.failed;
+};
+
+/** The state of the agent for people: a line each, problems first. */
+export function statusText(view: StatusView, now: number): string {
+  const { counts, engine, audit } = view;
+  const lines: [string, string][] = [
+    ['agent', `version ${view.version}, pid ${view.pid}, up ${age(view.startedAt, now)}`],
+    [
+      'engine',
+      engine.reachable ? `Docker ${engine.version ?? '?'} at ${engine.address}` : `not reachable at ${engine.address}`,
+    ],
+    ['store', `${view.store.kind}, revision ${view.store.revision}, state in ${view.stateDir}`],
+    ...view.plugins.map((plugin, i): [string, string] => [
+      i === 0 ? 'plugins' : '',
+      `${plugin.name} (fabric ${plugin.fabric}, scope ${plugin.scope}) at ${plugin.address}`,
+    ]),
+    [
+      'serving',
+      `${counts.networks} networks, ${counts.endpoints} endpoints, ${counts.pools} pools, ${counts.leases} leases`,
+    ],
+    [
+      'audit',
+      `${audit.objects} kernel objects, ${audit.drifts} drifts so far, ${audit.repaired} repaired, last full pass ${
+        audit.lastFullPass === undefined ? 'still to come' : `${age(audit.lastFullPass, now)} ago`
+      }`,
+    ],
+    ['journal', view.journal.pending === 0 ? 'empty' : `${view.journal.pending} operations under way`],
+  ];
+  const title = view.healthy
+    ? 'healthy\n'
+    : `not healthy\n${view.problems.map((problem) => `  ! ${problem}\n`).join('')}`;
+  return title + lines.map(([name, text]) => `${`${name}`.padEnd(9)}${text}\n`).join('');
+}
+
+export const printVersion: Work = async (session) => {
+  let agent: string | undefined;
+  try {
+    agent = (await session.client.get<StatusView>('/v1/status')).version;
+  } catch (error) {
+    // Without an agent there is still this command's own version.
+    if (!(error instanceof Failure)) throw error;
+  }
+  session.show({ version, ...(agent === undefined ? {} : { agent }) }, (it) => {
+    return `berth ${it.version}\nagent ${it.agent ?? 'does not answer'}\n`;
+  });
+  return undefined;
+};

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Installs what `make build` made, so that it needs neither the checkout nor npm; with --remove, takes it away again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+prefix=${PREFIX:-/usr/local}
+unitdir=${UNITDIR:-/usr/lib/systemd/system}
+root=${DESTDIR:-}
+lib=$root$prefix/lib/berth
+bin=$root$prefix/bin/berth
+unit=$root$unitdir/berth.service
+
+# Where files go into a package's staging directory, the systemd of this machine is none of our business.
+reload() {
+  if [ -z "$root" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+}
+
+if [ "${1:-}" = --remove ]; then
+  rm -rf "$lib"
+  rm -f "$bin" "$unit"
+  reload
+  echo "removed Berth from $root$prefix; /var/lib/berth and the networks stay"
+  exit 0
+fi
+
+# A running agent keeps the files it has open: the new version is put beside and takes the place in one step.
+new=$lib.new
+rm -rf "$new" "$lib.old"
+mkdir -p "$new/bin" "$(dirname "$bin")" "$(dirname "$unit")"
+install -m 0755 bin/berth "$new/bin/berth"
+install -m 0755 node_modules/node/bin/node "$new/node"
+node_modules/node/bin/node build.ts --out "$new/dist"
+install -m 0644 LICENSE "$new/LICENSE"
+if [ -d "$lib" ]; then mv "$lib" "$lib.old"; fi
+mv "$new" "$lib"
+rm -rf "$lib.old"
+ln -sfn ../lib/berth/bin/berth "$bin"
+sed "s|^ExecStart=[^ ]*|ExecStart=$prefix/bin/berth|" packaging/berth.service >"$unit"
+chmod 0644 "$unit"
+reload
+
+echo "installed Berth in $root$prefix"
+if [ -z "$root" ]; then echo "start it with: systemctl enable --now berth"; fi
