@@ -34,11 +34,21 @@ export interface EndpointRequest {
   readonly options: Readonly<Record<string, string>>;
 }
 
+/** Durable notes of a fabric: what it must find again after a crash, such as the addresses that it moved off a NIC. */
+export interface Notes {
+  get(name: string): Promise<Json | undefined>;
+  /** All notes whose name begins so. */
+  list(beginning: string): Promise<ReadonlyMap<string, Json>>;
+  put(name: string, value: Json): Promise<void>;
+  delete(name: string): Promise<void>;
+}
+
 /** What a fabric may know when it decides. */
 export interface FabricContext {
   readonly kernel: Kernel;
   /** The host as of now. */
   readonly host: HostView;
+  readonly notes: Notes;
   /** All networks on this host. */
   readonly networks: readonly Network[];
   /** From the configuration: what `-o` leaves open. */
@@ -84,11 +94,25 @@ export interface Fabric {
   openNetwork?(network: Network, context: FabricContext): Promise<void>;
   closeNetwork?(network: Network, context: FabricContext): Promise<void>;
 
+  /** The user says that all is well after `openNetwork` put something on trial. */
+  confirm?(network: Network, context: FabricContext): Promise<void>;
+
+  /**
+   * Chores: undo what was not confirmed in time, mend what kernel objects cannot express. Called at start and then again when
+   * the time it returned is over.
+   *
+   * @returns milliseconds until it wants to be called again; undefined when it has nothing to wait for.
+   */
+  maintain?(context: FabricContext): Promise<number | undefined>;
+
   /** Checks an endpoint's options and decides its settings. Touches nothing. */
   planEndpoint(network: Network, request: EndpointRequest, context: FabricContext): Json;
 
   /** What all networks of this fabric need together, while at least one endpoint is attached to any of them. */
   desiredShared(networks: readonly Network[], context: FabricContext): readonly KernelObject[];
+
+  /** What stands from the creation of a network to its removal. Most fabrics need nothing: unused networks are free. */
+  desiredStanding?(network: Network, context: FabricContext): readonly KernelObject[];
 
   /** What one network needs, while at least one endpoint is attached. */
   desiredNetwork(network: Network, context: FabricContext): readonly KernelObject[];

@@ -8,7 +8,7 @@ import type { InterfaceAddress, Prefix } from './prefix.ts';
 export type FabricKind = 'lan' | 'cluster' | 'neutron';
 
 /** A value that survives JSON unchanged: what a fabric keeps with a network or an endpoint. */
-export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json | undefined };
 
 /** One subnet of a network, as Docker told it in CreateNetwork. */
 export interface Subnet {

@@ -1,0 +1,240 @@
+/**
+ * The agent's configuration: from flags, `BERTH_…` in the environment and the configuration file, in that order. Each key is
+ * one row of the table below, which the help texts and docs/configuration.md are made from.
+ */
+
+import { readFileSync } from 'node:fs';
+import { BerthError } from '../model/errors.ts';
+import { nearest } from '../model/nearest.ts';
+import type { FabricKind } from '../model/network.ts';
+import { parsePrefix, type Prefix } from '../model/prefix.ts';
+
+export interface PluginConfig {
+  readonly name: string;
+  readonly fabric: FabricKind;
+  readonly scope: 'local' | 'global';
+}
+
+/** A block that automatic subnets are cut from. */
+export interface PoolBase {
+  readonly base: Prefix;
+  /** Length of each subnet. */
+  readonly length: number;
+}
+
+export interface TlsConfig {
+  /** Address that the plugins listen on; each takes a free port. */
+  readonly address: string;
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+  /** What the engine shows to us, written into its discovery file. */
+  readonly clientCert: string;
+  readonly clientKey: string;
+}
+
+export interface Config {
+  readonly stateDir: string;
+  readonly runDir: string;
+  readonly pluginDir: string;
+  readonly specDir: string;
+  readonly docker: string;
+  readonly store: { readonly kind: 'sqlite' };
+  readonly logLevel: string;
+  readonly plugins: readonly PluginConfig[];
+  readonly bridge: string;
+  readonly defaultPools: readonly PoolBase[];
+  readonly tls: TlsConfig | undefined;
+  readonly metricsAddress: { readonly host: string; readonly port: number } | undefined;
+  /** Milliseconds. */
+  readonly auditInterval: number;
+  readonly gcGrace: number;
+  readonly linger: number;
+}
+
+export interface ConfigKey {
+  /** In the configuration file; the flag is `--<key>`, the variable `BERTH_<KEY>`. */
+  readonly key: string;
+  readonly values: string;
+  readonly default: string;
+  readonly help: string;
+}
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
+
+export const configKeys: readonly ConfigKey[] = [
+  { key: 'state-dir', values: 'folder', default: '/var/lib/berth', help: 'Where the embedded store is kept.' },
+  { key: 'run-dir', values: 'folder', default: '/run/berth', help: "Where the agent's own socket, berth.sock, is made." },
+  { key: 'plugin-dir', values: 'folder', default: '/run/docker/plugins', help: 'Where the engine looks for plugin sockets.' },
+  { key: 'spec-dir', values: 'folder', default: '/usr/lib/docker/plugins', help: 'Where the engine looks for .spec and .json files; used with tls-address.' },
+  { key: 'docker', values: 'unix:///path or tcp://host:port', default: 'unix:///run/docker.sock', help: "The engine's API. Read only, and never within a plugin call." },
+  { key: 'store', values: 'sqlite', default: 'sqlite', help: 'Where the state is kept: a file in the state folder.' },
+  { key: 'log-level', values: LOG_LEVELS.join(', '), default: 'info', help: 'How much is logged to standard error, as JSON lines.' },
+  {
+    key: 'plugins',
+    values: 'name=fabric[:scope], separated by commas',
+    default: 'berth=cluster,berth-lan=lan,local=lan',
+    help: 'The driver names that Docker knows us by; fabric is cluster or lan, scope local (the default) or global.',
+  },
+  { key: 'bridge', values: 'name of a bridge', default: 'br0', help: 'The bridge of lan networks that name neither a bridge nor a parent.' },
+  {
+    key: 'default-pools',
+    values: "base:length, separated by commas",
+    default: '10.201.0.0/16:24,10.202.0.0/15:24',
+    help: 'What subnets are cut from when docker network create gives none: each is base:length. IPv6 subnets come from a unique local prefix (RFC 4193) unless a base is given.',
+  },
+  { key: 'tls-address', values: 'IP address', default: 'none', help: 'Listen for the engine on TCP with mutual TLS instead of on unix sockets.' },
+  { key: 'tls-ca', values: 'PEM file', default: 'none', help: 'The authority that signed both certificates.' },
+  { key: 'tls-cert', values: 'PEM file', default: 'none', help: "The agent's certificate." },
+  { key: 'tls-key', values: 'PEM file', default: 'none', help: "The agent's private key." },
+  { key: 'tls-client-cert', values: 'PEM file', default: 'none', help: 'The certificate that the engine shows.' },
+  { key: 'tls-client-key', values: 'PEM file', default: 'none', help: "The engine's private key." },
+  { key: 'metrics-address', values: 'address:port', default: 'none', help: 'Serve /metrics and /health on TCP too; they are always on the agent socket.' },
+  { key: 'audit-interval', values: '1 to 3600 seconds', default: '60', help: 'How often everything declared is compared with the kernel, besides at kernel events.' },
+  { key: 'gc-grace', values: '1 to 86400 seconds', default: '30', help: 'How long something must be unknown to the engine before it is freed.' },
+  { key: 'linger', values: '0 to 3600 seconds', default: '5', help: 'How long the kernel objects of a network outlive its last endpoint.' },
+];
+
+export type RawConfig = Readonly<Record<string, string>>;
+
+/**
+ * @param flags by key, those that were given.
+ * @throws BerthError BAD_CONFIG naming the source, the key and the value.
+ */
+export function loadConfig(flags: RawConfig & { readonly config?: string }, environment: NodeJS.ProcessEnv): Config {
+  const { config: file = environment.BERTH_CONFIG, ...given } = flags;
+  const fromFile = file === undefined ? {} : readConfigFile(file);
+  const value = (key: string): { text: string; source: string } => {
+    const variable = `BERTH_${key.toUpperCase().replaceAll('-', '_')}`;
+    if (given[key] !== undefined) return { text: given[key], source: `--${key}` };
+    if (environment[variable] !== undefined) return { text: environment[variable], source: variable };
+    if (fromFile[key] !== undefined) return { text: fromFile[key], source: `${key} in ${file}` };
+    return { text: configKeys.find((row) => row.key === key)!.default, source: `the default of ${key}` };
+  };
+  const optional = (key: string): string | undefined => {
+    const { text } = value(key);
+    return text === 'none' ? undefined : text;
+  };
+  return {
+    stateDir: folder(value('state-dir')),
+    runDir: folder(value('run-dir')),
+    pluginDir: folder(value('plugin-dir')),
+    specDir: folder(value('spec-dir')),
+    docker: dockerAddress(value('docker')),
+    store: storeKind(value('store')),
+    logLevel: oneOf(value('log-level'), LOG_LEVELS),
+    plugins: pluginList(value('plugins')),
+    bridge: value('bridge').text,
+    defaultPools: poolBases(value('default-pools')),
+    tls: tlsConfig(optional),
+    metricsAddress: hostPort(optional('metrics-address')),
+    auditInterval: seconds(value('audit-interval'), 1, 3600),
+    gcGrace: seconds(value('gc-grace'), 1, 86400),
+    linger: seconds(value('linger'), 0, 3600),
+  };
+}
+
+interface Given {
+  readonly text: string;
+  readonly source: string;
+}
+
+function bad(given: Given, wanted: string): BerthError {
+  return new BerthError('BAD_CONFIG', `${given.source} is ${wanted}, not '${given.text}'`);
+}
+
+function readConfigFile(file: string): RawConfig {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new BerthError('BAD_CONFIG', `the configuration file ${file} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
+    throw new BerthError('BAD_CONFIG', `the configuration file ${file} is not a JSON object`);
+  }
+  const known = configKeys.map(({ key }) => key);
+  return Object.fromEntries(
+    Object.entries(raw).map(([key, value]) => {
+      if (!known.includes(key)) {
+        const [meant] = nearest(key, known, 1);
+        throw new BerthError('BAD_CONFIG', `${file} has an unknown key '${key}'${meant === undefined ? '' : `; did you mean '${meant}'?`}`);
+      }
+      if (typeof value !== 'string' && typeof value !== 'number') {
+        throw new BerthError('BAD_CONFIG', `${key} in ${file} is a text or a number`);
+      }
+      return [key, String(value)];
+    }),
+  );
+}
+
+function folder(given: Given): string {
+  if (!given.text.startsWith('/')) throw bad(given, 'an absolute path');
+  return given.text.replace(/(?<=.)\/+$/, '');
+}
+
+function dockerAddress(given: Given): string {
+  if (!/^(unix:\/\/\/.+|tcp:\/\/.+:[0-9]+)$/.test(given.text)) throw bad(given, 'unix:///path or tcp://host:port');
+  return given.text;
+}
+
+function storeKind(given: Given): Config['store'] {
+  if (given.text !== 'sqlite') throw bad(given, 'sqlite (etcd is not in this version)');
+  return { kind: 'sqlite' };
+}
+
+function oneOf(given: Given, choices: readonly string[]): string {
+  if (!choices.includes(given.text)) throw bad(given, `one of ${choices.join(', ')}`);
+  return given.text;
+}
+
+/** @returns milliseconds. */
+function seconds(given: Given, least: number, most: number): number {
+  const number = Number(given.text);
+  if (given.text.trim() === '' || !(number >= least && number <= most)) throw bad(given, `a number of seconds from ${least} to ${most}`);
+  return number * 1000;
+}
+
+function pluginList(given: Given): PluginConfig[] {
+  const plugins = given.text.split(',').map((item): PluginConfig => {
+    const match = /^([0-9A-Za-z][0-9A-Za-z_.-]{0,62})=(cluster|lan)(?::(local|global))?$/.exec(item.trim());
+    if (match === null) throw bad(given, 'name=fabric[:scope], separated by commas, with fabric cluster or lan');
+    return { name: match[1]!, fabric: match[2] as FabricKind, scope: match[3] === 'global' ? 'global' : 'local' };
+  });
+  if (new Set(plugins.map(({ name }) => name)).size < plugins.length) throw bad(given, 'a list in which each name stands once');
+  return plugins;
+}
+
+function poolBases(given: Given): PoolBase[] {
+  return given.text.split(',').map((item) => {
+    const at = item.lastIndexOf(':');
+    const base = parsePrefix(item.slice(0, at).trim());
+    const length = Number(item.slice(at + 1));
+    const most = base?.address.family === 4 ? 30 : 126;
+    if (base === undefined || !Number.isInteger(length) || length < base.length || length > most) {
+      throw bad(given, 'base:length, separated by commas, such as 10.201.0.0/16:24');
+    }
+    return { base, length };
+  });
+}
+
+function tlsConfig(optional: (key: string) => string | undefined): TlsConfig | undefined {
+  const address = optional('tls-address');
+  const files = ['tls-ca', 'tls-cert', 'tls-key', 'tls-client-cert', 'tls-client-key'].map((key) => [key, optional(key)] as const);
+  const missing = files.filter(([, file]) => file === undefined).map(([key]) => key);
+  if (address === undefined) {
+    if (missing.length < files.length) throw new BerthError('BAD_CONFIG', 'tls-address is missing, while other tls keys are given');
+    return undefined;
+  }
+  if (missing.length > 0) throw new BerthError('BAD_CONFIG', `tls-address needs ${missing.join(', ')} as well: TLS is always mutual`);
+  const [ca, cert, key, clientCert, clientKey] = files.map(([, file]) => file!);
+  return { address, ca: ca!, cert: cert!, key: key!, clientCert: clientCert!, clientKey: clientKey! };
+}
+
+function hostPort(text: string | undefined): Config['metricsAddress'] {
+  if (text === undefined) return undefined;
+  const match = /^(\[[0-9a-fA-F:]+\]|[^:]+):([0-9]{1,5})$/.exec(text);
+  const port = Number(match?.[2]);
+  if (match === null || port > 65535) throw bad({ text, source: 'metrics-address' }, 'address:port');
+  return { host: match[1]!.replaceAll(/[[\]]/g, ''), port };
+}

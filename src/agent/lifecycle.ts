@@ -1,0 +1,289 @@
+/**
+ * The life of networks and endpoints: intent to the store and the journal, then the kernel, then the answer. Every step is
+ * safe to repeat; what is repeated after a crash or by Docker ends in the same state.
+ */
+
+import type { Fabric, FabricContext, FabricDefaults, JoinAnswer, Notes } from '../fabric/fabric.ts';
+import { fabricOf } from '../fabric/fabrics.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import type { KernelObject } from '../kernel/objects.ts';
+import type { EndpointId, NetworkId } from '../model/ids.ts';
+import type { Endpoint, FabricKind, Network } from '../model/network.ts';
+import type { Events } from './events.ts';
+import type { HostFacts } from './host.ts';
+import { keyedMutex } from './mutex.ts';
+import type { State } from './state.ts';
+
+export interface Lifecycle {
+  addNetwork(network: Network): Promise<void>;
+  removeNetwork(id: NetworkId): Promise<void>;
+  addEndpoint(endpoint: Endpoint): Promise<void>;
+  attach(id: EndpointId, sandbox: string, publishes: boolean): Promise<JoinAnswer>;
+  /** Durable when it resolves; the kernel follows in the background. */
+  removeEndpoint(id: EndpointId): Promise<void>;
+  /** Finishes what a crash interrupted, and declares everything that must stand. */
+  recover(): Promise<void>;
+  confirm(network: Network): Promise<void>;
+  /** Runs the fabrics' chores now. */
+  maintain(): Promise<void>;
+  context(): FabricContext;
+  objectsOf(network: Network): readonly KernelObject[];
+  objectsOfEndpoint(endpoint: Endpoint): readonly KernelObject[];
+  /** One at a time per id, with everything else that happens to it. */
+  serialise<Result>(id: string, work: () => Promise<Result>): Promise<Result>;
+  /** Resolves when no kernel work is left in the background. */
+  settled(): Promise<void>;
+  close(): void;
+}
+
+export interface LifecycleParts {
+  readonly state: State;
+  readonly kernel: Kernel;
+  readonly host: HostFacts;
+  readonly notes: Notes;
+  readonly events: Events;
+  readonly defaults: FabricDefaults;
+  engineRefusesGateway(): boolean;
+  /** How long a network's kernel objects outlive its last endpoint, so that `docker run --rm` in a loop does not make and remove them each time. Milliseconds. */
+  readonly linger: number;
+}
+
+const owners = {
+  shared: (kind: FabricKind) => `fabric/${kind}`,
+  standing: (id: NetworkId) => `standing/${id}`,
+  network: (id: NetworkId) => `network/${id}`,
+  endpoint: (id: EndpointId) => `endpoint/${id}`,
+} as const;
+
+export function createLifecycle(parts: LifecycleParts): Lifecycle {
+  const { state, kernel, host, events } = parts;
+  const mutex = keyedMutex();
+  const background = new Set<Promise<void>>();
+  const lingering = new Map<NetworkId, NodeJS.Timeout>();
+  let chores: NodeJS.Timeout | undefined;
+
+  function context(): FabricContext {
+    return {
+      kernel,
+      host: host.current(),
+      notes: parts.notes,
+      networks: [...state.networks.values()],
+      defaults: parts.defaults,
+      engineRefusesGateway: parts.engineRefusesGateway(),
+    };
+  }
+
+  const carried = (network: Network): boolean => state.endpointsOf(network.id).some(({ phase }) => phase === 'attached');
+  const carriedNetworks = (kind: FabricKind): Network[] =>
+    [...state.networks.values()].filter((network) => network.fabric === kind && (carried(network) || lingering.has(network.id)));
+
+  function later(work: Promise<void>, what: string): void {
+    const guarded = work.catch((error: unknown) => {
+      events.emit('background.failed', `${what}: ${error instanceof Error ? error.message : String(error)}; the next audit tries again`);
+    });
+    background.add(guarded);
+    void guarded.then(() => background.delete(guarded));
+  }
+
+  /** Everything that a network must have in the kernel before an endpoint of it comes up: the filter first. */
+  async function applyNetwork(fabric: Fabric, network: Network): Promise<void> {
+    const now = context();
+    const sharing = new Map([...carriedNetworks(fabric.kind), network].map((carriedOne) => [carriedOne.id, carriedOne]));
+    await kernel.apply(owners.shared(fabric.kind), fabric.desiredShared([...sharing.values()], now));
+    await kernel.apply(owners.network(network.id), fabric.desiredNetwork(network, now));
+  }
+
+  async function withdrawNetwork(network: Network): Promise<void> {
+    const fabric = fabricOf(network.fabric);
+    clearTimeout(lingering.get(network.id));
+    lingering.delete(network.id);
+    if (carried(network)) return;
+    await kernel.remove(owners.network(network.id), fabric.desiredNetwork(network, context()));
+    const rest = carriedNetworks(fabric.kind);
+    if (rest.length === 0) await kernel.remove(owners.shared(fabric.kind), fabric.desiredShared([network], context()));
+    else await kernel.apply(owners.shared(fabric.kind), fabric.desiredShared(rest, context()));
+  }
+
+  function lingerThenWithdraw(network: Network): void {
+    clearTimeout(lingering.get(network.id));
+    const timer = setTimeout(() => {
+      later(
+        mutex.run(network.id, async () => {
+          if (state.networks.has(network.id) && lingering.get(network.id) === timer) await withdrawNetwork(network);
+        }),
+        `cannot withdraw the network ${network.id.slice(0, 12)} from the kernel`,
+      );
+    }, parts.linger);
+    timer.unref();
+    lingering.set(network.id, timer);
+  }
+
+  /** The kernel part of a removal; the record goes last, so a crash before that repeats it. */
+  async function eraseEndpoint(endpoint: Endpoint): Promise<void> {
+    const network = state.networks.get(endpoint.network);
+    const known = network === undefined ? [] : fabricOf(network.fabric).desiredEndpoint(network, endpoint, context());
+    await kernel.remove(owners.endpoint(endpoint.id), known);
+    await state.deleteEndpoint(endpoint.id, { close: `endpoint-${endpoint.id}` });
+    if (network !== undefined && !carried(network)) lingerThenWithdraw(network);
+  }
+
+  async function eraseNetwork(network: Network): Promise<void> {
+    const fabric = fabricOf(network.fabric);
+    for (const endpoint of state.endpointsOf(network.id)) await mutex.run(`erase ${endpoint.id}`, () => eraseEndpoint(endpoint));
+    await withdrawNetwork(network);
+    await kernel.remove(owners.standing(network.id));
+    await fabric.closeNetwork?.(network, context());
+    await state.deleteNetwork(network.id, { close: `network-${network.id}` });
+  }
+
+  async function open(network: Network): Promise<void> {
+    const fabric = fabricOf(network.fabric);
+    await fabric.openNetwork?.(network, context());
+    const standing = fabric.desiredStanding?.(network, context()) ?? [];
+    if (standing.length > 0) await kernel.apply(owners.standing(network.id), standing);
+  }
+
+  async function maintain(): Promise<void> {
+    clearTimeout(chores);
+    const kinds = new Set([...state.networks.values()].map((network) => network.fabric));
+    const waits = await Promise.all([...kinds].map((kind) => fabricOf(kind).maintain?.(context())));
+    const next = Math.min(...waits.filter((wait) => wait !== undefined));
+    if (Number.isFinite(next)) {
+      chores = setTimeout(() => later(maintain(), "cannot do a fabric's chores"), next);
+      chores.unref();
+    }
+  }
+
+  return {
+    context,
+    maintain,
+    serialise: (id, work) => mutex.run(id, work),
+    objectsOf: (network) => {
+      const fabric = fabricOf(network.fabric);
+      const standing = fabric.desiredStanding?.(network, context()) ?? [];
+      return carried(network) ? [...standing, ...fabric.desiredNetwork(network, context())] : standing;
+    },
+    objectsOfEndpoint: (endpoint) => {
+      const network = state.networks.get(endpoint.network);
+      return network === undefined || endpoint.phase !== 'attached' ? [] : fabricOf(network.fabric).desiredEndpoint(network, endpoint, context());
+    },
+
+    async addNetwork(network) {
+      const fabric = fabricOf(network.fabric);
+      if (fabric.openNetwork === undefined) {
+        await state.putNetwork(network);
+      } else {
+        const name = `network-${network.id}`;
+        await state.putNetwork(network, { open: { name, operation: 'open', target: network.id } });
+        try {
+          await open(network);
+        } catch (error) {
+          await eraseNetwork(network);
+          throw error;
+        }
+        await state.closeJournal(name);
+        later(maintain(), "cannot do a fabric's chores");
+      }
+      events.emit('network.created', `network ${network.id.slice(0, 12)} (${network.plugin}) was created`, { network: network.id });
+    },
+
+    async removeNetwork(id) {
+      const network = state.networks.get(id);
+      if (network === undefined) return;
+      await state.putNetwork(network, { open: { name: `network-${id}`, operation: 'close', target: id } });
+      await eraseNetwork(network);
+      events.emit('network.removed', `network ${id.slice(0, 12)} was removed`, { network: id });
+    },
+
+    async addEndpoint(endpoint) {
+      await state.putEndpoint(endpoint);
+    },
+
+    async attach(id, sandbox, publishes) {
+      const before = state.endpoints.get(id)!;
+      const network = state.networks.get(before.network)!;
+      const fabric = fabricOf(network.fabric);
+      const { sandboxInterface: _plugged, ...rest } = before;
+      const endpoint: Endpoint = { ...rest, phase: 'attached', sandbox, publishes };
+      // The answer is worked out first: when it cannot be given, nothing has been done.
+      const answer = fabric.join(network, endpoint, context());
+      const name = `endpoint-${id}`;
+      await state.putEndpoint(endpoint, { open: { name, operation: 'attach', target: id } });
+      try {
+        await mutex.run(network.id, () => applyNetwork(fabric, network));
+        await kernel.apply(owners.endpoint(id), fabric.desiredEndpoint(network, endpoint, context()));
+      } catch (error) {
+        await state.putEndpoint({ ...before, phase: 'created' }, { close: name });
+        throw error;
+      }
+      // Docker need not wait for this: a restart that finds the entry applies again what is already there.
+      later(state.closeJournal(name), `cannot close the journal entry of endpoint ${id.slice(0, 12)}`);
+      events.emit('endpoint.attached', `endpoint ${id.slice(0, 12)} was attached to network ${network.id.slice(0, 12)}`, { endpoint: id, network: network.id });
+      return answer;
+    },
+
+    async removeEndpoint(id) {
+      const endpoint = state.endpoints.get(id);
+      if (endpoint === undefined) return;
+      const removing: Endpoint = { ...endpoint, phase: 'removing' };
+      if (endpoint.phase !== 'removing') {
+        await state.putEndpoint(removing, { open: { name: `endpoint-${id}`, operation: 'remove', target: id } });
+      }
+      later(
+        mutex.run(`erase ${id}`, async () => {
+          if (state.endpoints.get(id)?.phase === 'removing') await eraseEndpoint(removing);
+        }),
+        `cannot remove the endpoint ${id.slice(0, 12)} from the kernel`,
+      );
+      events.emit('endpoint.removed', `endpoint ${id.slice(0, 12)} was removed`, { endpoint: id, network: endpoint.network });
+    },
+
+    async recover() {
+      for (const entry of state.interrupted) {
+        const network = state.networks.get(entry.target as NetworkId);
+        if (entry.operation === 'close' && network !== undefined) await eraseNetwork(network);
+        // Docker was never answered, so it has no such network: undo.
+        else if (entry.operation === 'open' && network !== undefined) await eraseNetwork(network);
+        else if (entry.operation !== 'remove' && entry.operation !== 'attach') await state.closeJournal(entry.name);
+      }
+      const removing = [...state.endpoints.values()].filter(({ phase }) => phase === 'removing');
+      await Promise.all(removing.map((endpoint) => mutex.run(endpoint.id, () => eraseEndpoint(endpoint))));
+      for (const network of state.networks.values()) {
+        const fabric = fabricOf(network.fabric);
+        const standing = fabric.desiredStanding?.(network, context()) ?? [];
+        if (standing.length > 0) kernel.declare(owners.standing(network.id), standing);
+        if (carried(network)) kernel.declare(owners.network(network.id), fabric.desiredNetwork(network, context()));
+        else await kernel.remove(owners.network(network.id), fabric.desiredNetwork(network, context()));
+      }
+      for (const kind of new Set([...state.networks.values()].map((network) => network.fabric))) {
+        const rest = carriedNetworks(kind);
+        const fabric = fabricOf(kind);
+        if (rest.length > 0) kernel.declare(owners.shared(kind), fabric.desiredShared(rest, context()));
+        else await kernel.remove(owners.shared(kind), fabric.desiredShared([...state.networks.values()].filter((network) => network.fabric === kind), context()));
+      }
+      for (const endpoint of state.endpoints.values()) {
+        const network = state.networks.get(endpoint.network);
+        if (network === undefined || endpoint.phase !== 'attached') continue;
+        kernel.declare(owners.endpoint(endpoint.id), fabricOf(network.fabric).desiredEndpoint(network, endpoint, context()));
+      }
+      for (const entry of state.interrupted) {
+        if (entry.operation === 'attach') await state.closeJournal(entry.name);
+      }
+      await maintain();
+    },
+
+    async confirm(network) {
+      await fabricOf(network.fabric).confirm?.(network, context());
+      events.emit('network.confirmed', `the uplink of network ${network.id.slice(0, 12)} was confirmed`, { network: network.id });
+    },
+
+    async settled() {
+      while (background.size > 0) await Promise.all(background);
+    },
+
+    close() {
+      clearTimeout(chores);
+      for (const timer of lingering.values()) clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,66 @@
+/** Counters for Prometheus, under the names in docs/metrics.md. */
+
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+export interface Metrics {
+  readonly registry: Registry;
+  /** @param seconds how long the call took. */
+  pluginCall(plugin: string, method: string, outcome: string, seconds: number): void;
+  drift(kind: string, what: string, repaired: boolean): void;
+  garbage(kind: string): void;
+  fullPass(seconds: number): void;
+  /** Called at each scrape. */
+  gauges(read: () => Readonly<Record<'networks' | 'endpoints' | 'pools' | 'leases' | 'objects' | 'journal', number>>): void;
+  engineReachable(reachable: boolean): void;
+}
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry, prefix: 'berth_' });
+  const calls = new Histogram({
+    name: 'berth_plugin_call_seconds',
+    help: "Time to answer Docker's plugin calls.",
+    labelNames: ['plugin', 'method', 'outcome'],
+    buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 2, 5, 10],
+    registers,
+  });
+  const drifts = new Counter({
+    name: 'berth_drifts_total',
+    help: 'Kernel objects that were found different from what is declared.',
+    labelNames: ['kind', 'what', 'repaired'],
+    registers,
+  });
+  const garbage = new Counter({
+    name: 'berth_garbage_total',
+    help: 'Things that were freed because the engine has forgotten them.',
+    labelNames: ['kind'],
+    registers,
+  });
+  const passes = new Histogram({
+    name: 'berth_audit_seconds',
+    help: 'Duration of full audits.',
+    buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5],
+    registers,
+  });
+  const reachable = new Gauge({ name: 'berth_engine_reachable', help: '1 while the Docker engine answers.', registers });
+  return {
+    registry,
+    pluginCall: (plugin, method, outcome, seconds) => calls.observe({ plugin, method, outcome }, seconds),
+    drift: (kind, what, repaired) => drifts.inc({ kind, what, repaired: String(repaired) }),
+    garbage: (kind) => garbage.inc({ kind }),
+    fullPass: (seconds) => passes.observe(seconds),
+    engineReachable: (is) => reachable.set(is ? 1 : 0),
+    gauges(read) {
+      const counts = new Gauge({
+        name: 'berth_objects',
+        help: 'How many there are of each kind.',
+        labelNames: ['kind'],
+        registers,
+        collect() {
+          for (const [kind, count] of Object.entries(read())) counts.set({ kind }, count);
+        },
+      });
+    },
+  };
+}

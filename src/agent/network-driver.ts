@@ -1,0 +1,159 @@
+/** Docker's network driver calls, answered from the records. */
+
+import type { CreateEndpoint, CreateNetwork, NetworkDriver } from '../docker/driver.ts';
+import { fabricOf } from '../fabric/fabrics.ts';
+import { formatAddress, sameAddress } from '../model/address.ts';
+import { BerthError } from '../model/errors.ts';
+import type { EndpointId } from '../model/ids.ts';
+import { type Mac, macFromAddress, macFromBytes } from '../model/mac.ts';
+import type { Endpoint, Network } from '../model/network.ts';
+import { contains, formatPrefix } from '../model/prefix.ts';
+import type { Leases } from './leases.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { Names } from './names.ts';
+import type { PluginConfig } from './config.ts';
+import type { State } from './state.ts';
+import { createHash } from 'node:crypto';
+
+export interface NetworkDriverParts {
+  readonly state: State;
+  readonly lifecycle: Lifecycle;
+  readonly leases: Leases;
+  readonly names: Names;
+  readonly plugins: ReadonlyMap<string, PluginConfig>;
+  now(): number;
+}
+
+export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
+  const { state, lifecycle, leases, names } = parts;
+
+  /** @throws BerthError NETWORK_UNKNOWN */
+  function networkOf(request: { network: Network['id'] }): Network {
+    const network = state.networks.get(request.network);
+    if (network !== undefined) return network;
+    throw new BerthError('NETWORK_UNKNOWN', `the network ${request.network.slice(0, 12)} is not known to Berth`);
+  }
+
+  async function createNetwork(request: CreateNetwork, plugin: PluginConfig): Promise<void> {
+    if (state.networks.has(request.id)) return;
+    // Docker's null IPAM says 0.0.0.0/0: no addresses at all.
+    const subnets = request.subnets.filter(({ prefix }) => prefix.length > 0);
+    const fabric = fabricOf(plugin.fabric);
+    const plan = { id: request.id, plugin: plugin.name, subnets, internal: request.internal, options: request.options };
+    const settings = await fabric.planNetwork(plan, lifecycle.context());
+    await lifecycle.addNetwork({ ...plan, fabric: fabric.kind, settings, createdAt: parts.now() });
+  }
+
+  async function createEndpoint(request: CreateEndpoint): Promise<Endpoint> {
+    const network = networkOf(request);
+    checkAddresses(network, request);
+    const settings = fabricOf(network.fabric).planEndpoint(network, { options: request.options }, lifecycle.context());
+    const endpoint: Endpoint = {
+      id: request.endpoint,
+      network: network.id,
+      phase: 'created',
+      addresses: request.addresses,
+      mac: request.mac ?? generateMac(network, request),
+      publishes: request.publishes,
+      options: request.options,
+      settings,
+      createdAt: parts.now(),
+    };
+    // One commit of the store for both; should only one of them have been written, the garbage collector sees the other.
+    await Promise.all([lifecycle.addEndpoint(endpoint), leases.claim(network, endpoint)]);
+    return endpoint;
+  }
+
+  /** @throws BerthError ADDRESS_OUTSIDE, ADDRESS_TAKEN, MAC_IN_USE */
+  function checkAddresses(network: Network, request: CreateEndpoint): void {
+    for (const on of request.addresses) {
+      const shown = formatAddress(on.address);
+      const subnet = network.subnets.find((candidate) => contains(candidate.prefix, on.address));
+      if (subnet === undefined) {
+        const known = network.subnets.map(({ prefix }) => formatPrefix(prefix)).join(', ');
+        throw new BerthError('ADDRESS_OUTSIDE', `the address ${shown} is not within the network's ${known || 'subnets: it has none'}`);
+      }
+      if (subnet.gateway !== undefined && sameAddress(subnet.gateway, on.address)) {
+        throw new BerthError('ADDRESS_TAKEN', `the address ${shown} is the gateway of the network`);
+      }
+      const sharing = [...state.networks.values()].filter((other) => other.subnets.some(({ prefix }) => contains(prefix, on.address)));
+      for (const other of sharing) {
+        const holder = state.holder(other.id, shown);
+        if (holder !== undefined && holder.id !== request.endpoint) {
+          leases.refused(on.address, subnet.prefix);
+          throw new BerthError('ADDRESS_TAKEN', `the address ${shown} is held by ${names.describe(holder.id)}`);
+        }
+      }
+    }
+    if (request.mac === undefined) return;
+    const holder = state.macHolder(network.id, request.mac);
+    if (holder !== undefined && holder.id !== request.endpoint) {
+      throw new BerthError('MAC_IN_USE', `the MAC address ${request.mac} is held by ${names.describe(holder.id)} on this network`);
+    }
+  }
+
+  /** From the address, so that the same address always has the same MAC; from the endpoint's id where that is taken. */
+  function generateMac(network: Network, request: CreateEndpoint): Mac {
+    const first = request.addresses.find(({ address }) => address.family === 4) ?? request.addresses[0];
+    if (first !== undefined) {
+      const mac = macFromAddress(first.address);
+      const holder = state.macHolder(network.id, mac);
+      if (holder === undefined || holder.id === request.endpoint) return mac;
+    }
+    const digest = createHash('sha256').update(request.endpoint).digest();
+    return macFromBytes(Uint8Array.of(0x02, 0x42, ...digest.subarray(0, 4)));
+  }
+
+  const isSame = (endpoint: Endpoint, request: CreateEndpoint): boolean =>
+    endpoint.network === request.network &&
+    endpoint.addresses.map(formatPrefix).join() === request.addresses.map(formatPrefix).join() &&
+    (request.mac === undefined || request.mac === endpoint.mac);
+
+  return {
+    scope: (call) => parts.plugins.get(call.plugin)?.scope ?? 'local',
+
+    createNetwork: (request, call) =>
+      lifecycle.serialise(request.id, () => createNetwork(request, parts.plugins.get(call.plugin)!)),
+
+    deleteNetwork: (id) =>
+      lifecycle.serialise(`delete ${id}`, async () => {
+        const network = state.networks.get(id);
+        await lifecycle.removeNetwork(id);
+        if (network !== undefined) await leases.networkGone(network);
+      }),
+
+    createEndpoint: (request) =>
+      lifecycle.serialise(request.endpoint, async () => {
+        const known = state.endpoints.get(request.endpoint);
+        if (known !== undefined && known.phase !== 'removing' && !isSame(known, request)) {
+          throw new BerthError('ENDPOINT_EXISTS', `the endpoint ${request.endpoint.slice(0, 12)} exists already, with other addresses`);
+        }
+        const endpoint = known !== undefined && known.phase !== 'removing' ? known : await createEndpoint(request);
+        return request.mac === undefined ? { addresses: [], mac: endpoint.mac } : { addresses: [] };
+      }),
+
+    deleteEndpoint: (_network, id: EndpointId) => lifecycle.serialise(id, () => lifecycle.removeEndpoint(id)),
+
+    join: (request) =>
+      lifecycle.serialise(request.endpoint, async () => {
+        const network = networkOf(request);
+        const endpoint = state.endpoints.get(request.endpoint);
+        if (endpoint === undefined || endpoint.phase === 'removing' || endpoint.network !== network.id) {
+          throw new BerthError('ENDPOINT_UNKNOWN', `the endpoint ${request.endpoint.slice(0, 12)} is not known to Berth`);
+        }
+        const { isolated, ...answer } = await lifecycle.attach(endpoint.id, request.sandbox, endpoint.publishes || request.publishes);
+        return { ...answer, disableGatewayService: isolated };
+      }),
+
+    leave: (_network, id) =>
+      lifecycle.serialise(id, () => {
+        const endpoint = state.endpoints.get(id);
+        if (endpoint?.sandbox !== undefined) {
+          // Not written: Docker deletes the endpoint next, or joins it again, and both are.
+          const { sandbox: _left, sandboxInterface: _unplugged, ...rest } = endpoint;
+          state.amendEndpoint(rest);
+        }
+        return Promise.resolve();
+      }),
+  };
+}

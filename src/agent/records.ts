@@ -1,0 +1,112 @@
+/** Networks and endpoints as the store holds them: JSON with text where memory has values, and a version. */
+
+import { z } from 'zod';
+import { formatAddress, parseAddress } from '../model/address.ts';
+import { BerthError } from '../model/errors.ts';
+import type { EndpointId, NetworkId } from '../model/ids.ts';
+import { SCHEMA_VERSION } from '../model/keys.ts';
+import { parseMac } from '../model/mac.ts';
+import type { Endpoint, Json, Network, Subnet } from '../model/network.ts';
+import { formatPrefix, parseInterfaceAddress, parsePrefix } from '../model/prefix.ts';
+
+const parsed = <Value>(parse: (text: string) => Value | undefined, what: string) =>
+  z.string().transform((text, context): Value => {
+    const value = parse(text);
+    if (value !== undefined) return value;
+    context.addIssue({ code: 'custom', message: `'${text}' is not ${what}` });
+    return z.NEVER;
+  });
+
+const address = parsed(parseAddress, 'an address');
+const strings = z.record(z.string(), z.string());
+const json = z.json() as unknown as z.ZodType<Json>;
+
+const NetworkRecord = z.object({
+  id: z.string(),
+  fabric: z.enum(['lan', 'cluster', 'neutron']),
+  plugin: z.string(),
+  subnets: z.array(
+    z.object({
+      prefix: parsed(parsePrefix, 'a subnet'),
+      gateway: address.optional(),
+      auxiliary: z.record(z.string(), address),
+    }),
+  ),
+  internal: z.boolean(),
+  options: strings,
+  settings: json,
+  createdAt: z.number(),
+});
+
+const EndpointRecord = z.object({
+  id: z.string(),
+  network: z.string(),
+  phase: z.enum(['created', 'attached', 'removing']),
+  addresses: z.array(parsed(parseInterfaceAddress, 'an address with a length')),
+  mac: parsed(parseMac, 'a MAC address'),
+  sandbox: z.string().optional(),
+  sandboxInterface: z.string().optional(),
+  publishes: z.boolean(),
+  options: strings,
+  settings: json,
+  createdAt: z.number(),
+});
+
+/**
+ * The value behind a key.
+ *
+ * @throws BerthError STORE_NEWER when a later version of Berth wrote it, STORE_CORRUPT when it is not readable.
+ */
+function decode<Value>(schema: z.ZodType<Value>, key: string, value: string): Value {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(value);
+  } catch (error) {
+    throw new BerthError('STORE_CORRUPT', `the value of ${key} in the store is not JSON`, { cause: error });
+  }
+  const version = z.object({ version: z.number() }).safeParse(raw);
+  if (version.success && version.data.version > SCHEMA_VERSION) {
+    throw new BerthError('STORE_NEWER', `the value of ${key} in the store has version ${version.data.version}, and this Berth knows up to ${SCHEMA_VERSION}`);
+  }
+  const result = schema.safeParse(raw);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw new BerthError('STORE_CORRUPT', `the value of ${key} in the store is damaged: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`);
+}
+
+export function decodeNetwork(key: string, value: string): Network {
+  const record = decode(NetworkRecord, key, value);
+  const subnets = record.subnets.map(({ gateway, ...subnet }): Subnet => (gateway === undefined ? subnet : { ...subnet, gateway }));
+  return { ...record, id: record.id as NetworkId, subnets };
+}
+
+export function encodeNetwork(network: Network): string {
+  return JSON.stringify({
+    version: SCHEMA_VERSION,
+    ...network,
+    subnets: network.subnets.map((subnet) => ({
+      prefix: formatPrefix(subnet.prefix),
+      gateway: subnet.gateway === undefined ? undefined : formatAddress(subnet.gateway),
+      auxiliary: Object.fromEntries(Object.entries(subnet.auxiliary).map(([name, held]) => [name, formatAddress(held)])),
+    })),
+  });
+}
+
+export function decodeEndpoint(key: string, value: string): Endpoint {
+  const { sandbox, sandboxInterface, ...record } = decode(EndpointRecord, key, value);
+  return {
+    ...record,
+    id: record.id as EndpointId,
+    network: record.network as NetworkId,
+    ...(sandbox === undefined ? {} : { sandbox }),
+    ...(sandboxInterface === undefined ? {} : { sandboxInterface }),
+  };
+}
+
+export function encodeEndpoint(endpoint: Endpoint): string {
+  return JSON.stringify({
+    version: SCHEMA_VERSION,
+    ...endpoint,
+    addresses: endpoint.addresses.map(formatPrefix),
+  });
+}

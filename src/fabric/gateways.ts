@@ -1,0 +1,17 @@
+/** Which gateways an endpoint is told of. */
+
+import { type Address, sameAddress } from '../model/address.ts';
+import type { Endpoint, Network } from '../model/network.ts';
+import { contains } from '../model/prefix.ts';
+
+/** The gateway of each family in which the endpoint has an address. */
+export function gatewaysFor(network: Network, endpoint: Endpoint): { gateway4?: Address; gateway6?: Address } {
+  const gateways: { gateway4?: Address; gateway6?: Address } = {};
+  for (const { address } of endpoint.addresses) {
+    const subnet = network.subnets.find((candidate) => contains(candidate.prefix, address));
+    const gateway = subnet?.gateway;
+    if (gateway === undefined || sameAddress(gateway, address)) continue;
+    gateways[gateway.family === 4 ? 'gateway4' : 'gateway6'] = gateway;
+  }
+  return gateways;
+}

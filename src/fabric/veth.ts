@@ -1,0 +1,39 @@
+/** The pair that plugs a container into a bridge: one end is a port, the other the engine moves into the container. */
+
+import type { VethLink } from '../kernel/objects.ts';
+import { linkName } from '../model/ids.ts';
+import type { Endpoint } from '../model/network.ts';
+
+/** The end that stays on the host. */
+export function hostLink(endpoint: Pick<Endpoint, 'id'>): string {
+  return linkName('bv', endpoint.id);
+}
+
+/** The end that goes into the container, as it is called before the engine renames it. */
+export function containerLink(endpoint: Pick<Endpoint, 'id'>): string {
+  return linkName('bp', endpoint.id);
+}
+
+/**
+ * The pair of one endpoint. Once its place in the container is known, a pair that has to be made anew is put there at once:
+ * the engine plugs a container only when it starts it.
+ */
+export function vethPair(endpoint: Endpoint, bridge: string, mtu: number): VethLink {
+  const plugged = endpoint.sandbox !== undefined && endpoint.sandboxInterface !== undefined;
+  return {
+    kind: 'link',
+    type: 'veth',
+    name: hostLink(endpoint),
+    mtu,
+    up: true,
+    master: bridge,
+    noLinkLocal: true,
+    alias: `berth endpoint ${endpoint.id.slice(0, 12)}`,
+    peer: {
+      name: plugged ? endpoint.sandboxInterface : containerLink(endpoint),
+      mac: endpoint.mac,
+      mtu,
+      ...(plugged ? { netns: endpoint.sandbox } : {}),
+    },
+  };
+}
