@@ -22,6 +22,7 @@ export interface Call {
 
 export interface CreateNetwork {
   readonly id: NetworkId;
+  /** None when Docker's IPAM is `null`. */
   readonly subnets: readonly Subnet[];
   readonly internal: boolean;
   readonly ipv6: boolean;
@@ -64,8 +65,21 @@ export interface Joined {
   readonly disableGatewayService: boolean;
 }
 
+/** What is known of a network before its addresses are (GwAllocCheck, engines from 28 on). */
+export interface GatewayCheck {
+  readonly internal: boolean;
+  readonly ipv6: boolean;
+  /** The user's `-o`. */
+  readonly options: Readonly<Record<string, string>>;
+}
+
 export interface NetworkDriver {
   scope(call: Call): 'local' | 'global';
+  /**
+   * Whether the engine shall reserve a gateway address, where the user named none. Asked before the network's addresses are.
+   * A driver without this method always wants one, which is what engines before 28 do anyway.
+   */
+  gatewayNeeded?(request: GatewayCheck, call: Call): Promise<{ readonly ipv4: boolean; readonly ipv6: boolean }>;
   createNetwork(request: CreateNetwork, call: Call): Promise<void>;
   deleteNetwork(network: NetworkId, call: Call): Promise<void>;
   createEndpoint(request: CreateEndpoint, call: Call): Promise<CreatedEndpoint>;
