@@ -84,7 +84,7 @@ export function watchConnections(
     else if (connection.active === 0) refuse(error, socket);
     else {
       connection.broken = true;
-      connection.reading?.emit('error', error);
+      if (connection.reading?.complete === false) connection.reading.emit('error', error);
     }
   });
 

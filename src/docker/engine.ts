@@ -47,7 +47,18 @@ export interface EngineEvent {
 export interface Engine {
   /** @throws BerthError ENGINE_UNREACHABLE; every call has its own time limit. */
   info(): Promise<EngineInfo>;
-  networks(): Promise<readonly EngineNetwork[]>;
-  /** Follows events of networks, containers and the daemon until the signal aborts or the engine goes away. */
+  /**
+   * All networks. Those that `inspect` declines come without their endpoints, which cost one more call each. One that goes
+   * away in between is left out.
+   *
+   * @throws BerthError ENGINE_UNREACHABLE
+   */
+  networks(inspect?: (network: EngineNetwork) => boolean): Promise<readonly EngineNetwork[]>;
+  /**
+   * Follows events of networks, containers and the daemon until the signal aborts or the engine goes away. The first is
+   * `engine` `connected`: what happens from there on will be told, so whoever needs the whole picture reads it then.
+   *
+   * @throws BerthError ENGINE_UNREACHABLE when the stream cannot be opened or read.
+   */
   events(signal: AbortSignal): AsyncIterable<EngineEvent>;
 }

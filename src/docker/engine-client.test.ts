@@ -1,0 +1,371 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { formatAddress } from '../model/address.ts';
+import { formatPrefix } from '../model/prefix.ts';
+import type { EngineEvent } from './engine.ts';
+import { connectEngine } from './engine-client.ts';
+
+const id = (digit: string) => digit.repeat(64);
+const VERSION = { ApiVersion: '1.51', MinAPIVersion: '1.24', Version: '28.5.2' };
+const INFO = {
+  ID: 'engine-1',
+  ServerVersion: '28.5.2',
+  LiveRestoreEnabled: true,
+  Swarm: { LocalNodeState: 'inactive' },
+};
+
+let directory: string;
+let address: string;
+let server: Server | undefined;
+/** Paths that were asked for. */
+let asked: string[];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'engine-'));
+  address = `unix://${directory}/docker.sock`;
+  asked = [];
+});
+afterEach(async () => {
+  server?.closeAllConnections();
+  await new Promise((resolve) => (server === undefined ? resolve(undefined) : server.close(resolve)));
+  server = undefined;
+  rmSync(directory, { recursive: true });
+});
+
+/** An engine that answers these paths (without version) with JSON, a status, or as the function does; others with 404. */
+function fakeEngine(answers: Record<string, unknown>): Promise<void> {
+  const listener: RequestListener = (request, response) => {
+    asked.push(request.url!);
+    const path = request.url!.replace(/^\/v\d+\.\d+/, '').replace(/\?.*/, '');
+    const answer = answers[path];
+    if (typeof answer === 'function') return (answer as RequestListener)(request, response);
+    if (typeof answer === 'number') response.writeHead(answer).end(JSON.stringify({ message: 'no such\nluck' }));
+    else if (answer === undefined) response.writeHead(404).end(JSON.stringify({ message: 'not found' }));
+    else response.end(JSON.stringify(answer));
+  };
+  server = createServer(listener);
+  return new Promise((resolve) => server!.listen(`${directory}/docker.sock`, resolve));
+}
+
+const unreachable = (pattern: RegExp) => ({ name: 'BerthError', code: 'ENGINE_UNREACHABLE', message: pattern });
+
+describe('info', () => {
+  it('tells the engine apart and speaks the newest version that both know', async () => {
+    await fakeEngine({ '/version': VERSION, '/info': INFO });
+    assert.deepEqual(await connectEngine(address).info(), {
+      id: 'engine-1',
+      version: '28.5.2',
+      apiVersion: '1.44',
+      liveRestore: true,
+      swarm: false,
+    });
+    assert.deepEqual(asked, ['/version', '/v1.44/info']);
+  });
+
+  const negotiated = [
+    ['an old engine', { ApiVersion: '1.41', MinAPIVersion: '1.12' }, '1.41'],
+    ['two digits against one', { ApiVersion: '1.9', MinAPIVersion: '' }, '1.9'],
+    ['an engine that has dropped ours', { ApiVersion: '1.60', MinAPIVersion: '1.50' }, '1.50'],
+    ['no least version', { ApiVersion: '1.30' }, '1.30'],
+  ] as const;
+  for (const [title, version, expected] of negotiated)
+    it(`negotiates with ${title}`, async () => {
+      await fakeEngine({ '/version': version, '/info': { ID: 'x' } });
+      const info = await connectEngine(address).info();
+      assert.deepEqual(info, { id: 'x', version: '', apiVersion: expected, liveRestore: false, swarm: false });
+    });
+
+  it('negotiates anew each time, for the engine may have been upgraded', async () => {
+    let current = '1.41';
+    await fakeEngine({
+      '/version': ((_request, response) => response.end(JSON.stringify({ ApiVersion: current }))) as RequestListener,
+      '/info': { ID: 'x', Swarm: { LocalNodeState: 'active' } },
+    });
+    const engine = connectEngine(address);
+    assert.equal((await engine.info()).apiVersion, '1.41');
+    current = '1.43';
+    const { apiVersion, swarm } = await engine.info();
+    assert.deepEqual([apiVersion, swarm], ['1.43', true]);
+  });
+});
+
+describe('networks', () => {
+  const network = (digit: string, more: object = {}) => ({
+    Id: id(digit),
+    Name: `n${digit}`,
+    Driver: 'berth',
+    Scope: 'local',
+    Internal: false,
+    Options: { mtu: '1400' },
+    IPAM: { Driver: 'berth', Config: [{ Subnet: '10.1.0.0/24', Gateway: '10.1.0.1' }] },
+    ...more,
+  });
+
+  it('reads subnets, options and running endpoints', async () => {
+    const full = network('1', {
+      Containers: {
+        [id('c')]: { Name: 'web', EndpointID: id('e'), IPv4Address: '10.1.0.5/24', IPv6Address: 'fd00::5/64' },
+        'ep-x': { Name: 'x', EndpointID: '', IPv4Address: '' },
+      },
+    });
+    await fakeEngine({ '/version': VERSION, '/networks': [network('1')], [`/networks/${id('1')}`]: full });
+    const [found, ...more] = await connectEngine(address).networks();
+    assert.deepEqual(more, []);
+    assert.deepEqual(
+      { ...found, subnets: undefined, endpoints: undefined },
+      {
+        id: id('1'),
+        name: 'n1',
+        driver: 'berth',
+        ipamDriver: 'berth',
+        scope: 'local',
+        internal: false,
+        options: { mtu: '1400' },
+        subnets: undefined,
+        endpoints: undefined,
+      },
+    );
+    assert.deepEqual(
+      found!.subnets.map((s) => [formatPrefix(s.subnet), formatAddress(s.gateway!)]),
+      [['10.1.0.0/24', '10.1.0.1']],
+    );
+    assert.deepEqual(
+      found!.endpoints.map((e) => ({ ...e, addresses: e.addresses.map(formatPrefix) })),
+      [{ id: id('e'), container: id('c'), name: 'web', addresses: ['10.1.0.5/24', 'fd00::5/64'] }],
+    );
+  });
+
+  it('reads what engines leave out or write their own way', async () => {
+    const networks = [
+      {
+        Id: id('1'),
+        Name: 'none',
+        Driver: 'null',
+        Options: null,
+        IPAM: { Driver: 'default', Config: null },
+        Containers: null,
+      },
+      {
+        Id: id('2'),
+        Name: 'old',
+        Driver: 'bridge',
+        IPAM: { Config: [{ Subnet: '10.2.0.7/24', Gateway: '10.2.0.1/24' }, { Subnet: 'junk' }] },
+      },
+      { Id: id('3'), Name: 'named', Driver: 'bridge', Options: { 'com.docker.network.bridge.name': 'docker0' } },
+      { Id: 'not an id', Name: 'odd' },
+    ];
+    await fakeEngine({ '/version': VERSION, '/networks': networks });
+    const found = await connectEngine(address).networks(() => false);
+    assert.deepEqual(
+      found.map((n) => [
+        n.name,
+        n.bridge,
+        n.subnets.map((s) => `${formatPrefix(s.subnet)} ${s.gateway ? formatAddress(s.gateway) : ''}`),
+      ]),
+      [
+        ['none', undefined, []],
+        ['old', `br-${'2'.repeat(12)}`, ['10.2.0.0/24 10.2.0.1']],
+        ['named', 'docker0', []],
+      ],
+    );
+    assert.deepEqual(asked, ['/version', '/v1.44/networks']);
+  });
+
+  it('inspects only what is asked for, and skips what went away in between', async () => {
+    const listed = [network('1'), network('2'), network('3', { Driver: 'bridge' })];
+    await fakeEngine({ '/version': VERSION, '/networks': listed, [`/networks/${id('1')}`]: network('1') });
+    const found = await connectEngine(address).networks((n) => n.driver === 'berth');
+    assert.deepEqual(
+      found.map((n) => n.name),
+      ['n1', 'n3'],
+    );
+    assert.deepEqual(asked.slice(2).sort(), [`/v1.44/networks/${id('1')}`, `/v1.44/networks/${id('2')}`]);
+  });
+
+  it('inspects four at a time', async () => {
+    const digits = '0123456789abcdef'.split('');
+    let now = 0;
+    let most = 0;
+    const answers: Record<string, unknown> = { '/version': VERSION, '/networks': digits.map((d) => network(d)) };
+    for (const d of digits)
+      answers[`/networks/${id(d)}`] = ((_request, response) => {
+        most = Math.max(most, ++now);
+        setTimeout(() => {
+          now--;
+          response.end(JSON.stringify(network(d)));
+        }, 5);
+      }) as RequestListener;
+    await fakeEngine(answers);
+    const found = await connectEngine(address).networks();
+    assert.deepEqual(
+      found.map((n) => n.name),
+      digits.map((d) => `n${d}`),
+    );
+    assert.equal(most, 4);
+  });
+});
+
+describe('failures', () => {
+  it('nobody listens', async () => {
+    await assert.rejects(connectEngine(address).info(), unreachable(/cannot be reached: .*ENOENT/));
+  });
+
+  it('a connection that hangs', async () => {
+    await fakeEngine({ '/version': () => undefined });
+    const start = performance.now();
+    await assert.rejects(
+      connectEngine(address, { deadlineMs: 100 }).info(),
+      unreachable(/does not answer GET \/version within 0\.1 s/),
+    );
+    assert.ok(performance.now() - start < 1000);
+  });
+
+  it('an answer that hangs in the middle', async () => {
+    await fakeEngine({ '/version': ((_request, response) => response.write('{"ApiV')) as RequestListener });
+    await assert.rejects(connectEngine(address, { deadlineMs: 100 }).info(), unreachable(/within 0\.1 s/));
+  });
+
+  it('a network that hangs while it is inspected fails the whole within its own deadline', async () => {
+    const listed = Array.from({ length: 16 }, (_, i) => ({ Id: id(i.toString(16)), Name: 'n' }));
+    const hang = Object.fromEntries(listed.map((n) => [`/networks/${n.Id}`, () => undefined]));
+    await fakeEngine({ '/version': VERSION, '/networks': listed, ...hang });
+    const start = performance.now();
+    await assert.rejects(connectEngine(address, { deadlineMs: 100 }).networks(), unreachable(/within 0\.1 s/));
+    assert.ok(performance.now() - start < 1000);
+    assert.equal(asked.length, 2 + 4);
+  });
+
+  it('a connection that breaks off', async () => {
+    await fakeEngine({ '/version': ((request) => request.socket.destroy()) as RequestListener });
+    await assert.rejects(connectEngine(address).info(), unreachable(/cannot be reached: socket hang up/));
+  });
+
+  it('garbage', async () => {
+    await fakeEngine({ '/version': ((_request, response) => response.end('<html>\u001b[31m')) as RequestListener });
+    await assert.rejects(connectEngine(address).info(), unreachable(/not JSON: "<html>\\u\{1b\}\[31m"$/));
+  });
+
+  it('JSON of another kind', async () => {
+    await fakeEngine({ '/version': VERSION, '/networks': { message: 'x' }, '/info': { ID: null } });
+    await assert.rejects(connectEngine(address).networks(), unreachable(/answers \/networks with the answer wrong/));
+    await assert.rejects(connectEngine(address).info(), unreachable(/answers \/info with ID wrong/));
+  });
+
+  it('an error of the engine, on one line', async () => {
+    await fakeEngine({ '/version': VERSION, '/info': 500 });
+    await assert.rejects(
+      connectEngine(address).info(),
+      unreachable(/answers 500 to GET \/v1.44\/info: no such\\u\{a\}luck/),
+    );
+  });
+
+  it('another kind of address', () => {
+    for (const wrong of ['http://x', 'unix://relative', '/run/docker.sock', 'tcp://', ''])
+      assert.throws(() => connectEngine(wrong), { code: 'BAD_CONFIG' }, wrong);
+  });
+
+  it('works again when the engine is back, with another version', async () => {
+    const engine = connectEngine(address);
+    await assert.rejects(engine.networks(), unreachable(/ENOENT/));
+    await fakeEngine({ '/version': { ApiVersion: '1.42' }, '/networks': [] });
+    assert.deepEqual(await engine.networks(), []);
+    assert.equal(asked.at(-1), '/v1.42/networks');
+  });
+});
+
+describe('events', () => {
+  const line = (type: string, action: string) =>
+    `${JSON.stringify({ Type: type, Action: action, Actor: { ID: 'i', Attributes: { name: 'web' } } })}\n`;
+
+  async function collect(signal: AbortSignal, each?: (event: EngineEvent) => void): Promise<string[]> {
+    const seen: string[] = [];
+    for await (const event of connectEngine(address, { deadlineMs: 200 }).events(signal)) {
+      seen.push(`${event.type} ${event.action}`);
+      each?.(event);
+    }
+    return seen;
+  }
+
+  it('begin when it is connected, and end when the engine ends them', async () => {
+    await fakeEngine({
+      '/version': VERSION,
+      '/events': ((_request, response) => {
+        response.write(line('network', 'create') + line('container', 'die').slice(0, 20));
+        setImmediate(() =>
+          response.end(`${line('container', 'die').slice(20)}\n{"Type":"daemon","Action":"reload"}\n`),
+        );
+      }) as RequestListener,
+    });
+    const events: EngineEvent[] = [];
+    assert.deepEqual(await collect(new AbortController().signal, (event) => events.push(event)), [
+      'engine connected',
+      'network create',
+      'container die',
+      'daemon reload',
+    ]);
+    assert.deepEqual(events[1], { type: 'network', action: 'create', actor: 'i', attributes: { name: 'web' } });
+    assert.equal(decodeURIComponent(asked[1]!), '/v1.44/events?filters={"type":["network","container","daemon"]}');
+  });
+
+  it('end when the connection breaks off', async () => {
+    await fakeEngine({
+      '/version': VERSION,
+      '/events': ((request, response) => {
+        response.write(line('network', 'create'), () => request.socket.destroy());
+      }) as RequestListener,
+    });
+    assert.deepEqual(await collect(new AbortController().signal), ['engine connected', 'network create']);
+  });
+
+  it('outlive the deadline of a call, and end when the signal aborts', async () => {
+    await fakeEngine({
+      '/version': VERSION,
+      '/events': ((_request, response) => {
+        response.flushHeaders();
+        setTimeout(() => response.write(line('network', 'create')), 400);
+      }) as RequestListener,
+    });
+    const abort = new AbortController();
+    const seen = await collect(abort.signal, (event) => event.action === 'create' && abort.abort());
+    assert.deepEqual(seen, ['engine connected', 'network create']);
+  });
+
+  it('end when the signal aborts while nothing happens, or before', { timeout: 5000 }, async () => {
+    await fakeEngine({
+      '/version': VERSION,
+      '/events': ((_request, response) => response.flushHeaders()) as RequestListener,
+    });
+    const abort = new AbortController();
+    assert.deepEqual(await collect(abort.signal, () => setTimeout(() => abort.abort(), 20)), ['engine connected']);
+    assert.deepEqual(await collect(AbortSignal.abort()), []);
+  });
+
+  it('fail when the engine does not begin to answer', async () => {
+    await fakeEngine({ '/version': VERSION, '/events': () => undefined });
+    await assert.rejects(
+      collect(new AbortController().signal),
+      unreachable(/does not answer GET .*events.* within 0\.2 s/),
+    );
+  });
+
+  it('fail on garbage and on a line without end', async () => {
+    await fakeEngine({
+      '/version': VERSION,
+      '/events': ((_request, response) => response.end('{"Type":\n')) as RequestListener,
+    });
+    await assert.rejects(
+      collect(new AbortController().signal),
+      unreachable(/an event that cannot be read: "\{"Type":"/),
+    );
+    await new Promise((resolve) => server!.close(resolve));
+    await fakeEngine({
+      '/version': VERSION,
+      '/events': ((_request, response) => response.end('x'.repeat(2_000_000))) as RequestListener,
+    });
+    await assert.rejects(collect(new AbortController().signal), unreachable(/longer than 1 MiB/));
+  });
+});

@@ -1,0 +1,120 @@
+/**
+ * What the Engine API answers, as far as Berth reads it. Source: moby `api/swagger.yaml`, versions 1.24 to 1.52. Fields are
+ * missing or null in some version or other; none of those makes the rest unreadable.
+ */
+
+import { z } from 'zod';
+import { parseAddress } from '../model/address.ts';
+import type { EngineId } from '../model/ids.ts';
+import { parseEndpointId, parseNetworkId } from '../model/ids.ts';
+import { type InterfaceAddress, parseInterfaceAddress, prefixOf } from '../model/prefix.ts';
+import type { EngineEndpoint, EngineEvent, EngineInfo, EngineNetwork } from './engine.ts';
+
+const text = z
+  .string()
+  .nullish()
+  .transform((value) => value ?? '');
+const textMap = z
+  .record(z.string(), z.string())
+  .nullish()
+  .transform((value) => value ?? {});
+
+export const versionAnswer = z.object({ ApiVersion: z.string().regex(/^\d+\.\d+$/), MinAPIVersion: text });
+
+export const infoAnswer = z.object({
+  ID: z.string().min(1),
+  ServerVersion: text,
+  LiveRestoreEnabled: z.boolean().nullish(),
+  Swarm: z.object({ LocalNodeState: text }).nullish(),
+});
+
+const container = z.object({ Name: text, EndpointID: text, IPv4Address: text, IPv6Address: text });
+
+export const networkAnswer = z.object({
+  Id: z.string(),
+  Name: text,
+  Driver: text,
+  Scope: text,
+  Internal: z.boolean().nullish(),
+  Options: textMap,
+  IPAM: z
+    .object({
+      Driver: text,
+      Config: z.array(z.object({ Subnet: text, Gateway: text })).nullish(),
+    })
+    .nullish(),
+  Containers: z.record(z.string(), container).nullish(),
+});
+
+export const networksAnswer = z.array(networkAnswer);
+
+export const eventLine = z.object({
+  Type: text,
+  Action: text,
+  Actor: z.object({ ID: text, Attributes: textMap }).nullish(),
+});
+
+/** What the engine says of itself in an error, `{"message":"…"}`. */
+export const errorAnswer = z.object({ message: z.string() });
+
+export function toInfo(answer: z.output<typeof infoAnswer>, apiVersion: string): EngineInfo {
+  const swarm = answer.Swarm?.LocalNodeState ?? '';
+  return {
+    id: answer.ID as EngineId,
+    version: answer.ServerVersion,
+    apiVersion,
+    liveRestore: answer.LiveRestoreEnabled ?? false,
+    swarm: swarm !== '' && swarm !== 'inactive',
+  };
+}
+
+/** Undefined for a network whose id no driver could have been told. */
+export function toNetwork(answer: z.output<typeof networkAnswer>): EngineNetwork | undefined {
+  const id = parseNetworkId(answer.Id);
+  if (id === undefined) return undefined;
+  const bridge = answer.Driver === 'bridge' ? bridgeName(answer) : undefined;
+  return {
+    id,
+    name: answer.Name,
+    driver: answer.Driver,
+    ipamDriver: answer.IPAM?.Driver ?? '',
+    scope: answer.Scope,
+    internal: answer.Internal ?? false,
+    options: answer.Options,
+    subnets: (answer.IPAM?.Config ?? []).flatMap(toSubnet),
+    ...(bridge === undefined ? {} : { bridge }),
+    endpoints: Object.entries(answer.Containers ?? {}).flatMap(([key, value]) => toEndpoint(key, value)),
+  };
+}
+
+/** libnetwork `drivers/bridge`: `br-` and the first 12 characters of the id, unless the option names another. */
+function bridgeName(answer: z.output<typeof networkAnswer>): string {
+  return answer.Options['com.docker.network.bridge.name'] ?? `br-${answer.Id.slice(0, 12)}`;
+}
+
+/** Engines before 25 keep a subnet as the user wrote it, host bits included; a gateway may carry a length. */
+function toSubnet(config: { Subnet: string; Gateway: string }): EngineNetwork['subnets'] {
+  const subnet = parseInterfaceAddress(config.Subnet);
+  if (subnet === undefined) return [];
+  const gateway = parseAddress(config.Gateway) ?? parseInterfaceAddress(config.Gateway)?.address;
+  return [{ subnet: prefixOf(subnet), ...(gateway === undefined ? {} : { gateway }) }];
+}
+
+/** The key is a container's id, or `ep-…`, `lb-…`, `gateway_…` for an endpoint that belongs to none. */
+function toEndpoint(key: string, value: z.output<typeof container>): EngineEndpoint[] {
+  const id = parseEndpointId(value.EndpointID);
+  if (id === undefined) return [];
+  const addresses = [value.IPv4Address, value.IPv6Address]
+    .map(parseInterfaceAddress)
+    .filter((address): address is InterfaceAddress => address !== undefined);
+  return [{ id, container: key, name: value.Name, addresses }];
+}
+
+export function toEvent(line: z.output<typeof eventLine>): EngineEvent {
+  return {
+    type: line.Type,
+    action: line.Action,
+    actor: line.Actor?.ID ?? '',
+    attributes: line.Actor?.Attributes ?? {},
+  };
+}
