@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { BerthError } from '../model/errors.ts';
 import { nearest } from '../model/nearest.ts';
 import type { FabricKind } from '../model/network.ts';
-import { parsePrefix, type Prefix } from '../model/prefix.ts';
+import { type Prefix, parsePrefix } from '../model/prefix.ts';
 
 export interface PluginConfig {
   readonly name: string;
@@ -64,35 +64,90 @@ const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'
 
 export const configKeys: readonly ConfigKey[] = [
   { key: 'state-dir', values: 'folder', default: '/var/lib/berth', help: 'Where the embedded store is kept.' },
-  { key: 'run-dir', values: 'folder', default: '/run/berth', help: "Where the agent's own socket, berth.sock, is made." },
-  { key: 'plugin-dir', values: 'folder', default: '/run/docker/plugins', help: 'Where the engine looks for plugin sockets.' },
-  { key: 'spec-dir', values: 'folder', default: '/usr/lib/docker/plugins', help: 'Where the engine looks for .spec and .json files; used with tls-address.' },
-  { key: 'docker', values: 'unix:///path or tcp://host:port', default: 'unix:///run/docker.sock', help: "The engine's API. Read only, and never within a plugin call." },
+  {
+    key: 'run-dir',
+    values: 'folder',
+    default: '/run/berth',
+    help: "Where the agent's own socket, berth.sock, is made.",
+  },
+  {
+    key: 'plugin-dir',
+    values: 'folder',
+    default: '/run/docker/plugins',
+    help: 'Where the engine looks for plugin sockets.',
+  },
+  {
+    key: 'spec-dir',
+    values: 'folder',
+    default: '/usr/lib/docker/plugins',
+    help: 'Where the engine looks for .spec and .json files; used with tls-address.',
+  },
+  {
+    key: 'docker',
+    values: 'unix:///path or tcp://host:port',
+    default: 'unix:///run/docker.sock',
+    help: "The engine's API. Read only, and never within a plugin call.",
+  },
   { key: 'store', values: 'sqlite', default: 'sqlite', help: 'Where the state is kept: a file in the state folder.' },
-  { key: 'log-level', values: LOG_LEVELS.join(', '), default: 'info', help: 'How much is logged to standard error, as JSON lines.' },
+  {
+    key: 'log-level',
+    values: LOG_LEVELS.join(', '),
+    default: 'info',
+    help: 'How much is logged to standard error, as JSON lines.',
+  },
   {
     key: 'plugins',
     values: 'name=fabric[:scope], separated by commas',
     default: 'berth=cluster,berth-lan=lan,local=lan',
     help: 'The driver names that Docker knows us by; fabric is cluster or lan, scope local (the default) or global.',
   },
-  { key: 'bridge', values: 'name of a bridge', default: 'br0', help: 'The bridge of lan networks that name neither a bridge nor a parent.' },
+  {
+    key: 'bridge',
+    values: 'name of a bridge',
+    default: 'br0',
+    help: 'The bridge of lan networks that name neither a bridge nor a parent.',
+  },
   {
     key: 'default-pools',
-    values: "base:length, separated by commas",
+    values: 'base:length, separated by commas',
     default: '10.201.0.0/16:24,10.202.0.0/15:24',
     help: 'What subnets are cut from when docker network create gives none: each is base:length. IPv6 subnets come from a unique local prefix (RFC 4193) unless a base is given.',
   },
-  { key: 'tls-address', values: 'IP address', default: 'none', help: 'Listen for the engine on TCP with mutual TLS instead of on unix sockets.' },
+  {
+    key: 'tls-address',
+    values: 'IP address',
+    default: 'none',
+    help: 'Listen for the engine on TCP with mutual TLS instead of on unix sockets.',
+  },
   { key: 'tls-ca', values: 'PEM file', default: 'none', help: 'The authority that signed both certificates.' },
   { key: 'tls-cert', values: 'PEM file', default: 'none', help: "The agent's certificate." },
   { key: 'tls-key', values: 'PEM file', default: 'none', help: "The agent's private key." },
   { key: 'tls-client-cert', values: 'PEM file', default: 'none', help: 'The certificate that the engine shows.' },
   { key: 'tls-client-key', values: 'PEM file', default: 'none', help: "The engine's private key." },
-  { key: 'metrics-address', values: 'address:port', default: 'none', help: 'Serve /metrics and /health on TCP too; they are always on the agent socket.' },
-  { key: 'audit-interval', values: '1 to 3600 seconds', default: '60', help: 'How often everything declared is compared with the kernel, besides at kernel events.' },
-  { key: 'gc-grace', values: '1 to 86400 seconds', default: '30', help: 'How long something must be unknown to the engine before it is freed.' },
-  { key: 'linger', values: '0 to 3600 seconds', default: '5', help: 'How long the kernel objects of a network outlive its last endpoint.' },
+  {
+    key: 'metrics-address',
+    values: 'address:port',
+    default: 'none',
+    help: 'Serve /metrics and /health on TCP too; they are always on the agent socket.',
+  },
+  {
+    key: 'audit-interval',
+    values: '1 to 3600 seconds',
+    default: '60',
+    help: 'How often everything declared is compared with the kernel, besides at kernel events.',
+  },
+  {
+    key: 'gc-grace',
+    values: '1 to 86400 seconds',
+    default: '30',
+    help: 'How long something must be unknown to the engine before it is freed.',
+  },
+  {
+    key: 'linger',
+    values: '0 to 3600 seconds',
+    default: '5',
+    help: 'How long the kernel objects of a network outlive its last endpoint.',
+  },
 ];
 
 export type RawConfig = Readonly<Record<string, string>>;
@@ -148,7 +203,9 @@ function readConfigFile(file: string): RawConfig {
   try {
     raw = JSON.parse(readFileSync(file, 'utf8'));
   } catch (error) {
-    throw new BerthError('BAD_CONFIG', `the configuration file ${file} cannot be read: ${(error as Error).message}`, { cause: error });
+    throw new BerthError('BAD_CONFIG', `the configuration file ${file} cannot be read: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
     throw new BerthError('BAD_CONFIG', `the configuration file ${file} is not a JSON object`);
@@ -158,7 +215,10 @@ function readConfigFile(file: string): RawConfig {
     Object.entries(raw).map(([key, value]) => {
       if (!known.includes(key)) {
         const [meant] = nearest(key, known, 1);
-        throw new BerthError('BAD_CONFIG', `${file} has an unknown key '${key}'${meant === undefined ? '' : `; did you mean '${meant}'?`}`);
+        throw new BerthError(
+          'BAD_CONFIG',
+          `${file} has an unknown key '${key}'${meant === undefined ? '' : `; did you mean '${meant}'?`}`,
+        );
       }
       if (typeof value !== 'string' && typeof value !== 'number') {
         throw new BerthError('BAD_CONFIG', `${key} in ${file} is a text or a number`);
@@ -191,7 +251,8 @@ function oneOf(given: Given, choices: readonly string[]): string {
 /** @returns milliseconds. */
 function seconds(given: Given, least: number, most: number): number {
   const number = Number(given.text);
-  if (given.text.trim() === '' || !(number >= least && number <= most)) throw bad(given, `a number of seconds from ${least} to ${most}`);
+  if (given.text.trim() === '' || !(number >= least && number <= most))
+    throw bad(given, `a number of seconds from ${least} to ${most}`);
   return number * 1000;
 }
 
@@ -201,7 +262,8 @@ function pluginList(given: Given): PluginConfig[] {
     if (match === null) throw bad(given, 'name=fabric[:scope], separated by commas, with fabric cluster or lan');
     return { name: match[1]!, fabric: match[2] as FabricKind, scope: match[3] === 'global' ? 'global' : 'local' };
   });
-  if (new Set(plugins.map(({ name }) => name)).size < plugins.length) throw bad(given, 'a list in which each name stands once');
+  if (new Set(plugins.map(({ name }) => name)).size < plugins.length)
+    throw bad(given, 'a list in which each name stands once');
   return plugins;
 }
 
@@ -220,13 +282,17 @@ function poolBases(given: Given): PoolBase[] {
 
 function tlsConfig(optional: (key: string) => string | undefined): TlsConfig | undefined {
   const address = optional('tls-address');
-  const files = ['tls-ca', 'tls-cert', 'tls-key', 'tls-client-cert', 'tls-client-key'].map((key) => [key, optional(key)] as const);
+  const files = ['tls-ca', 'tls-cert', 'tls-key', 'tls-client-cert', 'tls-client-key'].map(
+    (key) => [key, optional(key)] as const,
+  );
   const missing = files.filter(([, file]) => file === undefined).map(([key]) => key);
   if (address === undefined) {
-    if (missing.length < files.length) throw new BerthError('BAD_CONFIG', 'tls-address is missing, while other tls keys are given');
+    if (missing.length < files.length)
+      throw new BerthError('BAD_CONFIG', 'tls-address is missing, while other tls keys are given');
     return undefined;
   }
-  if (missing.length > 0) throw new BerthError('BAD_CONFIG', `tls-address needs ${missing.join(', ')} as well: TLS is always mutual`);
+  if (missing.length > 0)
+    throw new BerthError('BAD_CONFIG', `tls-address needs ${missing.join(', ')} as well: TLS is always mutual`);
   const [ca, cert, key, clientCert, clientKey] = files.map(([, file]) => file!);
   return { address, ca: ca!, cert: cert!, key: key!, clientCert: clientCert!, clientKey: clientKey! };
 }

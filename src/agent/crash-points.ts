@@ -36,7 +36,8 @@ export function crashPoints(environment: NodeJS.ProcessEnv): CrashPoints {
     };
   }
   return {
-    store: (store) => Object.create(store, { transact: { value: around('store.transact', store.transact.bind(store)) } }) as Store,
+    store: (store) =>
+      Object.create(store, { transact: { value: around('store.transact', store.transact.bind(store)) } }) as Store,
     kernel: (kernel) =>
       Object.create(kernel, {
         apply: { value: around('kernel.apply', kernel.apply.bind(kernel)) },

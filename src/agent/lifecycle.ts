@@ -73,13 +73,19 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
     };
   }
 
-  const carried = (network: Network): boolean => state.endpointsOf(network.id).some(({ phase }) => phase === 'attached');
+  const carried = (network: Network): boolean =>
+    state.endpointsOf(network.id).some(({ phase }) => phase === 'attached');
   const carriedNetworks = (kind: FabricKind): Network[] =>
-    [...state.networks.values()].filter((network) => network.fabric === kind && (carried(network) || lingering.has(network.id)));
+    [...state.networks.values()].filter(
+      (network) => network.fabric === kind && (carried(network) || lingering.has(network.id)),
+    );
 
   function later(work: Promise<void>, what: string): void {
     const guarded = work.catch((error: unknown) => {
-      events.emit('background.failed', `${what}: ${error instanceof Error ? error.message : String(error)}; the next audit tries again`);
+      events.emit(
+        'background.failed',
+        `${what}: ${error instanceof Error ? error.message : String(error)}; the next audit tries again`,
+      );
     });
     background.add(guarded);
     void guarded.then(() => background.delete(guarded));
@@ -88,7 +94,9 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
   /** Everything that a network must have in the kernel before an endpoint of it comes up: the filter first. */
   async function applyNetwork(fabric: Fabric, network: Network): Promise<void> {
     const now = context();
-    const sharing = new Map([...carriedNetworks(fabric.kind), network].map((carriedOne) => [carriedOne.id, carriedOne]));
+    const sharing = new Map(
+      [...carriedNetworks(fabric.kind), network].map((carriedOne) => [carriedOne.id, carriedOne]),
+    );
     await kernel.apply(owners.shared(fabric.kind), fabric.desiredShared([...sharing.values()], now));
     await kernel.apply(owners.network(network.id), fabric.desiredNetwork(network, now));
   }
@@ -129,7 +137,8 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
 
   async function eraseNetwork(network: Network): Promise<void> {
     const fabric = fabricOf(network.fabric);
-    for (const endpoint of state.endpointsOf(network.id)) await mutex.run(`erase ${endpoint.id}`, () => eraseEndpoint(endpoint));
+    for (const endpoint of state.endpointsOf(network.id))
+      await mutex.run(`erase ${endpoint.id}`, () => eraseEndpoint(endpoint));
     await withdrawNetwork(network);
     await kernel.remove(owners.standing(network.id));
     await fabric.closeNetwork?.(network, context());
@@ -165,7 +174,9 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
     },
     objectsOfEndpoint: (endpoint) => {
       const network = state.networks.get(endpoint.network);
-      return network === undefined || endpoint.phase !== 'attached' ? [] : fabricOf(network.fabric).desiredEndpoint(network, endpoint, context());
+      return network === undefined || endpoint.phase !== 'attached'
+        ? []
+        : fabricOf(network.fabric).desiredEndpoint(network, endpoint, context());
     },
 
     async addNetwork(network) {
@@ -184,7 +195,9 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
         await state.closeJournal(name);
         later(maintain(), "cannot do a fabric's chores");
       }
-      events.emit('network.created', `network ${network.id.slice(0, 12)} (${network.plugin}) was created`, { network: network.id });
+      events.emit('network.created', `network ${network.id.slice(0, 12)} (${network.plugin}) was created`, {
+        network: network.id,
+      });
     },
 
     async removeNetwork(id) {
@@ -218,7 +231,11 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       }
       // Docker need not wait for this: a restart that finds the entry applies again what is already there.
       later(state.closeJournal(name), `cannot close the journal entry of endpoint ${id.slice(0, 12)}`);
-      events.emit('endpoint.attached', `endpoint ${id.slice(0, 12)} was attached to network ${network.id.slice(0, 12)}`, { endpoint: id, network: network.id });
+      events.emit(
+        'endpoint.attached',
+        `endpoint ${id.slice(0, 12)} was attached to network ${network.id.slice(0, 12)}`,
+        { endpoint: id, network: network.id },
+      );
       return answer;
     },
 
@@ -235,7 +252,10 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
         }),
         `cannot remove the endpoint ${id.slice(0, 12)} from the kernel`,
       );
-      events.emit('endpoint.removed', `endpoint ${id.slice(0, 12)} was removed`, { endpoint: id, network: endpoint.network });
+      events.emit('endpoint.removed', `endpoint ${id.slice(0, 12)} was removed`, {
+        endpoint: id,
+        network: endpoint.network,
+      });
     },
 
     async recover() {
@@ -259,12 +279,22 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
         const rest = carriedNetworks(kind);
         const fabric = fabricOf(kind);
         if (rest.length > 0) kernel.declare(owners.shared(kind), fabric.desiredShared(rest, context()));
-        else await kernel.remove(owners.shared(kind), fabric.desiredShared([...state.networks.values()].filter((network) => network.fabric === kind), context()));
+        else
+          await kernel.remove(
+            owners.shared(kind),
+            fabric.desiredShared(
+              [...state.networks.values()].filter((network) => network.fabric === kind),
+              context(),
+            ),
+          );
       }
       for (const endpoint of state.endpoints.values()) {
         const network = state.networks.get(endpoint.network);
         if (network === undefined || endpoint.phase !== 'attached') continue;
-        kernel.declare(owners.endpoint(endpoint.id), fabricOf(network.fabric).desiredEndpoint(network, endpoint, context()));
+        kernel.declare(
+          owners.endpoint(endpoint.id),
+          fabricOf(network.fabric).desiredEndpoint(network, endpoint, context()),
+        );
       }
       for (const entry of state.interrupted) {
         if (entry.operation === 'attach') await state.closeJournal(entry.name);
@@ -274,7 +304,9 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
 
     async confirm(network) {
       await fabricOf(network.fabric).confirm?.(network, context());
-      events.emit('network.confirmed', `the uplink of network ${network.id.slice(0, 12)} was confirmed`, { network: network.id });
+      events.emit('network.confirmed', `the uplink of network ${network.id.slice(0, 12)} was confirmed`, {
+        network: network.id,
+      });
     },
 
     async settled() {

@@ -10,7 +10,9 @@ export interface Metrics {
   garbage(kind: string): void;
   fullPass(seconds: number): void;
   /** Called at each scrape. */
-  gauges(read: () => Readonly<Record<'networks' | 'endpoints' | 'pools' | 'leases' | 'objects' | 'journal', number>>): void;
+  gauges(
+    read: () => Readonly<Record<'networks' | 'endpoints' | 'pools' | 'leases' | 'objects' | 'journal', number>>,
+  ): void;
   engineReachable(reachable: boolean): void;
 }
 
@@ -43,7 +45,11 @@ export function createMetrics(): Metrics {
     buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5],
     registers,
   });
-  const reachable = new Gauge({ name: 'berth_engine_reachable', help: '1 while the Docker engine answers.', registers });
+  const reachable = new Gauge({
+    name: 'berth_engine_reachable',
+    help: '1 while the Docker engine answers.',
+    registers,
+  });
   return {
     registry,
     pluginCall: (plugin, method, outcome, seconds) => calls.observe({ plugin, method, outcome }, seconds),

@@ -13,9 +13,11 @@ export function keyedMutex(): KeyedMutex {
     run(key, work) {
       const before = tails.get(key) ?? Promise.resolve();
       const result = before.then(work, work);
-      const tail = result.catch(() => undefined).then(() => {
-        if (tails.get(key) === tail) tails.delete(key);
-      });
+      const tail = result
+        .catch(() => undefined)
+        .then(() => {
+          if (tails.get(key) === tail) tails.delete(key);
+        });
       tails.set(key, tail);
       return result;
     },

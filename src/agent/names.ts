@@ -23,7 +23,9 @@ export function createNames(): Names {
     },
     learn(seen) {
       networks = new Map(seen.map((network) => [network.id, network.name]));
-      containers = new Map(seen.flatMap((network) => network.endpoints.map((endpoint) => [endpoint.id, endpoint.name])));
+      containers = new Map(
+        seen.flatMap((network) => network.endpoints.map((endpoint) => [endpoint.id, endpoint.name])),
+      );
     },
   };
 }

@@ -1,5 +1,6 @@
 /** Docker's network driver calls, answered from the records. */
 
+import { createHash } from 'node:crypto';
 import type { CreateEndpoint, CreateNetwork, NetworkDriver } from '../docker/driver.ts';
 import { fabricOf } from '../fabric/fabrics.ts';
 import { formatAddress, sameAddress } from '../model/address.ts';
@@ -8,12 +9,11 @@ import type { EndpointId } from '../model/ids.ts';
 import { type Mac, macFromAddress, macFromBytes } from '../model/mac.ts';
 import type { Endpoint, Network } from '../model/network.ts';
 import { contains, formatPrefix } from '../model/prefix.ts';
+import type { PluginConfig } from './config.ts';
 import type { Leases } from './leases.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Names } from './names.ts';
-import type { PluginConfig } from './config.ts';
 import type { State } from './state.ts';
-import { createHash } from 'node:crypto';
 
 export interface NetworkDriverParts {
   readonly state: State;
@@ -71,12 +71,17 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
       const subnet = network.subnets.find((candidate) => contains(candidate.prefix, on.address));
       if (subnet === undefined) {
         const known = network.subnets.map(({ prefix }) => formatPrefix(prefix)).join(', ');
-        throw new BerthError('ADDRESS_OUTSIDE', `the address ${shown} is not within the network's ${known || 'subnets: it has none'}`);
+        throw new BerthError(
+          'ADDRESS_OUTSIDE',
+          `the address ${shown} is not within the network's ${known || 'subnets: it has none'}`,
+        );
       }
       if (subnet.gateway !== undefined && sameAddress(subnet.gateway, on.address)) {
         throw new BerthError('ADDRESS_TAKEN', `the address ${shown} is the gateway of the network`);
       }
-      const sharing = [...state.networks.values()].filter((other) => other.subnets.some(({ prefix }) => contains(prefix, on.address)));
+      const sharing = [...state.networks.values()].filter((other) =>
+        other.subnets.some(({ prefix }) => contains(prefix, on.address)),
+      );
       for (const other of sharing) {
         const holder = state.holder(other.id, shown);
         if (holder !== undefined && holder.id !== request.endpoint) {
@@ -88,7 +93,10 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     if (request.mac === undefined) return;
     const holder = state.macHolder(network.id, request.mac);
     if (holder !== undefined && holder.id !== request.endpoint) {
-      throw new BerthError('MAC_IN_USE', `the MAC address ${request.mac} is held by ${names.describe(holder.id)} on this network`);
+      throw new BerthError(
+        'MAC_IN_USE',
+        `the MAC address ${request.mac} is held by ${names.describe(holder.id)} on this network`,
+      );
     }
   }
 
@@ -126,7 +134,10 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
       lifecycle.serialise(request.endpoint, async () => {
         const known = state.endpoints.get(request.endpoint);
         if (known !== undefined && known.phase !== 'removing' && !isSame(known, request)) {
-          throw new BerthError('ENDPOINT_EXISTS', `the endpoint ${request.endpoint.slice(0, 12)} exists already, with other addresses`);
+          throw new BerthError(
+            'ENDPOINT_EXISTS',
+            `the endpoint ${request.endpoint.slice(0, 12)} exists already, with other addresses`,
+          );
         }
         const endpoint = known !== undefined && known.phase !== 'removing' ? known : await createEndpoint(request);
         return request.mac === undefined ? { addresses: [], mac: endpoint.mac } : { addresses: [] };
@@ -139,9 +150,16 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
         const network = networkOf(request);
         const endpoint = state.endpoints.get(request.endpoint);
         if (endpoint === undefined || endpoint.phase === 'removing' || endpoint.network !== network.id) {
-          throw new BerthError('ENDPOINT_UNKNOWN', `the endpoint ${request.endpoint.slice(0, 12)} is not known to Berth`);
+          throw new BerthError(
+            'ENDPOINT_UNKNOWN',
+            `the endpoint ${request.endpoint.slice(0, 12)} is not known to Berth`,
+          );
         }
-        const { isolated, ...answer } = await lifecycle.attach(endpoint.id, request.sandbox, endpoint.publishes || request.publishes);
+        const { isolated, ...answer } = await lifecycle.attach(
+          endpoint.id,
+          request.sandbox,
+          endpoint.publishes || request.publishes,
+        );
         return { ...answer, disableGatewayService: isolated };
       }),
 

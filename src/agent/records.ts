@@ -66,17 +66,25 @@ function decode<Value>(schema: z.ZodType<Value>, key: string, value: string): Va
   }
   const version = z.object({ version: z.number() }).safeParse(raw);
   if (version.success && version.data.version > SCHEMA_VERSION) {
-    throw new BerthError('STORE_NEWER', `the value of ${key} in the store has version ${version.data.version}, and this Berth knows up to ${SCHEMA_VERSION}`);
+    throw new BerthError(
+      'STORE_NEWER',
+      `the value of ${key} in the store has version ${version.data.version}, and this Berth knows up to ${SCHEMA_VERSION}`,
+    );
   }
   const result = schema.safeParse(raw);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
-  throw new BerthError('STORE_CORRUPT', `the value of ${key} in the store is damaged: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`);
+  throw new BerthError(
+    'STORE_CORRUPT',
+    `the value of ${key} in the store is damaged: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`,
+  );
 }
 
 export function decodeNetwork(key: string, value: string): Network {
   const record = decode(NetworkRecord, key, value);
-  const subnets = record.subnets.map(({ gateway, ...subnet }): Subnet => (gateway === undefined ? subnet : { ...subnet, gateway }));
+  const subnets = record.subnets.map(
+    ({ gateway, ...subnet }): Subnet => (gateway === undefined ? subnet : { ...subnet, gateway }),
+  );
   return { ...record, id: record.id as NetworkId, subnets };
 }
 
@@ -87,7 +95,9 @@ export function encodeNetwork(network: Network): string {
     subnets: network.subnets.map((subnet) => ({
       prefix: formatPrefix(subnet.prefix),
       gateway: subnet.gateway === undefined ? undefined : formatAddress(subnet.gateway),
-      auxiliary: Object.fromEntries(Object.entries(subnet.auxiliary).map(([name, held]) => [name, formatAddress(held)])),
+      auxiliary: Object.fromEntries(
+        Object.entries(subnet.auxiliary).map(([name, held]) => [name, formatAddress(held)]),
+      ),
     })),
   });
 }

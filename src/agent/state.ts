@@ -72,7 +72,10 @@ export async function openState(store: Store, host: string): Promise<State> {
     forget(endpoint.id);
     endpoints.set(endpoint.id, endpoint);
     let siblings = byNetwork.get(endpoint.network);
-    if (siblings === undefined) byNetwork.set(endpoint.network, (siblings = new Map()));
+    if (siblings === undefined) {
+      siblings = new Map();
+      byNetwork.set(endpoint.network, siblings);
+    }
     siblings.set(endpoint.id, endpoint);
     // An endpoint that is going no longer holds anything: the engine may give its address to the next at once.
     if (endpoint.phase !== 'removing') for (const name of names(endpoint)) holders.set(name, endpoint.id);

@@ -22,10 +22,7 @@ export function readOptions(given: Readonly<Record<string, string>>, specs: read
     const name = names.get(key);
     if (name === undefined) {
       if (key.startsWith('com.docker.')) continue;
-      throw new BerthError(
-        'BAD_OPTION',
-        `the option '${printable(key)}' is not known${meant(key, names.keys())}`,
-      );
+      throw new BerthError('BAD_OPTION', `the option '${printable(key)}' is not known${meant(key, names.keys())}`);
     }
     const earlier = values.get(name);
     if (earlier !== undefined && earlier !== value) {

@@ -11,9 +11,9 @@ import { linkName } from '../../model/ids.ts';
 import type { Network } from '../../model/network.ts';
 import { contains, formatPrefix, overlaps } from '../../model/prefix.ts';
 import type { Fabric, FabricContext, JoinAnswer, NetworkRequest, OptionSpec } from '../fabric.ts';
+import { gatewaysFor } from '../gateways.ts';
 import { LEAST_MTU, overhead, uplinkMtu } from '../mtu.ts';
 import { booleanOption, integerOption, linkOption, readOptions } from '../options.ts';
-import { gatewaysFor } from '../gateways.ts';
 import { containerLink, vethPair } from '../veth.ts';
 import { firewall, networkElements } from './firewall.ts';
 

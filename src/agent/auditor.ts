@@ -1,0 +1,144 @@
+/** Declared intent against the kernel: at kernel events at once, and all of it in a rolling pass. */
+
+import { gatewaysFor } from '../fabric/gateways.ts';
+import { hostLink } from '../fabric/veth.ts';
+import type { Drift, Kernel, KernelStep } from '../kernel/kernel.ts';
+import { asBerthError } from '../model/errors.ts';
+import type { EndpointId } from '../model/ids.ts';
+import type { Endpoint } from '../model/network.ts';
+import { parsePrefix } from '../model/prefix.ts';
+import type { Events } from './events.ts';
+import type { HostFacts } from './host.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { Metrics } from './metrics.ts';
+import type { State } from './state.ts';
+
+export interface AuditTotals {
+  readonly lastFullPass: Date | undefined;
+  readonly drifts: number;
+  readonly repaired: number;
+}
+
+export interface Auditor {
+  /** Compares everything now. */
+  audit(repair: boolean): Promise<readonly Drift[]>;
+  totals(): AuditTotals;
+  start(): void;
+  stop(): void;
+}
+
+export interface AuditorParts {
+  readonly state: State;
+  readonly kernel: Kernel;
+  readonly host: HostFacts;
+  readonly lifecycle: Lifecycle;
+  readonly events: Events;
+  readonly metrics: Metrics;
+  /** Milliseconds between full passes. */
+  readonly interval: number;
+}
+
+const DEFAULT_ROUTE = { 4: parsePrefix('0.0.0.0/0')!, 6: parsePrefix('::/0')! } as const;
+
+export function createAuditor(parts: AuditorParts): Auditor {
+  const { state, kernel, lifecycle, events, metrics } = parts;
+  let timer: NodeJS.Timeout | undefined;
+  let lastFullPass: Date | undefined;
+  let drifts = 0;
+  let repaired = 0;
+
+  function report(found: readonly Drift[]): void {
+    for (const drift of found) {
+      drifts += 1;
+      if (drift.repaired) repaired += 1;
+      metrics.drift(drift.key.split(/[ @]/)[0]!, drift.what, drift.repaired);
+      const outcome = drift.repaired
+        ? 'and was repaired'
+        : `and could not be repaired: ${drift.error ?? 'not asked to'}`;
+      const fields = drift.fields
+        .map(({ name, declared, found: seen }) => `${name} ${seen} instead of ${declared}`)
+        .join(', ');
+      events.emit(
+        drift.repaired ? 'drift.repaired' : 'drift.found',
+        `${drift.key} is ${drift.what}${fields && ` (${fields})`} ${outcome}`,
+        {
+          key: drift.key,
+          owners: drift.owners.join(' '),
+        },
+      );
+    }
+    for (const drift of found) if (drift.what === 'missing' && drift.repaired) replugOwner(drift);
+  }
+
+  /**
+   * A veth that was deleted took the container's end with it. The pair has been made again with that end in the container; what
+   * the engine did to it there at the start is done again.
+   */
+  function replugOwner(drift: Drift): void {
+    for (const owner of drift.owners) {
+      const endpoint = owner.startsWith('endpoint/')
+        ? state.endpoints.get(owner.slice('endpoint/'.length) as EndpointId)
+        : undefined;
+      if (endpoint === undefined || drift.key !== `link ${hostLink(endpoint)}`) continue;
+      kernel.execute(replugSteps(endpoint)).then(
+        () =>
+          events.emit(
+            'endpoint.replugged',
+            `endpoint ${endpoint.id.slice(0, 12)} was plugged into its container again`,
+            { endpoint: endpoint.id },
+          ),
+        (error: unknown) =>
+          events.emit(
+            'background.failed',
+            `cannot plug endpoint ${endpoint.id.slice(0, 12)} into its container again: ${asBerthError(error).message}`,
+          ),
+      );
+    }
+  }
+
+  function replugSteps(endpoint: Endpoint): KernelStep[] {
+    const { sandbox: netns, sandboxInterface: link } = endpoint;
+    const network = state.networks.get(endpoint.network);
+    if (netns === undefined || link === undefined || network === undefined) return [];
+    const gateways = endpoint.publishes || network.internal ? {} : gatewaysFor(network, endpoint);
+    return [
+      { make: { kind: 'link', type: 'adopted', netns, name: link, mac: endpoint.mac, up: true } },
+      ...endpoint.addresses.map((address): KernelStep => ({ make: { kind: 'address', netns, link, address } })),
+      ...[gateways.gateway4, gateways.gateway6].flatMap((via): KernelStep[] =>
+        via === undefined
+          ? []
+          : [{ make: { kind: 'route', netns, link, destination: DEFAULT_ROUTE[via.family], via, protocol: 3 } }],
+      ),
+    ];
+  }
+
+  async function audit(repair: boolean): Promise<readonly Drift[]> {
+    const started = performance.now();
+    await parts.host.refresh();
+    const found = await kernel.audit({ repair });
+    report(found);
+    lastFullPass = new Date();
+    metrics.fullPass((performance.now() - started) / 1000);
+    return found;
+  }
+
+  async function pass(): Promise<void> {
+    try {
+      await lifecycle.maintain();
+      await audit(true);
+    } catch (error) {
+      events.emit('audit.failed', `the audit could not be done: ${asBerthError(error).message}`);
+    }
+  }
+
+  return {
+    audit,
+    totals: () => ({ lastFullPass, drifts, repaired }),
+    start() {
+      kernel.onDrift(report);
+      timer = setInterval(() => void pass(), parts.interval);
+      timer.unref();
+    },
+    stop: () => clearInterval(timer),
+  };
+}

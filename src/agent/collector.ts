@@ -1,0 +1,225 @@
+/**
+ * Keeps the records in step with the engine: learns its names, frees what it has forgotten, takes up what we have forgotten.
+ * Runs beside the plugin calls, never within one, and waits for nothing that Docker waits for.
+ */
+
+import type { Engine, EngineInfo, EngineNetwork } from '../docker/engine.ts';
+import { asBerthError } from '../model/errors.ts';
+import type { GarbageView } from './api.ts';
+import type { PluginConfig } from './config.ts';
+import type { Events } from './events.ts';
+import { findGarbage, type Garbage, garbageId } from './garbage.ts';
+import type { Leases } from './leases.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { Metrics } from './metrics.ts';
+import type { Names } from './names.ts';
+import type { State } from './state.ts';
+
+export interface Collector {
+  /** Looks once: frees what has been unknown to the engine for longer than the grace. @throws BerthError ENGINE_UNREACHABLE */
+  pass(): Promise<void>;
+  /** What a look would free; with `apply`, frees it now, grace or not. */
+  collect(apply: boolean): Promise<readonly GarbageView[]>;
+  engine(): { readonly reachable: boolean; readonly info?: EngineInfo };
+  /** Follows the engine until the signal aborts: connects again when it goes, and looks at each change. */
+  follow(signal: AbortSignal): Promise<void>;
+  /** Called by a plugin activation: a new engine process is about to repeat its requests. */
+  engineStarted(): void;
+}
+
+export interface CollectorParts {
+  readonly engine: Engine;
+  readonly state: State;
+  readonly lifecycle: Lifecycle;
+  readonly leases: Leases;
+  readonly names: Names;
+  readonly events: Events;
+  readonly metrics: Metrics;
+  readonly plugins: ReadonlyMap<string, PluginConfig>;
+  /** Milliseconds. */
+  readonly grace: number;
+  readonly interval: number;
+  /** Makes the records of a network from what the engine knows of it. */
+  adopt(seen: EngineNetwork, plugin: PluginConfig): Promise<void>;
+  now(): number;
+}
+
+const RECONNECT = { first: 250, most: 5000 } as const;
+/** Engine events come in bursts (a compose project); one look serves them all. */
+const SETTLE = 300;
+
+export function createCollector(parts: CollectorParts): Collector {
+  const { engine, state, lifecycle, leases, names, events, metrics, plugins } = parts;
+  const firstSeen = new Map<string, number>();
+  let info: EngineInfo | undefined;
+  let reachable = false;
+  let knownEngine: string | undefined;
+  let soon: NodeJS.Timeout | undefined;
+
+  const ours = (name: string): boolean => plugins.has(name) || plugins.has(name.replace(/:latest$/, ''));
+
+  async function look(): Promise<{ networks: readonly EngineNetwork[]; garbage: readonly Garbage[] }> {
+    const all = await engine.networks();
+    const networks = all.filter((network) => ours(network.driver) || ours(network.ipamDriver));
+    names.learn(networks);
+    await leases.learnEngine(all);
+    const records = {
+      networks: [...state.networks.values()],
+      endpoints: [...state.endpoints.values()],
+      pools: leases.pools(),
+      leases: leases.all(),
+    };
+    return { networks, garbage: findGarbage(records, networks, new Set(plugins.keys())) };
+  }
+
+  async function free(garbage: Garbage): Promise<void> {
+    switch (garbage.kind) {
+      case 'endpoint':
+        await lifecycle.serialise(garbage.endpoint.id, () => lifecycle.removeEndpoint(garbage.endpoint.id));
+        await leases.endpointGone(garbage.endpoint);
+        break;
+      case 'network':
+        await lifecycle.removeNetwork(garbage.network.id);
+        await leases.networkGone(garbage.network);
+        break;
+      case 'lease':
+        await leases.free(garbage.lease);
+        break;
+      case 'pool':
+        await leases.freePool(garbage.pool);
+        break;
+    }
+    metrics.garbage(garbage.kind);
+    events.emit(`${garbage.kind}.freed`, `${garbage.kind} ${garbageId(garbage)} was freed: ${garbage.reason}`);
+  }
+
+  /** A network that the engine has and we do not: our store was lost, or replaced. Its definition stands in the engine. */
+  async function adopt(seen: EngineNetwork): Promise<void> {
+    const plugin = plugins.get(seen.driver);
+    if (plugin === undefined || state.networks.has(seen.id)) return;
+    await parts.adopt(seen, plugin);
+    events.emit('network.adopted', `network ${seen.name} was taken over from the engine: it was not in the store`, {
+      network: seen.id,
+    });
+  }
+
+  async function pass(): Promise<void> {
+    info = await engine.info();
+    const sameEngine = knownEngine === undefined || knownEngine === info.id;
+    const { networks, garbage } = await look();
+    setReachable(true);
+    leases.reconciled();
+    const now = parts.now();
+    const ids = new Set(garbage.map(garbageId));
+    for (const id of firstSeen.keys()) if (!ids.has(id)) firstSeen.delete(id);
+    for (const item of garbage) {
+      const id = garbageId(item);
+      const since = firstSeen.get(id) ?? now;
+      firstSeen.set(id, since);
+      if (!sameEngine || now - since < parts.grace || now - createdAt(item) < parts.grace) continue;
+      await free(item);
+      firstSeen.delete(id);
+    }
+    if (sameEngine) {
+      for (const network of networks) await adopt(network);
+      knownEngine = info.id;
+    }
+    // What is on its way out is looked at again as soon as its grace is over, not at the next interval.
+    if (firstSeen.size > 0) lookSoon(Math.min(parts.grace, parts.interval) + SETTLE);
+  }
+
+  function setReachable(is: boolean): void {
+    metrics.engineReachable(is);
+    if (reachable !== is) {
+      events.emit(
+        is ? 'engine.reachable' : 'engine.unreachable',
+        is ? `the engine ${info?.version ?? ''} answers` : 'the engine does not answer',
+      );
+    }
+    reachable = is;
+  }
+
+  function lookSoon(delay: number): void {
+    if (soon !== undefined) return;
+    soon = setTimeout(() => {
+      soon = undefined;
+      pass().catch((error: unknown) => {
+        if (asBerthError(error).code === 'ENGINE_UNREACHABLE') setReachable(false);
+        else
+          events.emit('collector.failed', `cannot compare the records with the engine: ${asBerthError(error).message}`);
+      });
+    }, delay);
+    soon.unref();
+  }
+
+  return {
+    pass,
+    engine: () => (info === undefined ? { reachable } : { reachable, info }),
+    engineStarted: () => lookSoon(SETTLE),
+
+    async collect(apply) {
+      const { garbage } = await look();
+      const views: GarbageView[] = [];
+      for (const item of garbage) {
+        if (apply) await free(item);
+        views.push({ kind: item.kind, id: garbageId(item), reason: item.reason, removed: apply });
+      }
+      return views;
+    },
+
+    async follow(signal) {
+      const timer = setInterval(() => lookSoon(0), parts.interval);
+      signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+      let wait: number = RECONNECT.first;
+      while (!signal.aborted) {
+        try {
+          await pass();
+          wait = RECONNECT.first;
+          for await (const event of engine.events(signal)) {
+            if (
+              event.type === 'network' ||
+              event.type === 'daemon' ||
+              event.action === 'die' ||
+              event.action === 'start'
+            )
+              lookSoon(SETTLE);
+          }
+        } catch (error) {
+          const failure = asBerthError(error);
+          if (failure.code !== 'ENGINE_UNREACHABLE')
+            events.emit('collector.failed', `cannot compare the records with the engine: ${failure.message}`);
+        }
+        if (signal.aborted) return;
+        setReachable(false);
+        await pause(wait, signal);
+        wait = Math.min(wait * 2, RECONNECT.most);
+      }
+    },
+  };
+}
+
+function createdAt(garbage: Garbage): number {
+  switch (garbage.kind) {
+    case 'endpoint':
+      return garbage.endpoint.createdAt;
+    case 'network':
+      return garbage.network.createdAt;
+    case 'lease':
+      return garbage.lease.createdAt;
+    case 'pool':
+      return garbage.pool.createdAt;
+  }
+}
+
+/** Waits with a deadline that an abort cuts short. */
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, milliseconds);
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    }
+    signal.addEventListener('abort', done, { once: true });
+  });
+}

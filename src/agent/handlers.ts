@@ -1,0 +1,111 @@
+/** What each call of the agent's API does. */
+
+import { formatAddress, parseAddress } from '../model/address.ts';
+import { BerthError, type ErrorCode } from '../model/errors.ts';
+import { nearest } from '../model/nearest.ts';
+import type { StatusView } from './api.ts';
+import type { ApiHandler } from './api-server.ts';
+import type { Auditor } from './auditor.ts';
+import type { Collector } from './collector.ts';
+import type { Leases } from './leases.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { Names } from './names.ts';
+import type { State } from './state.ts';
+import { driftView, endpointView, leaseView, networkView, poolView } from './views.ts';
+
+export interface HandlerParts {
+  readonly state: State;
+  readonly lifecycle: Lifecycle;
+  readonly leases: Leases;
+  readonly names: Names;
+  readonly auditor: Auditor;
+  readonly collector: Collector;
+  status(): Promise<StatusView>;
+}
+
+export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHandler>> {
+  const { state, lifecycle, leases, names, auditor, collector } = parts;
+
+  const viewNetwork = (network: Parameters<typeof networkView>[0]) =>
+    networkView(network, state.endpointsOf(network.id).length, lifecycle.objectsOf(network), names);
+  const viewEndpoint = (endpoint: Parameters<typeof endpointView>[0]) =>
+    endpointView(endpoint, lifecycle.objectsOfEndpoint(endpoint), names);
+  const viewPool = (pool: Parameters<typeof poolView>[0]) =>
+    poolView(pool, leases.of(pool.id).length, [...state.networks.values()]);
+
+  const findNetwork = (wanted: string) =>
+    pick([...state.networks.values()], wanted, ({ id }) => [id, names.network(id)], 'NETWORK_UNKNOWN', 'network');
+
+  return {
+    'GET status': () => parts.status(),
+
+    'GET networks': ({ path }) =>
+      Promise.resolve(
+        path[1] === undefined ? [...state.networks.values()].map(viewNetwork) : viewNetwork(findNetwork(path[1])),
+      ),
+
+    'POST networks': async ({ path }) => {
+      if (path[1] === undefined || path[2] !== 'confirm')
+        throw new BerthError('UNKNOWN_METHOD', 'a network can only be confirmed here');
+      const network = findNetwork(path[1]);
+      await lifecycle.confirm(network);
+      return viewNetwork(network);
+    },
+
+    'GET endpoints': ({ path }) => {
+      const all = [...state.endpoints.values()];
+      if (path[1] === undefined) return Promise.resolve(all.map(viewEndpoint));
+      return Promise.resolve(
+        viewEndpoint(pick(all, path[1], ({ id }) => [id, names.container(id)], 'ENDPOINT_UNKNOWN', 'endpoint')),
+      );
+    },
+
+    'GET pools': ({ path }) => {
+      const all = leases.pools();
+      if (path[1] === undefined) return Promise.resolve(all.map(viewPool));
+      return Promise.resolve(viewPool(pick(all, path.slice(1).join('/'), ({ id }) => [id], 'POOL_UNKNOWN', 'pool')));
+    },
+
+    'GET leases': ({ path, query }) => {
+      const pool = query.get('pool');
+      const all =
+        pool === null
+          ? leases.all()
+          : leases.of(pick(leases.pools(), pool, ({ id }) => [id], 'POOL_UNKNOWN', 'pool').id);
+      if (path[1] === undefined) return Promise.resolve(all.map((lease) => leaseView(lease, names)));
+      const address = parseAddress(path[1]);
+      if (address === undefined) throw new BerthError('BAD_ADDRESS', `'${path[1].slice(0, 64)}' is not an address`);
+      const found = all.filter((lease) => formatAddress(lease.address) === formatAddress(address));
+      if (found.length === 0) throw new BerthError('NOT_FOUND', `the address ${path[1]} is not leased`);
+      return Promise.resolve(found.map((lease) => leaseView(lease, names)));
+    },
+
+    'POST audit': async ({ body }) => (await auditor.audit(body.repair === true)).map(driftView),
+    'POST gc': ({ body }) => collector.collect(body.apply === true),
+  };
+}
+
+/** The one thing whose name, id or unique beginning of an id this is. */
+function pick<Item>(
+  items: readonly Item[],
+  wanted: string,
+  namesOf: (item: Item) => (string | undefined)[],
+  code: ErrorCode,
+  what: string,
+): Item {
+  const exact = items.find((item) => namesOf(item).includes(wanted));
+  if (exact !== undefined) return exact;
+  const beginning = items.filter((item) => namesOf(item)[0]!.startsWith(wanted));
+  if (beginning.length === 1) return beginning[0]!;
+  const shown = wanted.slice(0, 64);
+  if (beginning.length > 1)
+    throw new BerthError(code, `${beginning.length} ${what}s have an id that begins with '${shown}'`);
+  const like = nearest(
+    wanted,
+    items.flatMap(namesOf).filter((name) => name !== undefined),
+  );
+  throw new BerthError(
+    code,
+    `there is no ${what} '${shown}'${like.length > 0 ? `; did you mean ${like.join(' or ')}?` : ''}`,
+  );
+}

@@ -1,0 +1,265 @@
+/** The daemon: opens what it stands on, recovers, serves, and drains when it is told to stop. */
+
+import { mkdirSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { type Logger, pino } from 'pino';
+import { connectEngine } from '../docker/engine-client.ts';
+import { createPluginServer, type PluginServer } from '../docker/plugin-server.ts';
+import { openIpam } from '../ipam/ipam.ts';
+import { openKernel } from '../kernel/linux.ts';
+import { asBerthError, BerthError } from '../model/errors.ts';
+import { version } from '../model/version.ts';
+import { openSqliteStore } from '../store/sqlite/store.ts';
+import { createAdoption } from './adoption.ts';
+import type { StatusView } from './api.ts';
+import { serveApi } from './api-server.ts';
+import { createAuditor } from './auditor.ts';
+import { createCollector } from './collector.ts';
+import { type Config, loadConfig, type PluginConfig } from './config.ts';
+import { crashPoints } from './crash-points.ts';
+import { openEvents } from './events.ts';
+import { apiHandlers } from './handlers.ts';
+import { watchHost } from './host.ts';
+import { createLeases } from './leases.ts';
+import { createLifecycle } from './lifecycle.ts';
+import { createMetrics } from './metrics.ts';
+import { createNames } from './names.ts';
+import { createNetworkDriver } from './network-driver.ts';
+import { serviceManager } from './notify.ts';
+import { createSandboxes } from './sandboxes.ts';
+import { openState, storeNotes } from './state.ts';
+
+/** The one folder whose sockets the engine finds without a discovery file (moby `pkg/plugins/discovery_unix.go`). */
+const ENGINE_SOCKETS = '/run/docker/plugins';
+
+/** Engines that crash on a driver which returns a gateway (moby#51554). */
+const REFUSES_GATEWAY = /^29\.0\.[0-2]($|[^0-9])/;
+
+/**
+ * Runs the agent until SIGTERM or SIGINT, in the foreground, logging to standard error.
+ *
+ * @param flags those that were given, by configuration key.
+ * @throws BerthError BAD_CONFIG, STATE_LOCKED, STORE_CORRUPT, STORE_NEWER, SOCKET_IN_USE: nothing was changed.
+ */
+export async function runAgent(flags: Readonly<Record<string, string>>): Promise<void> {
+  const config = loadConfig(flags, process.env);
+  const logger = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
+  const agent = await startAgent(config, logger);
+  const manager = serviceManager(process.env);
+  manager.ready();
+  logger.info(
+    { event: 'agent.ready', pid: process.pid },
+    `Berth ${version} serves ${config.plugins.map(({ name }) => name).join(', ')}`,
+  );
+  const { promise: told, resolve: tell } = Promise.withResolvers<NodeJS.Signals>();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, tell);
+  const signal = await told;
+  manager.stopping();
+  logger.info({ event: 'agent.stopping' }, `stopping on ${signal}; the containers keep their network`);
+  await agent.stop();
+  manager.close();
+}
+
+interface Agent {
+  /** Answers what has been asked, then lets go of everything. The kernel keeps what it has. */
+  stop(): Promise<void>;
+}
+
+async function startAgent(config: Config, logger: Logger): Promise<Agent> {
+  const startedAt = new Date();
+  makeFolder(config.stateDir, 0o700);
+  makeFolder(config.runDir, 0o755);
+  makeFolder(config.pluginDir, 0o755);
+  const crash = crashPoints(process.env);
+  await using cleanup = new AsyncDisposableStack();
+
+  const store = crash.store(await openSqliteStore(join(config.stateDir, 'berth.db')));
+  cleanup.defer(() => store.close());
+  const kernel = crash.kernel(await openKernel());
+  cleanup.defer(() => kernel.close());
+  const host = await watchHost(kernel);
+  const events = openEvents(logger);
+  const metrics = createMetrics();
+  const names = createNames();
+  const plugins = new Map<string, PluginConfig>(config.plugins.map((plugin) => [plugin.name, plugin]));
+  const state = await openState(store, hostname());
+  const now = Date.now;
+
+  const lifecycle = createLifecycle({
+    state,
+    kernel,
+    host,
+    notes: storeNotes(store, hostname()),
+    events,
+    defaults: { bridge: config.bridge },
+    engineRefusesGateway: () => REFUSES_GATEWAY.test(collector.engine().info?.version ?? ''),
+    linger: config.linger,
+  });
+  cleanup.defer(() => lifecycle.close());
+  const ipam = await openIpam(store, { bases: config.defaultPools });
+  const leases = createLeases({ ipam, state, host, names, plugins, engineId: () => collector.engine().info?.id, now });
+  const networkDriver = createNetworkDriver({ state, lifecycle, leases, names, plugins, now });
+  const sandboxes = createSandboxes({ state, kernel, host, lifecycle });
+  cleanup.defer(() => sandboxes.close());
+  const collector = createCollector({
+    engine: connectEngine(config.docker),
+    state,
+    lifecycle,
+    leases,
+    names,
+    events,
+    metrics,
+    plugins,
+    grace: config.gcGrace,
+    interval: config.auditInterval,
+    adopt: createAdoption({ networkDriver, leases }),
+    now,
+  });
+  const auditor = createAuditor({ state, kernel, host, lifecycle, events, metrics, interval: config.auditInterval });
+  metrics.gauges(() => ({ ...counts(), objects: objects(), journal: state.pending() }));
+
+  await lifecycle.recover();
+  await auditor.audit(true);
+  auditor.start();
+  cleanup.defer(() => auditor.stop());
+  for (const endpoint of state.endpoints.values()) {
+    if (endpoint.phase === 'attached' && endpoint.sandboxInterface === undefined) sandboxes.watch(endpoint.id);
+  }
+
+  const api = await serveApi(
+    {
+      handlers: apiHandlers({ state, lifecycle, leases, names, auditor, collector, status }),
+      follow: events.follow,
+      metrics: () => metrics.registry.metrics(),
+      health,
+    },
+    config.runDir,
+    config.metricsAddress,
+  );
+  cleanup.defer(() => api.close());
+
+  const servers: PluginServer[] = [];
+  cleanup.defer(async () => {
+    await Promise.all(servers.map((server) => server.close()));
+    await lifecycle.settled();
+  });
+  for (const plugin of config.plugins) {
+    const server = createPluginServer({
+      name: plugin.name,
+      network: {
+        ...networkDriver,
+        join: async (request, call) => {
+          const joined = await networkDriver.join(request, call);
+          sandboxes.watch(request.endpoint);
+          return joined;
+        },
+      },
+      ipam: leases.driver,
+      logger,
+      onCall: ({ method, code, milliseconds }) => {
+        metrics.pluginCall(plugin.name, method, code ?? 'ok', milliseconds / 1000);
+        if (method !== 'Plugin.Activate') return;
+        leases.engineStarted();
+        collector.engineStarted();
+      },
+    });
+    servers.push(server);
+    await server.listen(listenAt(config, plugin));
+  }
+
+  const following = new AbortController();
+  const followed = collector.follow(following.signal);
+  cleanup.defer(async () => {
+    following.abort();
+    await followed;
+  });
+
+  function counts() {
+    return {
+      networks: state.networks.size,
+      endpoints: state.endpoints.size,
+      pools: leases.pools().length,
+      leases: leases.count(),
+    };
+  }
+
+  function objects(): number {
+    const ofNetworks = [...state.networks.values()].map((network) => lifecycle.objectsOf(network).length);
+    const ofEndpoints = [...state.endpoints.values()].map((endpoint) => lifecycle.objectsOfEndpoint(endpoint).length);
+    return [...ofNetworks, ...ofEndpoints].reduce((sum, count) => sum + count, 0);
+  }
+
+  function health() {
+    const problems: string[] = [];
+    if (!collector.engine().reachable) problems.push(`the engine at ${config.docker} does not answer`);
+    return { healthy: true, problems };
+  }
+
+  async function status(): Promise<StatusView> {
+    const { info, reachable } = collector.engine();
+    const { lastFullPass, drifts, repaired } = auditor.totals();
+    const { revision } = await store.list('berth/none/');
+    return {
+      ...health(),
+      version,
+      pid: process.pid,
+      startedAt: startedAt.toISOString(),
+      stateDir: config.stateDir,
+      store: { kind: config.store.kind, revision },
+      engine: {
+        address: config.docker,
+        reachable,
+        ...(info === undefined ? {} : { version: info.version, id: info.id }),
+      },
+      plugins: config.plugins.map(({ name, fabric, scope }, index) => ({
+        name,
+        fabric,
+        scope,
+        address: servers[index]?.addresses[0] ?? '',
+      })),
+      counts: counts(),
+      audit: {
+        ...(lastFullPass === undefined ? {} : { lastFullPass: lastFullPass.toISOString() }),
+        drifts,
+        repaired,
+        objects: objects(),
+      },
+      journal: { pending: state.pending() },
+    };
+  }
+
+  const running = cleanup.move();
+  return { stop: () => running.disposeAsync() };
+}
+
+function listenAt(config: Config, plugin: PluginConfig): Parameters<PluginServer['listen']>[0] {
+  if (config.tls === undefined) {
+    const path = join(config.pluginDir, `${plugin.name}.sock`);
+    return config.pluginDir === ENGINE_SOCKETS
+      ? { kind: 'unix', path }
+      : { kind: 'unix', path, specDir: config.specDir };
+  }
+  const { address, ca, cert, key, clientCert, clientKey } = config.tls;
+  const client = { ca, certificate: clientCert, key: clientKey };
+  return {
+    kind: 'tls',
+    host: address,
+    port: 0,
+    ca,
+    certificate: cert,
+    key,
+    spec: { directory: config.specDir, client },
+  };
+}
+
+/** @throws BerthError BAD_CONFIG */
+function makeFolder(path: string, mode: number): void {
+  try {
+    mkdirSync(path, { recursive: true, mode });
+  } catch (error) {
+    throw new BerthError('BAD_CONFIG', `the folder ${path} cannot be made: ${asBerthError(error).message}`, {
+      cause: error,
+    });
+  }
+}

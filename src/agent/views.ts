@@ -1,0 +1,101 @@
+/** Records as the API shows them: all text. */
+
+import { hostLink } from '../fabric/veth.ts';
+import type { Drift } from '../kernel/kernel.ts';
+import { type KernelObject, objectKey } from '../kernel/objects.ts';
+import { formatAddress } from '../model/address.ts';
+import type { Endpoint, Network } from '../model/network.ts';
+import type { Lease, Pool } from '../model/pool.ts';
+import { formatPrefix, hostRange, samePrefix } from '../model/prefix.ts';
+import type { DriftView, EndpointView, LeaseView, NetworkView, PoolView } from './api.ts';
+import type { Names } from './names.ts';
+
+const optional = <Key extends string, Value>(key: Key, value: Value | undefined): { [K in Key]?: Value } =>
+  value === undefined ? {} : ({ [key]: value } as { [K in Key]?: Value });
+
+export const iso = (milliseconds: number): string => new Date(milliseconds).toISOString();
+
+export function networkView(
+  network: Network,
+  endpoints: number,
+  objects: readonly KernelObject[],
+  names: Names,
+): NetworkView {
+  const bridge = objects.find((object) => object.kind === 'link' && object.mtu !== undefined);
+  return {
+    id: network.id,
+    ...optional('name', names.network(network.id)),
+    fabric: network.fabric,
+    plugin: network.plugin,
+    subnets: network.subnets.map((subnet) => ({
+      subnet: formatPrefix(subnet.prefix),
+      ...optional('gateway', subnet.gateway && formatAddress(subnet.gateway)),
+      auxiliary: Object.fromEntries(
+        Object.entries(subnet.auxiliary).map(([name, address]) => [name, formatAddress(address)]),
+      ),
+    })),
+    internal: network.internal,
+    ...optional('mtu', bridge?.kind === 'link' ? bridge.mtu : undefined),
+    options: network.options,
+    settings: network.settings,
+    endpoints,
+    objects: objects.map(objectKey),
+    createdAt: iso(network.createdAt),
+  };
+}
+
+export function endpointView(endpoint: Endpoint, objects: readonly KernelObject[], names: Names): EndpointView {
+  return {
+    id: endpoint.id,
+    network: endpoint.network,
+    ...optional('networkName', names.network(endpoint.network)),
+    ...optional('container', names.container(endpoint.id)),
+    phase: endpoint.phase,
+    addresses: endpoint.addresses.map(formatPrefix),
+    mac: endpoint.mac,
+    link: hostLink(endpoint),
+    ...optional('sandbox', endpoint.sandbox),
+    ...optional('sandboxInterface', endpoint.sandboxInterface),
+    publishes: endpoint.publishes,
+    options: endpoint.options,
+    objects: objects.map(objectKey),
+    createdAt: iso(endpoint.createdAt),
+  };
+}
+
+export function poolView(pool: Pool, leases: number, networks: readonly Network[]): PoolView {
+  const { first, last } = hostRange(pool.range ?? pool.subnet);
+  return {
+    id: pool.id,
+    space: pool.space,
+    subnet: formatPrefix(pool.subnet),
+    ...optional('range', pool.range && formatPrefix(pool.range)),
+    released: pool.released,
+    leases,
+    size: String(last - first + 1n),
+    networks: networks
+      .filter((network) => network.subnets.some(({ prefix }) => samePrefix(prefix, pool.subnet)))
+      .map(({ id }) => id),
+    createdAt: iso(pool.createdAt),
+  };
+}
+
+export function leaseView(lease: Lease, names: Names): LeaseView {
+  const { holder } = lease;
+  const endpoint = holder.kind === 'endpoint' ? holder.endpoint : undefined;
+  const named = holder.kind === 'endpoint' || holder.kind === 'request' ? holder.name : undefined;
+  return {
+    pool: lease.pool,
+    address: formatAddress(lease.address),
+    kind: holder.kind,
+    ...optional('endpoint', endpoint as string | undefined),
+    ...optional('container', (endpoint && names.container(endpoint)) ?? named),
+    ...optional('mac', lease.mac as string | undefined),
+    engine: lease.engine,
+    createdAt: iso(lease.createdAt),
+  };
+}
+
+export function driftView(drift: Drift): DriftView {
+  return { ...drift };
+}
