@@ -60,7 +60,6 @@ export function carrier(object: KernelObject): string | undefined {
       return object.link;
     case 'sysctl': {
       const link = linkSysctl.exec(object.path)?.[1];
-      // In these paths a dot of the link's name is written as a slash's stand-in only by sysctl(8); in /proc it stays a dot.
       return link === 'all' || link === 'default' ? undefined : link;
     }
     default:

@@ -29,7 +29,7 @@ export interface ObjectDriver {
   /**
    * Optional: many at once, for a driver that makes them in fewer calls than one by one.
    *
-   * @throws BerthError naming the object at fault; then any part of them may have been made.
+   * @throws BerthError when one cannot be made; then none has been, and they are tried one by one.
    */
   makeAll?(objects: readonly KernelObject[]): void;
 

@@ -228,14 +228,7 @@ export function createNftDriver(options: NftDriverOptions): ObjectDriver {
     },
 
     makeAll(objects) {
-      for (const group of byNamespace(objects as readonly NftDeclared[])) {
-        try {
-          makeTogether(group);
-        } catch (thrown) {
-          if (!(thrown instanceof NftablesError)) throw thrown;
-          for (const object of group) refused(object, () => makeOne(object));
-        }
-      }
+      refused(objects[0]!, () => makeTogether(objects as readonly NftDeclared[]));
     },
 
     unmake(object) {
@@ -243,21 +236,16 @@ export function createNftDriver(options: NftDriverOptions): ObjectDriver {
     },
 
     unmakeAll(objects) {
-      for (const group of byNamespace(objects as readonly NftDeclared[])) {
-        const tables = group.filter((object) => object.kind === 'nft-table');
-        const going = new Set(tables.map(tableName));
-        const elements = group
-          .filter((object) => object.kind === 'nft-element')
-          .filter((element) => !going.has(tableName(tableOf(element))));
-        try {
-          write(group[0]!.netns, distinctTables(group), deleteElements(elements) + tables.map(deleteTable).join(''));
-          for (const table of tables) forget(table.netns, table);
-          for (const element of elements) knownOf(element.netns, tableOf(element)).elements.delete(objectKey(element));
-        } catch (thrown) {
-          if (!(thrown instanceof NftablesError)) throw thrown;
-          for (const object of group) refused(object, () => unmakeOne(object));
-        }
-      }
+      const all = objects as readonly NftDeclared[];
+      const tables = all.filter((object) => object.kind === 'nft-table');
+      const going = new Set(tables.map(tableName));
+      const elements = all
+        .filter((object) => object.kind === 'nft-element')
+        .filter((element) => !going.has(tableName(tableOf(element))));
+      const commands = deleteElements(elements) + tables.map(deleteTable).join('');
+      refused(objects[0]!, () => write(all[0]!.netns, distinctTables(all), commands));
+      for (const table of tables) forget(table.netns, table);
+      for (const element of elements) knownOf(element.netns, tableOf(element)).elements.delete(objectKey(element));
     },
 
     close() {
@@ -326,10 +314,6 @@ function byTable(
     else group.elements.push(object);
   }
   return groups.values();
-}
-
-function byNamespace(objects: readonly NftDeclared[]): Iterable<NftDeclared[]> {
-  return Map.groupBy(objects, (object) => object.netns).values();
 }
 
 function distinctTables(objects: readonly NftDeclared[]): Table[] {
