@@ -24,7 +24,7 @@ const alternatives = ['fabric', 'store'];
 const packages: Readonly<Record<string, readonly string[]>> = {
   koffi: ['kernel'],
   zod: ['docker', 'agent', 'master', 'store', 'fabric'],
-  pino: ['agent', 'master'],
+  pino: ['docker', 'agent', 'master'],
   'prom-client': ['agent', 'master'],
   commander: ['cli'],
   'fast-check': ['*.test.ts'],

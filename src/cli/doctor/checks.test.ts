@@ -1,0 +1,560 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { NetworkView, StatusView } from '../../agent/api.ts';
+import { checks } from './checks.ts';
+import { doctorText, examine } from './doctor.ts';
+import type { Facts } from './facts.ts';
+
+const status: StatusView = {
+  healthy: true,
+  problems: [],
+  version: '1.2.3',
+  pid: 7,
+  startedAt: '2026-11-20T00:00:00Z',
+  stateDir: '/var/lib/berth',
+  store: { kind: 'sqlite', revision: 1 },
+  engine: { address: 'unix:///run/docker.sock', reachable: true, version: '28.5.2' },
+  plugins: ['berth', 'berth-lan', 'local'].map((name) => ({
+    name,
+    fabric: name === 'berth' ? 'cluster' : 'lan',
+    scope: 'local',
+    address: `unix:///run/docker/plugins/${name}.sock`,
+  })),
+  counts: { networks: 1, endpoints: 1, pools: 1, leases: 1 },
+  audit: { drifts: 0, repaired: 0, objects: 4 },
+  journal: { pending: 0 },
+};
+
+function network(change: Partial<NetworkView> = {}): NetworkView {
+  return {
+    id: 'a'.repeat(64),
+    name: 'shop',
+    fabric: 'cluster',
+    plugin: 'berth',
+    subnets: [{ subnet: '10.201.0.0/24', gateway: '10.201.0.1', auxiliary: {} }],
+    internal: false,
+    mtu: 1500,
+    options: {},
+    settings: {},
+    endpoints: 1,
+    objects: ['link/bt0123456789abc'],
+    createdAt: '2026-11-20T00:00:00Z',
+    ...change,
+  };
+}
+
+/** A host on which all is well. */
+const healthy: Facts = {
+  now: Date.parse('2026-11-20T12:00:00Z'),
+  isRoot: true,
+  version: '1.2.3',
+  options: {
+    runDir: '/run/berth',
+    stateDir: '/var/lib/berth',
+    pluginDir: '/run/docker/plugins',
+    specDirs: [],
+    docker: 'unix:///run/docker.sock',
+  },
+  agent: { status, networks: [network()] },
+  engine: {
+    version: '28.5.2',
+    managedPlugins: [],
+    networks: [
+      { name: 'bridge', id: 'b'.repeat(64), driver: 'bridge', subnets: ['172.17.0.0/16'] },
+      { name: 'shop', id: 'a'.repeat(64), driver: 'berth', subnets: ['10.201.0.0/24'] },
+    ],
+  },
+  kernel: { release: '6.18.0', lacks: { ipvlan: 'Operation not supported' }, hasLibnftables: true },
+  sockets: ['berth', 'berth-lan', 'local'].map((name) => ({
+    name,
+    path: `/run/docker/plugins/${name}.sock`,
+    listening: true,
+  })),
+  specs: [],
+  sysctls: {
+    'net/ipv4/ip_forward': '1',
+    'net/ipv6/conf/all/forwarding': '0',
+    'net/ipv4/conf/all/rp_filter': '0',
+    'net/ipv4/conf/default/rp_filter': '0',
+    'net/netfilter/nf_conntrack_max': '1000',
+    'net/netfilter/nf_conntrack_count': '10',
+    'net/ipv4/neigh/default/gc_thresh3': '1024',
+    'net/ipv6/neigh/default/gc_thresh3': '1024',
+  },
+  forward: [{ family: 4, policy: 'DROP', hasDockerUser: true, accepts: ['-i bt+', '-o bt+'] }],
+  droppingChains: [],
+  firewalld: false,
+  ufw: false,
+  links: [
+    { name: 'eth0', mtu: 1500 },
+    { name: 'docker0', mtu: 1500, kind: 'bridge' },
+  ],
+  routes: [
+    { destination: 'default', link: 'eth0', direct: false },
+    { destination: '192.168.1.0/24', link: 'eth0', direct: true },
+    { destination: '10.201.0.0/24', link: 'bt0123456789abc', direct: true },
+  ],
+  unit: {
+    loadState: 'loaded',
+    fileState: 'enabled',
+    activeState: 'active',
+    before: ['docker.service', 'shutdown.target'],
+  },
+  neighbours: { v4: 3, v6: 1 },
+  clockSynchronised: true,
+  disk: { freeBytes: 10_000_000_000, freeFiles: 1_000_000, writable: true },
+};
+
+const withNetworks = (...networks: NetworkView[]): Partial<Facts> => ({ agent: { status, networks } });
+const withStatus = (change: Partial<StatusView>): Partial<Facts> => ({
+  agent: { status: { ...status, ...change }, networks: [network()] },
+});
+const withSysctl = (path: string, value: string): Partial<Facts> => ({
+  sysctls: { ...healthy.sysctls, [path]: value },
+});
+const forward4 = { family: 4, policy: 'DROP', hasDockerUser: true, accepts: [] } as const;
+
+describe('a healthy host', () => {
+  it('is ok by every check, and has nothing to mend', () => {
+    const findings = examine(healthy);
+    assert.deepEqual(
+      findings.filter(({ level }) => level !== 'ok'),
+      [],
+    );
+    const looked = new Set(findings.map(({ check }) => check));
+    // Without a LAN network there is no LAN bridge to look at.
+    assert.deepEqual(
+      checks.map(({ name }) => name).filter((name) => !looked.has(name)),
+      ['bridge filter'],
+    );
+  });
+});
+
+/** Each fault alone, on a host that is otherwise well: exactly this is said, and this command given. */
+const faults: readonly (readonly [
+  name: string,
+  change: Partial<Facts>,
+  check: string,
+  level: 'warn' | 'fail',
+  message: RegExp,
+  fix: string,
+])[] = [
+  [
+    'no bridge in the kernel',
+    { kernel: { ...healthy.kernel, lacks: { bridge: 'Unknown device type' } } },
+    'kernel',
+    'fail',
+    /no bridge: Unknown device type/,
+    'modprobe bridge',
+  ],
+  [
+    'no libnftables',
+    { kernel: { ...healthy.kernel, hasLibnftables: false } },
+    'kernel',
+    'fail',
+    /libnftables/,
+    'apt-get install libnftables1',
+  ],
+  [
+    'nothing to try with',
+    { kernel: { release: '6.18.0', hasLibnftables: true } },
+    'kernel',
+    'warn',
+    /could not be tried/,
+    'apt-get install iproute2 util-linux nftables',
+  ],
+  [
+    'an engine that is away',
+    { engine: { error: 'Docker at unix:///x cannot be reached', managedPlugins: [], networks: [] } },
+    'engine',
+    'fail',
+    /cannot be reached/,
+    'systemctl start docker',
+  ],
+  [
+    'an engine that crashes on gateways',
+    { engine: { ...healthy.engine, version: '29.0.1' } },
+    'engine',
+    'warn',
+    /29\.0\.1 crashes/,
+    'apt-get install --only-upgrade docker-ce',
+  ],
+  [
+    'an engine that is too old',
+    { engine: { ...healthy.engine, version: '19.03.15' } },
+    'engine',
+    'warn',
+    /older than 20\.10/,
+    'apt-get install docker.io',
+  ],
+  [
+    'an agent that is ill',
+    withStatus({ healthy: false, problems: ['the store is read-only'] }),
+    'agent',
+    'fail',
+    /read-only/,
+    'journalctl -u berth -n 50',
+  ],
+  [
+    'an agent with a problem',
+    withStatus({ problems: ['the engine does not answer'] }),
+    'agent',
+    'warn',
+    /does not answer/,
+    'journalctl -u berth -n 50',
+  ],
+  [
+    'an agent of another version',
+    withStatus({ version: '1.2.2' }),
+    'agent',
+    'warn',
+    /1\.2\.2 and this command 1\.2\.3/,
+    'systemctl restart berth',
+  ],
+  [
+    'drift that stayed',
+    withStatus({ audit: { drifts: 3, repaired: 1, objects: 4 } }),
+    'agent',
+    'warn',
+    /2 drifts/,
+    'berth audit --repair',
+  ],
+  [
+    'a stale socket',
+    { sockets: [...healthy.sockets, { name: 'weave', path: '/run/docker/plugins/weave.sock', listening: false }] },
+    'plugin files',
+    'fail',
+    /nothing listens on \/run\/docker\/plugins\/weave\.sock/,
+    'rm /run/docker/plugins/weave.sock',
+  ],
+  [
+    'a shadowed spec file',
+    { specs: [{ name: 'berth', path: '/etc/docker/plugins/berth.spec', url: 'tcp://10.0.0.1:99' }] },
+    'plugin files',
+    'warn',
+    /berth\.spec \(tcp:\/\/10\.0\.0\.1:99\) is shadowed/,
+    'rm /etc/docker/plugins/berth.spec',
+  ],
+  [
+    'a disabled managed plugin',
+    { engine: { ...healthy.engine, managedPlugins: [{ name: 'berth:latest', enabled: false }] } },
+    'plugin files',
+    'fail',
+    /managed plugin berth:latest, disabled/,
+    'docker plugin rm --force berth:latest',
+  ],
+  [
+    'a socket that is not there',
+    { sockets: healthy.sockets.slice(1) },
+    'plugin files',
+    'fail',
+    /cannot find berth:/,
+    'systemctl restart berth',
+  ],
+  [
+    'no forwarding',
+    withSysctl('net/ipv4/ip_forward', '0'),
+    'forwarding',
+    'warn',
+    /does not forward IPv4/,
+    'sysctl -w net.ipv4.ip_forward=1',
+  ],
+  [
+    'no IPv6 forwarding',
+    withNetworks(network({ subnets: [{ subnet: 'fd00::/64', auxiliary: {} }] })),
+    'forwarding',
+    'warn',
+    /does not forward IPv6/,
+    'sysctl -w net.ipv6.conf.all.forwarding=1',
+  ],
+  [
+    'a firewall without Docker’s chain',
+    { forward: [{ ...forward4, hasDockerUser: false }] },
+    'firewall',
+    'warn',
+    /DOCKER-USER, is missing/,
+    'iptables -I FORWARD -i bt+ -j ACCEPT && iptables -I FORWARD -o bt+ -j ACCEPT',
+  ],
+  [
+    'a firewall without our exceptions',
+    { forward: [{ ...forward4, accepts: ['-i bt+'] }] },
+    'firewall',
+    'warn',
+    /exceptions in DOCKER-USER are missing/,
+    'berth audit --repair',
+  ],
+  [
+    'an nftables chain that drops',
+    { droppingChains: [{ family: 'inet', table: 'filter', chain: 'forward' }] },
+    'firewall',
+    'warn',
+    /inet filter forward drops/,
+    `nft 'insert rule inet filter forward iifname "bt*" accept; insert rule inet filter forward oifname "bt*" accept'`,
+  ],
+  [
+    'firewalld',
+    { firewalld: true },
+    'firewall',
+    'warn',
+    /firewalld/,
+    'firewall-cmd --permanent --zone=trusted --add-source=10.201.0.0/24 && firewall-cmd --reload',
+  ],
+  [
+    'a bridge filter that drops',
+    {
+      ...withNetworks(network({ fabric: 'lan', plugin: 'berth-lan', objects: ['link/br0'] })),
+      ...withSysctl('net/bridge/bridge-nf-call-iptables', '1'),
+      forward: [forward4],
+    },
+    'bridge filter',
+    'warn',
+    /the bridge of shop are dropped/,
+    'sysctl -w net.bridge.bridge-nf-call-iptables=0',
+  ],
+  [
+    'strict reverse paths',
+    withSysctl('net/ipv4/conf/all/rp_filter', '1'),
+    'reverse path',
+    'warn',
+    /strict/,
+    'sysctl -w net.ipv4.conf.all.rp_filter=2',
+  ],
+  [
+    'a network larger than the uplink',
+    { links: [{ name: 'eth0', mtu: 1400 }] },
+    'MTU',
+    'warn',
+    /shop has MTU 1500, and the uplink eth0 only 1400/,
+    'docker network rm shop && docker network create -d berth -o mtu=1400 shop',
+  ],
+  [
+    'Docker’s bridge larger than the uplink',
+    {
+      links: [
+        { name: 'eth0', mtu: 1500 },
+        { name: 'docker0', mtu: 9000, kind: 'bridge' },
+      ],
+    },
+    'MTU',
+    'warn',
+    /docker0 has MTU 9000/,
+    'ip link set docker0 mtu 1500',
+  ],
+  [
+    'a network of Docker in the way',
+    {
+      engine: {
+        ...healthy.engine,
+        networks: [{ name: 'old', id: 'c'.repeat(64), driver: 'bridge', subnets: ['10.201.0.0/16'] }],
+      },
+    },
+    'subnets',
+    'warn',
+    /10\.201\.0\.0\/24 of network shop overlaps 10\.201\.0\.0\/16 of Docker’s network old/,
+    'docker network rm old',
+  ],
+  [
+    'a route in the way',
+    { routes: [...healthy.routes, { destination: '10.201.0.0/16', link: 'tun0', direct: true }] },
+    'subnets',
+    'warn',
+    /overlaps 10\.201\.0\.0\/16, which this host reaches by tun0/,
+    'docker network rm shop',
+  ],
+  [
+    'no service',
+    { unit: { ...healthy.unit!, loadState: 'not-found' } },
+    'systemd',
+    'warn',
+    /not a systemd service/,
+    'make install && systemctl enable berth',
+  ],
+  [
+    'a masked service',
+    { unit: { ...healthy.unit!, loadState: 'masked' } },
+    'systemd',
+    'fail',
+    /masked/,
+    'systemctl unmask berth',
+  ],
+  [
+    'a service out of order',
+    { unit: { ...healthy.unit!, before: ['shutdown.target'] } },
+    'systemd',
+    'warn',
+    /not ordered before/,
+    'make install && systemctl daemon-reload',
+  ],
+  [
+    'a disabled service',
+    { unit: { ...healthy.unit!, fileState: 'disabled' } },
+    'systemd',
+    'warn',
+    /does not start with/,
+    'systemctl enable berth',
+  ],
+  [
+    'a failed service',
+    { unit: { ...healthy.unit!, activeState: 'failed' } },
+    'systemd',
+    'fail',
+    /has failed/,
+    'journalctl -u berth -n 50',
+  ],
+  [
+    'a full connection table',
+    withSysctl('net/netfilter/nf_conntrack_count', '900'),
+    'limits',
+    'warn',
+    /900 of at most 1000/,
+    'sysctl -w net.netfilter.nf_conntrack_max=2000',
+  ],
+  [
+    'a full neighbour table',
+    { neighbours: { v4: 1000, v6: 0 } },
+    'limits',
+    'warn',
+    /1000 of at most 1024/,
+    'sysctl -w net.ipv4.neigh.default.gc_thresh3=4096',
+  ],
+  ['a clock of long ago', { now: 0, ...withNetworks() }, 'clock', 'fail', /1970/, 'timedatectl set-ntp true'],
+  ['a clock on its own', { clockSynchronised: false }, 'clock', 'warn', /not synchronised/, 'timedatectl set-ntp true'],
+  [
+    'a clock that went back',
+    { now: Date.parse('2026-10-01T00:00:00Z') },
+    'clock',
+    'warn',
+    /went back/,
+    'timedatectl set-ntp true',
+  ],
+  [
+    'a read-only disk',
+    { disk: { ...healthy.disk!, writable: false } },
+    'disk',
+    'fail',
+    /read-only/,
+    'mount -o remount,rw $(findmnt -no TARGET -T /var/lib/berth)',
+  ],
+  [
+    'a full disk',
+    { disk: { ...healthy.disk!, freeBytes: 5_000_000 } },
+    'disk',
+    'fail',
+    /only 4 MiB/,
+    'du -xhd2 $(findmnt -no TARGET -T /var/lib/berth) | sort -h | tail -20',
+  ],
+  [
+    'a nearly full disk',
+    { disk: { ...healthy.disk!, freeBytes: 100_000_000 } },
+    'disk',
+    'warn',
+    /only 95 MiB/,
+    'du -xhd2 $(findmnt -no TARGET -T /var/lib/berth) | sort -h | tail -20',
+  ],
+  [
+    'no more files',
+    { disk: { ...healthy.disk!, freeFiles: 5 } },
+    'disk',
+    'warn',
+    /only 5 more files/,
+    'df -i /var/lib/berth',
+  ],
+];
+
+describe('one fault alone', () => {
+  for (const [name, change, check, level, message, fix] of faults) {
+    it(name, () => {
+      const found = examine({ ...healthy, ...change }).filter((finding) => finding.level !== 'ok');
+      assert.deepEqual(
+        found.map((finding) => [finding.check, finding.level, finding.fix]),
+        [[check, level, fix]],
+      );
+      assert.match(found[0]!.message, message);
+      assert.doesNotMatch(found[0]!.message, /\.$|undefined|NaN/);
+    });
+  }
+
+  it('every check has one', () => {
+    const shown = new Set(faults.map(([, , check]) => check));
+    assert.deepEqual(
+      checks.map(({ name }) => name).filter((name) => !shown.has(name)),
+      [],
+    );
+  });
+});
+
+describe('what is no fault', () => {
+  const fine: readonly (readonly [name: string, change: Partial<Facts>])[] = [
+    ['no forwarding, while no network needs it', { ...withNetworks(), ...withSysctl('net/ipv4/ip_forward', '0') }],
+    ['no exceptions, while no container runs', { ...withNetworks(network({ endpoints: 0 })), forward: [forward4] }],
+    [
+      'a spec file that leads to the socket',
+      {
+        specs: [
+          { name: 'berth', path: '/usr/lib/docker/plugins/berth.spec', url: 'unix:///run/docker/plugins/berth.sock' },
+        ],
+      },
+    ],
+    [
+      'a managed plugin of another name',
+      { engine: { ...healthy.engine, managedPlugins: [{ name: 'rclone:latest', enabled: false }] } },
+    ],
+    [
+      'a LAN network on the LAN of the host',
+      withNetworks(
+        network({ fabric: 'lan', plugin: 'berth-lan', subnets: [{ subnet: '192.168.1.0/24', auxiliary: {} }] }),
+      ),
+    ],
+    [
+      'a bridge filter with an exception',
+      {
+        ...withNetworks(network({ fabric: 'lan', plugin: 'berth-lan', objects: ['forward-accept/4/br0/br0'] })),
+        ...withSysctl('net/bridge/bridge-nf-call-iptables', '1'),
+        forward: [{ ...forward4, accepts: ['-i br0 -o br0'] }],
+      },
+    ],
+    [
+      'a strict default under a loose all',
+      { sysctls: { ...healthy.sysctls, 'net/ipv4/conf/all/rp_filter': '2', 'net/ipv4/conf/default/rp_filter': '1' } },
+    ],
+  ];
+  for (const [name, change] of fine) {
+    it(name, () => {
+      const found = examine({ ...healthy, ...change }).filter(({ level }) => level !== 'ok');
+      assert.deepEqual(found, []);
+    });
+  }
+});
+
+it('without an agent the networks are those that the engine names', () => {
+  const facts: Facts = {
+    ...healthy,
+    agent: { error: 'no answer from the agent' },
+    engine: {
+      ...healthy.engine,
+      networks: [
+        ...healthy.engine.networks,
+        { name: 'old', id: 'c'.repeat(64), driver: 'bridge', subnets: ['10.201.0.0/16'] },
+      ],
+    },
+  };
+  const found = examine(facts).filter(({ level }) => level !== 'ok');
+  assert.deepEqual(
+    found.map(({ check, level }) => [check, level]),
+    [
+      ['agent', 'fail'],
+      ['subnets', 'warn'],
+    ],
+  );
+});
+
+it('the text names the fault, then its command, then the sum', () => {
+  const text = doctorText(
+    [
+      { check: 'clock', level: 'ok', message: 'fine' },
+      { check: 'disk', level: 'warn', message: 'low', fix: 'df' },
+    ],
+    false,
+  );
+  assert.equal(text, 'warn  disk   low\n             fix: df\n1 ok, 1 warnings, 0 failures\n');
+});

@@ -1,0 +1,143 @@
+/**
+ * What the checks look at. All of it is gathered first, and the checks are pure: they can be shown any host. A fact that could
+ * not be found out is absent, and no check guesses what it would have been.
+ */
+
+import type { NetworkView, StatusView } from '../../agent/api.ts';
+
+/** A kernel feature that some part of Berth needs, found out by making one in a namespace of its own. */
+export const kernelFeatures = ['veth', 'bridge', 'nf_tables', 'vxlan', 'macvlan', 'ipvlan', '8021q', 'ifb'] as const;
+export type KernelFeature = (typeof kernelFeatures)[number];
+
+export interface EngineFacts {
+  /** Such as `28.5.2`; absent when the engine did not answer. */
+  readonly version?: string;
+  /** Why it did not answer. */
+  readonly error?: string;
+  readonly managedPlugins: readonly { readonly name: string; readonly enabled: boolean }[];
+  readonly networks: readonly {
+    readonly name: string;
+    readonly id: string;
+    readonly driver: string;
+    readonly subnets: readonly string[];
+  }[];
+}
+
+export interface PluginSocket {
+  readonly name: string;
+  readonly path: string;
+  /** Whether something accepts connections on it. */
+  readonly listening: boolean;
+}
+
+export interface PluginSpec {
+  readonly name: string;
+  readonly path: string;
+  /** The address in it. */
+  readonly url: string;
+}
+
+/** The FORWARD chain of one family, as the iptables programs show it. */
+export interface ForwardChain {
+  readonly family: 4 | 6;
+  /** `ACCEPT` or `DROP`. */
+  readonly policy: string;
+  /** Whether there is a DOCKER-USER chain, in which Berth keeps its accepting rules. */
+  readonly hasDockerUser: boolean;
+  /** Interface patterns that DOCKER-USER accepts, as `-i bt+` or `-o bt+`. */
+  readonly accepts: readonly string[];
+}
+
+export interface HostLinkFacts {
+  readonly name: string;
+  readonly mtu: number;
+  /** Kind of a virtual link, such as `bridge`; absent for hardware. */
+  readonly kind?: string;
+}
+
+export interface HostRouteFacts {
+  /** `default`, or a prefix. */
+  readonly destination: string;
+  readonly link: string;
+  /** True without a gateway: the hosts of that prefix are on the link itself. */
+  readonly direct: boolean;
+}
+
+export interface UnitFacts {
+  /** `loaded`, `not-found`, `masked` … */
+  readonly loadState: string;
+  /** `enabled`, `disabled` … */
+  readonly fileState: string;
+  /** `active`, `inactive`, `failed` … */
+  readonly activeState: string;
+  readonly before: readonly string[];
+}
+
+export interface Facts {
+  readonly now: number;
+  readonly isRoot: boolean;
+  readonly options: {
+    readonly runDir: string;
+    readonly stateDir: string;
+    readonly pluginDir: string;
+    readonly specDirs: readonly string[];
+    readonly docker: string;
+  };
+  readonly version: string;
+  readonly agent:
+    | { readonly status: StatusView; readonly networks: readonly NetworkView[] }
+    | { readonly error: string };
+  readonly engine: EngineFacts;
+  readonly kernel: {
+    readonly release: string;
+    /** What is missing, and what the kernel said. Absent when nothing could be tried. */
+    readonly lacks?: Readonly<Partial<Record<KernelFeature, string>>>;
+    /** The library that Berth speaks to the packet filter with. */
+    readonly hasLibnftables: boolean;
+  };
+  readonly sockets: readonly PluginSocket[];
+  readonly specs: readonly PluginSpec[];
+  /** By path below /proc/sys. */
+  readonly sysctls: Readonly<Record<string, string | undefined>>;
+  readonly forward: readonly ForwardChain[];
+  /** Base chains at the forward hook, outside the tables of iptables and Berth, whose policy is drop. */
+  readonly droppingChains: readonly { readonly family: string; readonly table: string; readonly chain: string }[];
+  readonly firewalld: boolean;
+  readonly ufw: boolean;
+  readonly links: readonly HostLinkFacts[];
+  readonly routes: readonly HostRouteFacts[];
+  /** Absent where systemd does not run. */
+  readonly unit?: UnitFacts;
+  /** Entries in use; the limits are sysctls. */
+  readonly neighbours: { readonly v4: number; readonly v6: number };
+  /** Absent when nothing on this host says so. */
+  readonly clockSynchronised?: boolean;
+  /** Of the file system that holds the state directory. */
+  readonly disk?: { readonly freeBytes: number; readonly freeFiles?: number; readonly writable: boolean };
+}
+
+/** The plugin names that Berth answers to on this host. */
+export function pluginNames({ agent }: Facts): readonly string[] {
+  return 'status' in agent ? agent.status.plugins.map(({ name }) => name) : ['berth', 'berth-lan', 'local'];
+}
+
+/** Berth's networks here; from the engine when the agent does not answer. */
+export function berthNetworks(
+  facts: Facts,
+): readonly { readonly name: string; readonly id: string; readonly subnets: readonly string[] }[] {
+  if ('networks' in facts.agent) {
+    return facts.agent.networks.map(({ name, id, subnets }) => ({
+      name: name ?? id.slice(0, 12),
+      id,
+      subnets: subnets.map(({ subnet }) => subnet),
+    }));
+  }
+  const ours = pluginNames(facts);
+  return facts.engine.networks.filter(({ driver }) => ours.includes(driver));
+}
+
+/** The link of the host's default route. */
+export function uplink({ routes, links }: Facts): HostLinkFacts | undefined {
+  const name = routes.find(({ destination }) => destination === 'default')?.link;
+  return links.find((link) => link.name === name);
+}
