@@ -62,7 +62,7 @@ export function createCollector(parts: CollectorParts): Collector {
     const all = await engine.networks();
     const networks = all.filter((network) => ours(network.driver) || ours(network.ipamDriver));
     names.learn(networks);
-    await leases.learnEngine(all);
+    leases.learnEngine(all);
     const records = {
       networks: [...state.networks.values()],
       endpoints: [...state.endpoints.values()],

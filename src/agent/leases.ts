@@ -1,0 +1,186 @@
+/**
+ * Docker's IPAM calls, and what the rest of the agent needs of leases. The allocation itself is in `ipam/`; here stands what
+ * follows from how engines behave: repeated requests after a restart, gateways that are released too early, a LAN's router.
+ */
+
+import type { IpamDriver } from '../docker/driver.ts';
+import type { EngineNetwork } from '../docker/engine.ts';
+import type { Ipam } from '../ipam/ipam.ts';
+import { type Address, formatAddress } from '../model/address.ts';
+import { BerthError } from '../model/errors.ts';
+import type { PoolId } from '../model/ids.ts';
+import type { Endpoint, Network } from '../model/network.ts';
+import type { Lease, Pool } from '../model/pool.ts';
+import { contains, type Prefix, samePrefix } from '../model/prefix.ts';
+import type { PluginConfig } from './config.ts';
+import type { HostFacts } from './host.ts';
+import type { Names } from './names.ts';
+import type { State } from './state.ts';
+
+const SPACES = { local: 'berth', global: 'berth-global' } as const;
+
+export interface Leases {
+  readonly driver: IpamDriver;
+  /** Ties the leases of an endpoint's addresses to it. Addresses of Docker's own IPAM are not ours and are passed over. */
+  claim(network: Network, endpoint: Endpoint): Promise<void>;
+  /** CreateEndpoint refused an address that another endpoint holds: the engine is about to release it, and must not. */
+  refused(address: Address, subnet: Prefix): void;
+  /** A network is gone: pools that the engine gave back, and that nothing else uses, go too. */
+  networkGone(network: Network): Promise<void>;
+  /** The engine has forgotten an endpoint: its addresses are free. */
+  endpointGone(endpoint: Endpoint): Promise<void>;
+  free(lease: Lease): Promise<void>;
+  freePool(pool: Pool): Promise<void>;
+  /** Takes up the pools and addresses of a network that only the engine knows. */
+  adopt(seen: EngineNetwork): Promise<void>;
+  pools(): readonly Pool[];
+  all(): readonly Lease[];
+  of(pool: PoolId): readonly Lease[];
+  count(): number;
+  /** Subnets of all networks of the engine: automatic ones stay clear of them. */
+  learnEngine(networks: readonly EngineNetwork[]): void;
+  /** A new engine process will ask for what it remembers; until the records have been compared, that is granted again. */
+  engineStarted(): void;
+  reconciled(): void;
+}
+
+export interface LeasesParts {
+  readonly ipam: Ipam;
+  readonly state: State;
+  readonly host: HostFacts;
+  readonly names: Names;
+  readonly plugins: ReadonlyMap<string, PluginConfig>;
+  engineId(): string | undefined;
+}
+
+export function createLeases(parts: LeasesParts): Leases {
+  const { ipam, state, host, names, plugins } = parts;
+  /** Addresses whose next release is the undoing of a refusal, as `pool address`. */
+  const refusals = new Set<string>();
+  let engineSubnets: readonly Prefix[] = [];
+  /** From the start, too: the agent may have been started in the middle of the engine's repetitions. */
+  let repeating = true;
+
+  const inUse = (pool: Pool): boolean =>
+    [...state.networks.values()].some((network) => network.subnets.some(({ prefix }) => samePrefix(prefix, pool.subnet)));
+
+  /** What an automatic subnet must stay clear of. */
+  const taken = (): Prefix[] => [
+    ...host.current().routes.filter(({ destination }) => destination.length > 0).map(({ destination }) => destination),
+    ...[...state.networks.values()].flatMap((network) => network.subnets.map(({ prefix }) => prefix)),
+    ...engineSubnets,
+  ];
+
+  /** On a LAN the gateway is the router that the host itself uses, when it is in the subnet. */
+  function lanGateway(plugin: string, pool: Pool): Address | undefined {
+    if (plugins.get(plugin)?.fabric !== 'lan') return undefined;
+    return host.current().routes.find(({ destination, via }) => destination.length === 0 && via !== undefined && contains(pool.subnet, via))?.via;
+  }
+
+  /** Says who holds an address by the container's name, where the lease knows only an id. */
+  function named(error: unknown, address: Address | undefined): unknown {
+    if (!(error instanceof BerthError) || error.code !== 'ADDRESS_TAKEN' || address === undefined) return error;
+    const holder = [...state.networks.values()].map(({ id }) => state.holder(id, formatAddress(address))).find((endpoint) => endpoint !== undefined);
+    return holder === undefined ? error : new BerthError('ADDRESS_TAKEN', `the address ${formatAddress(address)} is held by ${names.describe(holder.id)}`);
+  }
+
+  const engine = (): string => parts.engineId() ?? 'unknown';
+
+  const driver: IpamDriver = {
+    addressSpaces: () => SPACES,
+
+    async requestPool(request) {
+      const pool = await ipam.openPool({ ...request, taken: taken() });
+      return { id: pool.id, subnet: pool.subnet };
+    },
+
+    async releasePool(id) {
+      const pool = ipam.pool(id);
+      if (pool !== undefined) await ipam.releasePool(id, { inUse: inUse(pool) });
+    },
+
+    async requestAddress(request, call) {
+      const pool = ipam.pool(request.pool);
+      if (pool === undefined) throw new BerthError('POOL_UNKNOWN', `the pool ${request.pool.slice(0, 64)} is not known to Berth`);
+      const gateway = request.purpose === 'gateway';
+      const address = request.address ?? (gateway ? lanGateway(call.plugin, pool) : undefined);
+      try {
+        const lease = await ipam.lease({
+          pool: pool.id,
+          holder: gateway ? { kind: 'gateway' } : { kind: 'request', ...(request.name === undefined ? {} : { name: request.name }) },
+          engine: engine(),
+          replay: repeating,
+          ...(address === undefined ? {} : { address }),
+          ...(request.mac === undefined ? {} : { mac: request.mac }),
+        });
+        return { address: lease.address, length: pool.subnet.length };
+      } catch (error) {
+        throw named(error, address);
+      }
+    },
+
+    async releaseAddress(id, address) {
+      if (refusals.delete(`${id} ${formatAddress(address)}`)) return;
+      await ipam.release(id, address);
+    },
+  };
+
+  return {
+    driver,
+    pools: () => ipam.pools(),
+    all: () => ipam.leases(),
+    of: (pool) => ipam.leasesOf(pool),
+    count: () => ipam.count(),
+
+    async claim(network, endpoint) {
+      await Promise.all(
+        endpoint.addresses.map(({ address }) => {
+          const subnet = network.subnets.find(({ prefix }) => contains(prefix, address))?.prefix;
+          if (subnet === undefined) return undefined;
+          return ipam.claim(subnet, address, { kind: 'endpoint', endpoint: endpoint.id, network: network.id }, endpoint.mac);
+        }),
+      );
+    },
+
+    refused(address, subnet) {
+      for (const pool of ipam.pools()) {
+        if (samePrefix(pool.subnet, subnet) && ipam.find(pool.id, address) !== undefined) refusals.add(`${pool.id} ${formatAddress(address)}`);
+      }
+    },
+
+    async networkGone(network) {
+      for (const pool of ipam.pools()) {
+        const served = network.subnets.some(({ prefix }) => samePrefix(prefix, pool.subnet));
+        if (served && pool.released) await ipam.releasePool(pool.id, { inUse: inUse(pool) });
+      }
+    },
+
+    endpointGone: (endpoint) => ipam.releaseEndpoint(endpoint.id),
+    free: (lease) => ipam.release(lease.pool, lease.address),
+    freePool: (pool) => ipam.removePool(pool.id),
+
+    async adopt(seen) {
+      if (!plugins.has(seen.ipamDriver)) return;
+      for (const { subnet, gateway } of seen.subnets) {
+        const pool = await ipam.openPool({ space: SPACES.local, subnet, family: subnet.address.family, options: {}, taken: [] });
+        const lease = { pool: pool.id, engine: engine(), replay: true };
+        if (gateway !== undefined) await ipam.lease({ ...lease, address: gateway, holder: { kind: 'gateway' } });
+        for (const { addresses, name } of seen.endpoints) {
+          for (const { address } of addresses) {
+            if (contains(subnet, address)) await ipam.lease({ ...lease, address, holder: { kind: 'request', name } });
+          }
+        }
+      }
+    },
+
+    learnEngine(networks) {
+      engineSubnets = networks.flatMap((network) => network.subnets.map(({ subnet }) => subnet));
+    },
+    engineStarted() {
+      repeating = true;
+    },
+    reconciled() {
+      repeating = false;
+    },
+  };
+}
