@@ -1,0 +1,257 @@
+/** Links: found, made, changed, unmade. */
+
+import { constants } from 'node:os';
+import { sameAddress } from '../../../model/address.ts';
+import { BerthError } from '../../../model/errors.ts';
+import { type AdoptedLink, type Link, objectKey } from '../../objects.ts';
+import { IFF_UP, IN6_ADDR_GEN_MODE_NONE } from '../constants.ts';
+import { describeObject, Refusal } from '../errors.ts';
+import {
+  changeLink,
+  createLink,
+  deleteLink,
+  type LinkChange,
+  type LinkRecord,
+  type LinkReferences,
+  setsAddressGeneration,
+} from '../link.ts';
+import { VXLAN_PORT } from '../link-details.ts';
+import type { Outcome, Request } from '../message.ts';
+import { type LinkTable, openLinkTable, type Session, UnknownLink } from '../session.ts';
+import { meansAbsent } from '../socket.ts';
+import { type Kind, withoutUndefined } from './kind.ts';
+
+/** ETH_DATA_LEN: with which Ethernet links begin. */
+const DEFAULT_MTU = 1500;
+
+type OwnLink = Exclude<Link, AdoptedLink>;
+
+/** @param owns whether the link that stands under this name with another type or identity is ours to replace. */
+export function linkKind(owns: (link: OwnLink) => boolean): Kind<Link> {
+  return {
+    find(wanted, { links }, found) {
+      for (const link of wanted) {
+        const record = links.byName(link.name);
+        if (record !== undefined) found.set(objectKey(link), foundLink(link, record, links));
+      }
+    },
+
+    make(link, session) {
+      if (link.type === 'adopted') {
+        const record = session.links.byName(link.name);
+        if (record === undefined) throw new UnknownLink(link.name);
+        change(link, record, session);
+        return;
+      }
+      // Creation is tried first: it is the common case, and one question fewer.
+      if (create(link, session)) return;
+      const record = openLinkTable(session.socket).byName(link.name);
+      if (record === undefined) throw new Refusal(constants.errno.EEXIST);
+      const obstacle = unchangeable(link, record, session.links);
+      if (obstacle === undefined) {
+        change(link, record, session);
+        return;
+      }
+      if (!owns(link)) {
+        throw new BerthError('KERNEL_REFUSED', `cannot make ${describeObject(link)}: ${obstacle}`);
+      }
+      session.socket.do(deleteLink(record.index));
+      create(link, session);
+    },
+
+    unmake(link, { socket, links }) {
+      if (link.type === 'adopted') return;
+      const record = links.byName(link.name);
+      // Another type of link under this name is not the one that was made.
+      if (record === undefined || record.type !== link.type) return;
+      const [outcome] = socket.request([deleteLink(record.index)]);
+      if (outcome!.errno !== 0 && !meansAbsent(outcome!.errno)) throw new Refusal(outcome!.errno, outcome!.message);
+    },
+  };
+}
+
+/** A link in the terms of the declared one. */
+function foundLink(wanted: Link, record: LinkRecord, links: LinkTable): Link {
+  const common = {
+    kind: 'link',
+    name: record.name,
+    netns: wanted.netns,
+    mtu: record.mtu,
+    mac: record.mac,
+    up: (record.flags & IFF_UP) !== 0,
+    master: masterName(record, links),
+    alias: record.alias ?? '',
+    // Where there is no IPv6, there is no link-local address either.
+    noLinkLocal: record.addressGeneration === undefined || record.addressGeneration === IN6_ADDR_GEN_MODE_NONE,
+    port: foundPort(wanted, record),
+  };
+  return withoutUndefined({ ...common, ...foundDetails(wanted, record, links) }) as unknown as Link;
+}
+
+function masterName(record: LinkRecord, links: LinkTable): string | null {
+  return record.master === undefined ? null : (links.byIndex(record.master)?.name ?? null);
+}
+
+/** Only the settings that are declared: the others are not compared. */
+function foundPort(wanted: Link, { port }: LinkRecord): Link['port'] {
+  if (wanted.port === undefined || port === undefined) return undefined;
+  return withoutUndefined({
+    isolated: wanted.port.isolated === undefined ? undefined : port.isolated,
+    hairpin: wanted.port.hairpin === undefined ? undefined : port.hairpin,
+    learning: wanted.port.learning === undefined ? undefined : port.learning,
+  });
+}
+
+function foundDetails(wanted: Link, record: LinkRecord, links: LinkTable): Record<string, unknown> {
+  if (wanted.type === 'adopted') return { type: 'adopted' };
+  const details: Record<string, unknown> = { ...record.details, type: record.type ?? 'physical' };
+  // The engine moves and renames the other end: that is no difference.
+  if (wanted.type === 'veth' && record.type === 'veth') details.peer = wanted.peer;
+  details.parent = 'parent' in wanted ? parentName(record, links) : undefined;
+  return details;
+}
+
+function parentName(record: LinkRecord, links: LinkTable): string | undefined {
+  const index = record.details?.type === 'vxlan' ? record.details.parent : record.link;
+  if (index === undefined || record.linkNamespace !== undefined) return undefined;
+  return links.byIndex(index)?.name;
+}
+
+/** Why the link that is there can not become the declared one; undefined when it can. */
+function unchangeable(link: OwnLink, record: LinkRecord, links: LinkTable): string | undefined {
+  if (record.type !== link.type) return `there is a ${record.type ?? 'physical interface'} of this name already`;
+  const { details } = record;
+  const parent = parentName(record, links) ?? 'none';
+  if ('parent' in link && link.parent !== undefined && link.parent !== parent) {
+    return `it is there already, on ${parent} rather than on ${link.parent}`;
+  }
+  if (link.type === 'vxlan' && details?.type === 'vxlan') {
+    if (details.vni !== link.vni) return `it is there already, with the VNI ${details.vni} rather than ${link.vni}`;
+    const port = link.udpPort ?? VXLAN_PORT;
+    if (details.udpPort !== port) return `it is there already, on the port ${details.udpPort} rather than ${port}`;
+  }
+  if (link.type === 'vlan' && details?.type === 'vlan' && details.vlan !== link.vlan) {
+    return `it is there already, with the VLAN ${details.vlan} rather than ${link.vlan}`;
+  }
+  if (link.type === 'macvlan' && details?.type === 'macvlan' && details.mode !== link.mode) {
+    // macvlan_changelink: a passthru link neither begins nor ceases to be one.
+    if (details.mode === 'passthru' || link.mode === 'passthru') {
+      return `it is there already, in the mode ${details.mode} rather than ${link.mode}`;
+    }
+  }
+  return undefined;
+}
+
+/** @returns false when there is something of this name already. */
+function create(link: OwnLink, session: Session): boolean {
+  const { socket, links } = session;
+  const parent = 'parent' in link ? link.parent : undefined;
+  const references: LinkReferences = {
+    ...(typeof link.master === 'string' ? { master: links.indexOf(link.master) } : {}),
+    ...(parent === undefined ? {} : { parent: links.indexOf(parent) }),
+  };
+  const peerNetns = link.type === 'veth' ? link.peer.netns : undefined;
+  const send = (all: LinkReferences) => socket.request([createLink(link, all)])[0]!;
+  const outcome =
+    peerNetns === undefined
+      ? send(references)
+      : session.withNamespace(peerNetns, (fd) => send({ ...references, peerNamespace: fd }));
+  if (outcome.errno === constants.errno.EEXIST && openLinkTable(socket).byName(link.name) !== undefined) return false;
+  if (outcome.errno !== 0) throw new Refusal(outcome.errno, outcome.message ?? existsElsewhere(link, outcome));
+
+  const rest: LinkChange = {
+    ...(link.type === 'bridge' && link.mtu !== undefined ? { mtu: link.mtu } : {}),
+    ...(link.alias ? { alias: link.alias } : {}),
+    ...(link.noLinkLocal === undefined ? {} : { noLinkLocal: link.noLinkLocal }),
+    ...(link.port === undefined ? {} : { port: link.port }),
+    ...(link.up === true ? { up: true } : {}),
+  };
+  try {
+    apply(session, [...pinMtu(link), ...changeLink(link.name, rest)]);
+  } catch (error) {
+    const made = openLinkTable(socket).byName(link.name);
+    if (made !== undefined) socket.request([deleteLink(made.index)]);
+    throw error;
+  }
+  return true;
+}
+
+/**
+ * A bridge takes the least MTU of its ports unless one has been set on it, and setting what is there already does not count
+ * (br_change_mtu): a new bridge that shall have the default is given another first.
+ */
+function pinMtu(link: OwnLink): Request[] {
+  return link.type === 'bridge' && link.mtu === DEFAULT_MTU ? changeLink(link.name, { mtu: DEFAULT_MTU - 1 }) : [];
+}
+
+function existsElsewhere(link: OwnLink, outcome: Outcome): string | undefined {
+  if (outcome.errno !== constants.errno.EEXIST || link.type !== 'veth') return undefined;
+  return `an interface ${link.peer.name} exists already`;
+}
+
+/** Makes an existing link as declared; says nothing to the kernel about what is so already. */
+function change(link: Link, record: LinkRecord, session: Session): void {
+  const { links } = session;
+  const found = foundLink(link, record, links);
+  const differs = <K extends keyof Link>(field: K) => link[field] !== undefined && link[field] !== found[field];
+  const master = !differs('master') ? undefined : link.master === null ? 0 : links.indexOf(link.master!);
+  // A port that joins another bridge starts with that one's defaults.
+  const port = link.port !== undefined && (master !== undefined || portDiffers(link.port, found.port));
+  apply(
+    session,
+    changeLink(record.index, {
+      ...(differs('mtu') ? { mtu: link.mtu! } : {}),
+      ...(differs('mac') ? { mac: link.mac! } : {}),
+      ...(master === undefined ? {} : { master }),
+      ...(differs('alias') ? { alias: link.alias! } : {}),
+      ...(differs('noLinkLocal') ? { noLinkLocal: link.noLinkLocal! } : {}),
+      ...(port ? { port: link.port! } : {}),
+      ...(link.type !== 'adopted' && detailsDiffer(link, record) ? { details: link } : {}),
+      ...(differs('up') ? { up: link.up! } : {}),
+    }),
+  );
+}
+
+function portDiffers(wanted: NonNullable<Link['port']>, found: Link['port']): boolean {
+  return (['isolated', 'hairpin', 'learning'] as const).some(
+    (field) => wanted[field] !== undefined && wanted[field] !== found?.[field],
+  );
+}
+
+/** Compares what `changeLink` can change of a type. */
+function detailsDiffer(link: OwnLink, { details }: LinkRecord): boolean {
+  const other = (wanted: unknown, found: unknown) => wanted !== undefined && wanted !== found;
+  switch (link.type) {
+    case 'bridge':
+      return (
+        details?.type === 'bridge' &&
+        (other(link.stp, details.stp) ||
+          other(link.forwardDelay, details.forwardDelay) ||
+          other(link.vlanFiltering, details.vlanFiltering) ||
+          other(link.multicastSnooping, details.multicastSnooping))
+      );
+    case 'vxlan':
+      return (
+        details?.type === 'vxlan' &&
+        (other(link.learning, details.learning) ||
+          other(link.ttl, details.ttl) ||
+          (link.local !== undefined && (details.local === undefined || !sameAddress(link.local, details.local))))
+      );
+    case 'macvlan':
+    case 'ipvlan':
+      return details?.type === link.type && details.mode !== link.mode;
+    case 'veth':
+    case 'vlan':
+    case 'ifb':
+      return false;
+  }
+}
+
+/** Sends changes; that a link without IPv6 has no IPv6 address mode is no failure. */
+function apply({ socket }: Session, requests: readonly Request[]): void {
+  for (const [position, outcome] of socket.request(requests).entries()) {
+    if (outcome.errno === 0) continue;
+    if (outcome.errno === constants.errno.EAFNOSUPPORT && setsAddressGeneration(requests[position]!)) continue;
+    throw new Refusal(outcome.errno, outcome.message);
+  }
+}

@@ -1,0 +1,60 @@
+/** What a namespace has, as everything above the kernel sees it. */
+
+import type { HostAddress, HostLink, HostRoute, HostView } from '../kernel.ts';
+import { getAddresses, readAddress } from './address.ts';
+import { IFF_LOOPBACK, IFF_LOWER_UP, IFF_UP, RT_SCOPE_HOST, RT_SCOPE_LINK } from './constants.ts';
+import { getLinks, type LinkRecord, readLink } from './link.ts';
+import { getRoutes, readRoute } from './route.ts';
+import type { NetlinkSocket } from './socket.ts';
+
+/** Reads links, addresses and routes of the socket's namespace: three dumps. @throws Refusal */
+export function readView(socket: NetlinkSocket): HostView {
+  const records = socket.dump(getLinks(), readLink);
+  const names = new Map(records.map((record) => [record.index, record.name]));
+  const addresses = socket.dump(getAddresses(), (message): HostAddress | undefined => {
+    const record = readAddress(message);
+    const link = record === undefined ? undefined : names.get(record.link);
+    if (record === undefined || link === undefined) return undefined;
+    return {
+      link,
+      address: record.address,
+      scope: record.scope === RT_SCOPE_HOST ? 'host' : record.scope === RT_SCOPE_LINK ? 'link' : 'global',
+      ...(record.validSeconds === undefined ? {} : { validSeconds: record.validSeconds }),
+      ...(record.preferredSeconds === undefined ? {} : { preferredSeconds: record.preferredSeconds }),
+    };
+  });
+  const routes = socket.dump(getRoutes(0), (message): HostRoute | undefined => {
+    const record = readRoute(message);
+    if (record === undefined) return undefined;
+    const link = record.link === undefined ? undefined : names.get(record.link);
+    return {
+      table: record.table,
+      destination: record.destination,
+      ...(link === undefined ? {} : { link }),
+      ...(record.via === undefined ? {} : { via: record.via }),
+      ...(record.source === undefined ? {} : { source: record.source }),
+      metric: record.metric,
+      protocol: record.protocol,
+      scope: record.scope,
+      type: record.type,
+    };
+  });
+  return { links: records.map((record) => hostLink(record, names)), addresses, routes };
+}
+
+function hostLink(record: LinkRecord, names: ReadonlyMap<number, string>): HostLink {
+  const master = record.master === undefined ? undefined : names.get(record.master);
+  return {
+    index: record.index,
+    name: record.name,
+    ...(record.type === undefined ? {} : { type: record.type }),
+    mtu: record.mtu,
+    ...(record.mac === undefined ? {} : { mac: record.mac }),
+    up: (record.flags & IFF_UP) !== 0,
+    running: (record.flags & IFF_LOWER_UP) !== 0,
+    loopback: (record.flags & IFF_LOOPBACK) !== 0,
+    ...(master === undefined ? {} : { master }),
+    ...(record.link === undefined ? {} : { linkIndex: record.link }),
+    ...(record.alias === undefined ? {} : { alias: record.alias }),
+  };
+}

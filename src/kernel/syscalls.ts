@@ -1,0 +1,69 @@
+/**
+ * The few system calls that Node does not offer, as a port: rtnetlink is written against the interface, koffi is one way
+ * to provide it. All of them are synchronous and answer for the calling thread only, so that a thread may step into
+ * another network namespace and back without another one noticing.
+ */
+
+import koffi from 'koffi';
+
+/** Each call returns what the C function returns, or the negative errno. */
+export interface Syscalls {
+  socket(family: number, type: number, protocol: number): number;
+  bind(fd: number, address: Uint8Array): number;
+  setsockopt(fd: number, level: number, option: number, value: Uint8Array): number;
+  send(fd: number, data: Uint8Array, length: number, flags: number): number;
+  recv(fd: number, into: Uint8Array, flags: number): number;
+  open(path: string, flags: number): number;
+  close(fd: number): number;
+  /** Moves the calling thread, and only it, to the namespace that the descriptor stands for (setns(2)). */
+  setns(fd: number, type: number): number;
+  /**
+   * Calls back from the thread's own event loop whenever the descriptor can be read; no thread waits and nothing is
+   * polled by a timer. It does not keep the thread alive.
+   *
+   * @returns what ends it; to be called before the descriptor is closed.
+   */
+  whenReadable(fd: number, callback: () => void): () => void;
+}
+
+export const O_RDONLY = 0;
+export const O_CLOEXEC = 0o2000000;
+export const CLONE_NEWNET = 0x40000000;
+
+/** The system calls through koffi. To be made once in each thread that uses them: 1 ms. */
+export function openSyscalls(): Syscalls {
+  // null: the symbols of the running program, which has a C library loaded whatever that one's file is called.
+  const libc = koffi.load(null);
+  const socket = libc.func('int socket(int, int, int)');
+  const bind = libc.func('int bind(int, const void *, uint32_t)');
+  const setsockopt = libc.func('int setsockopt(int, int, int, const void *, uint32_t)');
+  const send = libc.func('intptr_t send(int, const void *, uintptr_t, int)');
+  const recv = libc.func('intptr_t recv(int, void *, uintptr_t, int)');
+  const open = libc.func('int open(const char *, int)');
+  const close = libc.func('int close(int)');
+  const setns = libc.func('int setns(int, int)');
+
+  const result = (value: unknown): number => (value === -1 ? -koffi.errno() : (value as number));
+
+  return {
+    socket: (family, type, protocol) => result(socket(family, type, protocol)),
+    bind: (fd, address) => result(bind(fd, address, address.length)),
+    setsockopt: (fd, level, option, value) => result(setsockopt(fd, level, option, value, value.length)),
+    send: (fd, data, length, flags) => result(send(fd, data, length, flags)),
+    recv: (fd, into, flags) => result(recv(fd, into, into.length, flags)),
+    open: (path, flags) => result(open(path, flags)),
+    close: (fd) => result(close(fd)),
+    setns: (fd, type) => result(setns(fd, type)),
+    whenReadable(fd, callback) {
+      const handle = koffi.node.poll(fd, { readable: true }, callback);
+      handle.unref();
+      // koffi closes a handle that has been garbage-collected, and nothing else refers to this one.
+      watched.add(handle);
+      return () => {
+        if (watched.delete(handle)) handle.close();
+      };
+    },
+  };
+}
+
+const watched = new Set<ReturnType<typeof koffi.node.poll>>();
