@@ -25,11 +25,14 @@ export function agentClient(socketPath: string, timeout = defaultTimeout): Clien
           ? {}
           : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) };
       // Without an agent of its own the connection ends with the answer, and so the process does too.
-      const request = httpRequest({ socketPath, method, path, headers, agent: false }, resolve);
-      const deadline = setTimeout(() => request.destroy(new SlowAgent(limit)), limit);
+      const request = httpRequest({ socketPath, method, path, headers, agent: false });
+      let slow: { destroy(error: Error): unknown } = request;
+      const deadline = setTimeout(() => slow.destroy(new SlowAgent(limit)), limit);
       request.on('response', (response: IncomingMessage) => {
+        slow = response;
         response.on('close', () => clearTimeout(deadline));
         if (path === eventsPath) clearTimeout(deadline);
+        resolve(response);
       });
       request.on('error', (error) => {
         clearTimeout(deadline);
