@@ -66,24 +66,33 @@ export interface Store {
   list(prefix: string, page?: { readonly after?: string; readonly limit?: number }): Promise<Listing>;
 
   /**
-   * All or nothing, durable when it resolves. Keys must not repeat among the operations.
+   * All or nothing, durable when it resolves. Keys must not repeat among the operations. What changes nothing (no operation,
+   * or only deletions of absent keys) makes no revision. A put without a lease takes the key off the one it hung on.
    *
+   * @throws RangeError for a key that repeats or is empty, and for text that is not Unicode.
+   * @throws BerthError NOT_FOUND when a put names a lease that has ended: nothing was changed.
    * @throws BerthError STORE_FULL, STORE_UNAVAILABLE, STORE_CORRUPT: nothing was changed, or (UNAVAILABLE only) it is
    *   unknown whether it was; repeat with the same conditions.
    */
   transact(transaction: Transaction): Promise<TransactionResult>;
 
-  /** Changes under a prefix, from a revision on (inclusive), until the signal aborts. Never skips one silently. */
+  /**
+   * Changes under a prefix, from a revision on (inclusive), until the signal aborts. Never skips one silently: it outlives an
+   * unavailable store, and throws STORE_UNAVAILABLE when the store is closed.
+   */
   watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncIterable<WatchMessage>;
 
-  /** A lease that ends after `ttl` seconds without `keepAlive`; the keys put with it are then deleted. */
+  /**
+   * A lease that ends after `ttl` seconds without `keepAlive`, measured by a clock that nobody can set; the keys put with it
+   * are then deleted. It may last longer, by the time that the store was down.
+   */
   grantLease(ttl: number): Promise<LeaseId>;
   /** @returns false when the lease has already ended. */
   keepAlive(lease: LeaseId): Promise<boolean>;
   /** Ends a lease now, with its keys. Ending an unknown one succeeds. */
   revokeLease(lease: LeaseId): Promise<void>;
 
-  /** Forgets the history before a revision: watches from before it get `compacted`. */
+  /** Forgets the history before a revision, at most up to the newest: watches from before it get `compacted`. */
   compact(revision: number): Promise<void>;
 
   close(): Promise<void>;

@@ -1,0 +1,83 @@
+/**
+ * When the expiring leases of a store end. Time is monotonic, so a step of the system clock ends nothing early and keeps
+ * nothing alive. After a restart every lease has its whole time again: nobody could renew it while the store was down.
+ */
+
+import type { LeaseId } from './store.ts';
+
+export interface LeaseClock {
+  /** Starts a lease, or starts it again. `ttl` in seconds. */
+  grant(lease: LeaseId, ttl: number): void;
+  has(lease: LeaseId): boolean;
+  /** @returns false when there is no such lease. */
+  keepAlive(lease: LeaseId): boolean;
+  end(lease: LeaseId): void;
+  /** Leases whose time is over. */
+  overdue(): readonly LeaseId[];
+  /** Milliseconds until the next lease is overdue; undefined when there is none. */
+  wait(): number | undefined;
+  /** Gives every lease more time: the store itself stood still for so many milliseconds. */
+  postpone(milliseconds: number): void;
+}
+
+/** @param now monotonic milliseconds. */
+export function createLeaseClock(now: () => number): LeaseClock {
+  const leases = new Map<LeaseId, { readonly ttl: number; ends: number }>();
+  const soonest = () => {
+    let ends = Number.POSITIVE_INFINITY;
+    for (const lease of leases.values()) ends = Math.min(ends, lease.ends);
+    return ends;
+  };
+  return {
+    grant: (lease, ttl) => void leases.set(lease, { ttl, ends: now() + ttl * 1000 }),
+    has: (lease) => leases.has(lease),
+    keepAlive(id) {
+      const lease = leases.get(id);
+      if (lease === undefined) return false;
+      lease.ends = now() + lease.ttl * 1000;
+      return true;
+    },
+    end: (lease) => void leases.delete(lease),
+    overdue: () => [...leases].filter(([, lease]) => lease.ends <= now()).map(([id]) => id),
+    wait: () => (leases.size === 0 ? undefined : Math.max(0, soonest() - now())),
+    postpone(milliseconds) {
+      for (const lease of leases.values()) lease.ends += milliseconds;
+    },
+  };
+}
+
+/** Node's timers take at most this many milliseconds; a longer wait is split. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** A timer later than this was not late by chance: the process or its disk stood still. */
+const STALL = 1000;
+
+/**
+ * Calls `expire` when leases are overdue. A process that was stopped, or whose disk hung, could not have renewed them in
+ * time, so after such a stall they are given that time again instead.
+ *
+ * @returns `arm`, to be called after each change of the clock, and `stop`.
+ */
+export function runLeaseTimer(
+  clock: LeaseClock,
+  now: () => number,
+  expire: (overdue: readonly LeaseId[]) => void,
+): { arm(): void; stop(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  const arm = () => {
+    clearTimeout(timer);
+    const wait = clock.wait();
+    if (wait === undefined) return;
+    const due = now() + Math.min(wait, LONGEST_TIMER);
+    timer = setTimeout(() => ring(due), due - now());
+    timer.unref();
+  };
+  const ring = (due: number) => {
+    const late = now() - due;
+    if (late > STALL) clock.postpone(late);
+    const overdue = clock.overdue();
+    if (overdue.length > 0) expire(overdue);
+    arm();
+  };
+  return { arm, stop: () => clearTimeout(timer) };
+}
