@@ -7,7 +7,9 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cliPage } from './pages/cli.ts';
+import { configurationPage } from './pages/configuration.ts';
 import { errorsPage } from './pages/errors.ts';
+import { optionsPage } from './pages/options.ts';
 
 const docs = join(import.meta.dirname, '../docs');
 
@@ -15,6 +17,8 @@ const docs = join(import.meta.dirname, '../docs');
 const pages: Readonly<Record<string, () => string>> = {
   'errors.md': errorsPage,
   'cli.md': cliPage,
+  'options.md': optionsPage,
+  'configuration.md': configurationPage,
 };
 
 let stale = 0;

@@ -1,12 +1,13 @@
 /**
- * The test suites, by what they need. A name decides where a test belongs:
+ * The test suites, by what they need:
  *
- *   x.test.ts           nothing but Node
- *   x.kernel.test.ts    root and a Linux kernel; makes its own network namespaces
- *   test/e2e/*.test.ts  root, the Debian packages, and Docker engines that it starts itself
+ * - unit: nothing but Node.
+ * - kernel: root and a Linux kernel. A file is one when it is called `x.kernel.test.ts`, or imports `kernel/isolate.ts`,
+ *   which moves it into a network namespace of its own.
+ * - end to end, `test/e2e/`: root, the Debian packages, and Docker engines that the tests start themselves.
  */
 
-import { globSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import type { Phase } from './phases.ts';
 
 const reporter = ['--test-reporter=./tools/test-reporter.ts'] as const;
@@ -15,10 +16,13 @@ function files(...patterns: string[]): string[] {
   return globSync(patterns).toSorted();
 }
 
-const kernelFiles = files('src/**/*.kernel.test.ts', 'test/*.kernel.test.ts');
-const unitFiles = files('src/**/*.test.ts', 'tools/**/*.test.ts', 'test/*.test.ts').filter(
-  (file) => !kernelFiles.includes(file),
-);
+function needsKernel(file: string): boolean {
+  return file.endsWith('.kernel.test.ts') || /from '[^']*\/isolate\.ts'/.test(readFileSync(file, 'utf8'));
+}
+
+const besideCode = files('src/**/*.test.ts', 'tools/**/*.test.ts');
+const kernelFiles = besideCode.filter(needsKernel);
+const unitFiles = besideCode.filter((file) => !needsKernel(file));
 
 export const unitTests: Phase = {
   name: `unit tests (${unitFiles.length} files)`,
