@@ -26,8 +26,8 @@ const MOST_WAITING = 10_000;
 /** A worker that died is replaced, at most this often. */
 const RESTART_AFTER = 1000;
 
-/** Run from source, the worker is the file beside this one; a bundle has it as a file of its own, see `worker.ts`. */
-const WORKER = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './sqlite-worker.js', import.meta.url);
+/** `build.ts` makes every file that is named like this an entry point, and puts its address in the bundle here. */
+const WORKER = new URL('./worker.ts', import.meta.url);
 
 interface Waiting {
   readonly resolve: (value: unknown) => void;

@@ -1,8 +1,6 @@
 /**
  * The thread that owns the state file, so that a disk that hangs holds up nobody but those who wait for it. Everything that
  * has arrived while the last commit was on its way to the disk shares the next one.
- *
- * A bundler must emit this file on its own, as `sqlite-worker.js` beside the bundle that contains `store.ts`.
  */
 
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
