@@ -49,9 +49,9 @@ const workers: Plugin = {
 
 /** koffi finds its native part by package name, so it keeps its place in a `node_modules` of its own. */
 function copyKoffi(out: string): void {
-  const runtime =
-    /^(package\.json|LICENSE\.txt|index\.(c?js)|indirect\.(c?js)|src|src\/koffi|src\/koffi\/[a-z]+\.c?js)$/;
   const from = join(root, 'node_modules/koffi');
+  // Its sources in C++ and its documentation are for those who build it.
+  const runtime = /^(src(\/koffi(\/src)?)?|LICENSE\.txt|package\.json|[^/]*\.c?js|src\/koffi\/.*\.c?js)$/;
   cpSync(from, join(out, 'node_modules/koffi'), {
     recursive: true,
     filter: (path) => path === from || runtime.test(relative(from, path)),
