@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { pino } from 'pino';
+import type { HostView, Kernel } from '../kernel/kernel.ts';
+import { type KernelObject, objectKey } from '../kernel/objects.ts';
+import { parseAddress } from '../model/address.ts';
+import { BerthError } from '../model/errors.ts';
+import type { EndpointId, NetworkId } from '../model/ids.ts';
+import { macFromAddress } from '../model/mac.ts';
+import type { Endpoint, Network } from '../model/network.ts';
+import { parsePrefix } from '../model/prefix.ts';
+import { openSqliteStore } from '../store/sqlite/store.ts';
+import type { Store } from '../store/store.ts';
+import { openEvents } from './events.ts';
+import { createLifecycle, type Lifecycle } from './lifecycle.ts';
+import { openState, type State, storeNotes } from './state.ts';
+
+const host: HostView = { links: [], addresses: [], routes: [] };
+const network: Network = {
+  id: 'n1'.padEnd(64, '0') as NetworkId,
+  fabric: 'cluster',
+  plugin: 'berth',
+  subnets: [{ prefix: parsePrefix('10.1.0.0/24')!, gateway: parseAddress('10.1.0.1')!, auxiliary: {} }],
+  internal: false,
+  options: {},
+  settings: { bridge: 'bt1', masquerade: true, interfacePrefix: 'eth' },
+  createdAt: 0,
+};
+const address = parseAddress('10.1.0.2')!;
+const endpoint: Endpoint = {
+  id: 'e1'.padEnd(64, '0') as EndpointId,
+  network: network.id,
+  phase: 'created',
+  addresses: [{ address, length: 24 }],
+  mac: macFromAddress(address),
+  publishes: false,
+  options: {},
+  settings: null,
+  createdAt: 0,
+};
+
+/** A kernel that only remembers; `refuse` makes it fail for one owner, `hold` makes removals wait. */
+function rememberingKernel() {
+  const owned = new Map<string, readonly KernelObject[]>();
+  const fake = {
+    owned,
+    refuse: undefined as string | undefined,
+    hold: Promise.resolve(),
+    links: () =>
+      [...owned.values()]
+        .flat()
+        .filter((object) => object.kind === 'link')
+        .map((object) => object.name),
+    apply(owner: string, objects: readonly KernelObject[]) {
+      if (fake.refuse !== undefined && owner.startsWith(fake.refuse))
+        return Promise.reject(new BerthError('KERNEL_REFUSED', `no ${owner}`));
+      owned.set(owner, objects);
+      return Promise.resolve();
+    },
+    declare: (owner: string, objects: readonly KernelObject[]) => void owned.set(owner, objects),
+    async remove(owner: string) {
+      await fake.hold;
+      owned.delete(owner);
+    },
+    view: () => Promise.resolve(host),
+    audit: () => Promise.resolve([]),
+    execute: () => Promise.resolve(),
+    onDrift() {},
+    onChange() {},
+    close: () => Promise.resolve(),
+  };
+  return fake satisfies Kernel;
+}
+
+let folder: string;
+let store: Store;
+let kernel: ReturnType<typeof rememberingKernel>;
+let state: State;
+let lifecycle: Lifecycle;
+
+async function open(linger = 0): Promise<void> {
+  store = await openSqliteStore(join(folder, 'berth.db'));
+  state = await openState(store, 'h');
+  lifecycle = createLifecycle({
+    state,
+    kernel,
+    host: { current: () => host, refresh: () => Promise.resolve(host), onChange() {} },
+    notes: storeNotes(store, 'h'),
+    events: openEvents(pino({ level: 'silent' })),
+    defaults: { bridge: 'br0' },
+    engineRefusesGateway: () => false,
+    linger,
+  });
+}
+
+/** As after a kill: memory is gone, the store and the kernel are not. */
+async function restart(): Promise<void> {
+  lifecycle.close();
+  await store.close();
+  await open();
+  await lifecycle.recover();
+  await lifecycle.settled();
+}
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'berth-lifecycle-'));
+  kernel = rememberingKernel();
+  await open();
+});
+afterEach(async () => {
+  lifecycle.close();
+  await store.close();
+  rmSync(folder, { recursive: true });
+});
+
+const eventually = async (condition: () => boolean): Promise<void> => {
+  const deadline = Date.now() + 5000;
+  while (!condition()) {
+    assert.ok(Date.now() < deadline, 'it did not come about within 5 s');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+};
+
+test('a network costs nothing until an endpoint is attached, and again when the last is gone', async () => {
+  await lifecycle.addNetwork(network);
+  await lifecycle.addEndpoint(endpoint);
+  assert.equal(kernel.owned.size, 0);
+  const answer = await lifecycle.attach(endpoint.id, '/run/docker/netns/x', false);
+  assert.deepEqual([answer.gateway4, answer.gateway6], [parseAddress('10.1.0.1'), undefined]);
+  assert.deepEqual([...kernel.owned.keys()], ['fabric/cluster', `network/${network.id}`, `endpoint/${endpoint.id}`]);
+  await lifecycle.removeEndpoint(endpoint.id);
+  await eventually(() => kernel.owned.size === 0 && state.endpoints.size === 0);
+  assert.equal(state.pending(), 0);
+});
+
+test('the filter is in the kernel before the link that it guards', async () => {
+  await lifecycle.addNetwork(network);
+  await lifecycle.addEndpoint(endpoint);
+  const order: string[] = [];
+  const { apply } = kernel;
+  kernel.apply = (owner, objects) => {
+    order.push(...objects.map(objectKey));
+    return apply(owner, objects);
+  };
+  await lifecycle.attach(endpoint.id, '/x', false);
+  assert.ok(order.indexOf('nft-table inet berth') < order.findIndex((key) => key.startsWith('link bv')), order.join());
+});
+
+test('what the kernel refuses is undone, and the endpoint can be deleted', async () => {
+  await lifecycle.addNetwork(network);
+  await lifecycle.addEndpoint(endpoint);
+  kernel.refuse = 'endpoint/';
+  await assert.rejects(lifecycle.attach(endpoint.id, '/x', false), { code: 'KERNEL_REFUSED' });
+  assert.equal(state.endpoints.get(endpoint.id)?.phase, 'created');
+  assert.equal(state.pending(), 0);
+  await lifecycle.removeEndpoint(endpoint.id);
+  await eventually(() => state.endpoints.size === 0);
+});
+
+test('a removal is answered before the kernel has done it, and its record stays until it has', async () => {
+  await lifecycle.addNetwork(network);
+  await lifecycle.addEndpoint(endpoint);
+  await lifecycle.attach(endpoint.id, '/x', false);
+  const gate = Promise.withResolvers<void>();
+  kernel.hold = gate.promise;
+  await lifecycle.removeEndpoint(endpoint.id);
+  assert.equal(state.endpoints.get(endpoint.id)?.phase, 'removing');
+  assert.equal(state.holder(network.id, '10.1.0.2'), undefined, 'its address may be used again');
+  gate.resolve();
+  await eventually(() => state.endpoints.size === 0);
+});
+
+test('a restart finishes a removal that was interrupted', async () => {
+  await lifecycle.addNetwork(network);
+  await lifecycle.addEndpoint(endpoint);
+  await lifecycle.attach(endpoint.id, '/x', false);
+  await lifecycle.settled();
+  await state.putEndpoint(
+    { ...state.endpoints.get(endpoint.id)!, phase: 'removing' },
+    { open: { name: `endpoint-${endpoint.id}`, operation: 'remove', target: endpoint.id } },
+  );
+  await restart();
+  assert.equal(state.endpoints.size, 0);
+  assert.equal(state.pending(), 0);
+  assert.deepEqual(
+    kernel.links().filter((name) => name.startsWith('bv')),
+    [],
+  );
+});
+
+test('a restart declares what an interrupted attach had begun', async () => {
+  await lifecycle.addNetwork(network);
+  await lifecycle.addEndpoint(endpoint);
+  await state.putEndpoint(
+    { ...endpoint, phase: 'attached', sandbox: '/x' },
+    { open: { name: `endpoint-${endpoint.id}`, operation: 'attach', target: endpoint.id } },
+  );
+  await restart();
+  assert.equal(state.pending(), 0);
+  assert.equal(kernel.links().filter((name) => name.startsWith('bv')).length, 1);
+});
+
+test('a restart finishes the removal of a network', async () => {
+  await lifecycle.addNetwork(network);
+  await lifecycle.addEndpoint(endpoint);
+  await lifecycle.attach(endpoint.id, '/x', false);
+  await lifecycle.settled();
+  await state.putNetwork(network, { open: { name: `network-${network.id}`, operation: 'close', target: network.id } });
+  await restart();
+  assert.deepEqual([state.networks.size, state.endpoints.size, state.pending(), kernel.owned.size], [0, 0, 0, 0]);
+});
+
+test('between two containers the network stays in the kernel for a while', async () => {
+  lifecycle.close();
+  await store.close();
+  await open(60_000);
+  await lifecycle.addNetwork(network);
+  await lifecycle.addEndpoint(endpoint);
+  await lifecycle.attach(endpoint.id, '/x', false);
+  await lifecycle.removeEndpoint(endpoint.id);
+  await eventually(() => state.endpoints.size === 0);
+  assert.deepEqual(kernel.links(), ['bt1']);
+  await lifecycle.removeNetwork(network.id);
+  assert.equal(kernel.owned.size, 0);
+});
