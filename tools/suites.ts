@@ -20,7 +20,7 @@ function needsKernel(file: string): boolean {
   return file.endsWith('.kernel.test.ts') || /from '[^']*\/isolate\.ts'/.test(readFileSync(file, 'utf8'));
 }
 
-const besideCode = files('src/**/*.test.ts', 'tools/**/*.test.ts');
+const besideCode = files('src/**/*.test.ts', 'tools/**/*.test.ts', 'bench/**/*.test.ts');
 const kernelFiles = besideCode.filter(needsKernel);
 const unitFiles = besideCode.filter((file) => !needsKernel(file));
 
