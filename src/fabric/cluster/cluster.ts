@@ -3,11 +3,13 @@
  * and masqueraded by the host, and closed to all other networks.
  */
 
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { HostView } from '../../kernel/kernel.ts';
 import type { KernelObject } from '../../kernel/objects.ts';
 import { BerthError } from '../../model/errors.ts';
 import { linkName } from '../../model/ids.ts';
+import { type Mac, macFromAddress, macFromBytes } from '../../model/mac.ts';
 import type { Network } from '../../model/network.ts';
 import { contains, formatPrefix, overlaps } from '../../model/prefix.ts';
 import type { Fabric, FabricContext, JoinAnswer, NetworkRequest, OptionSpec } from '../fabric.ts';
@@ -59,6 +61,17 @@ function settings(network: Network): Settings {
 
 function mtu(of: Settings, host: HostView): number {
   return of.mtu ?? Math.max(LEAST_MTU, uplinkMtu(host) - overhead.none[4]);
+}
+
+/**
+ * A bridge without a MAC of its own takes the lowest of its ports, and so changes it as containers come and go, while others
+ * still remember the old one as their gateway's (br_stp_recalculate_bridge_id, net/bridge/br_stp_if.c).
+ */
+function bridgeMac(network: Network): Mac {
+  const gateway = network.subnets.find((subnet) => subnet.gateway !== undefined)?.gateway;
+  if (gateway !== undefined) return macFromAddress(gateway);
+  const digest = createHash('sha256').update(network.id).digest();
+  return macFromBytes(Uint8Array.of(0x02, 0x42, ...digest.subarray(0, 4)));
 }
 
 /** Refuses a subnet that would take the place of something the host reaches now. */
@@ -141,6 +154,7 @@ export const cluster: Fabric = {
         kind: 'link',
         type: 'bridge',
         name: of.bridge,
+        mac: bridgeMac(network),
         mtu: mtu(of, context.host),
         up: true,
         stp: false,
