@@ -16,7 +16,10 @@ function file(content: string): string {
 }
 
 const refuses = (work: () => unknown, words: RegExp) =>
-  assert.throws(work, (error) => error instanceof BerthError && error.code === 'BAD_CONFIG' && words.test(error.message));
+  assert.throws(
+    work,
+    (error) => error instanceof BerthError && error.code === 'BAD_CONFIG' && words.test(error.message),
+  );
 
 test('without anything, the documented defaults', () => {
   const config = loadConfig({}, {});
@@ -32,7 +35,10 @@ test('without anything, the documented defaults', () => {
 test('a flag beats the environment, which beats the file', () => {
   const config = file('{"state-dir": "/file", "run-dir": "/file", "bridge": "lan0", "audit-interval": 5}');
   const loaded = loadConfig({ config, 'state-dir': '/flag' }, { BERTH_STATE_DIR: '/env', BERTH_RUN_DIR: '/env' });
-  assert.deepEqual([loaded.stateDir, loaded.runDir, loaded.bridge, loaded.auditInterval], ['/flag', '/env', 'lan0', 5000]);
+  assert.deepEqual(
+    [loaded.stateDir, loaded.runDir, loaded.bridge, loaded.auditInterval],
+    ['/flag', '/env', 'lan0', 5000],
+  );
   assert.equal(loadConfig({}, { BERTH_CONFIG: config }).bridge, 'lan0');
 });
 
@@ -56,7 +62,10 @@ test('a broken file is named, and so is an unknown key in it', () => {
   refuses(() => loadConfig({ config: join(folder, 'absent.json') }, {}), /absent\.json cannot be read/);
   refuses(() => loadConfig({ config: file('{') }, {}), /cannot be read/);
   refuses(() => loadConfig({ config: file('[]') }, {}), /not a JSON object/);
-  refuses(() => loadConfig({ config: file('{"state_dir": "/x"}') }, {}), /unknown key 'state_dir'; did you mean 'state-dir'/);
+  refuses(
+    () => loadConfig({ config: file('{"state_dir": "/x"}') }, {}),
+    /unknown key 'state_dir'; did you mean 'state-dir'/,
+  );
   refuses(() => loadConfig({ config: file('{"bridge": true}') }, {}), /text or a number/);
 });
 

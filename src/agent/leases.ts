@@ -8,7 +8,7 @@ import type { EngineNetwork } from '../docker/engine.ts';
 import type { Ipam } from '../ipam/ipam.ts';
 import { type Address, formatAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
-import type { PoolId } from '../model/ids.ts';
+import type { EndpointId, PoolId } from '../model/ids.ts';
 import type { Endpoint, Network } from '../model/network.ts';
 import type { Lease, Pool } from '../model/pool.ts';
 import { contains, type Prefix, samePrefix } from '../model/prefix.ts';
@@ -23,6 +23,8 @@ export interface Leases {
   readonly driver: IpamDriver;
   /** Ties the leases of an endpoint's addresses to it. Addresses of Docker's own IPAM are not ours and are passed over. */
   claim(network: Network, endpoint: Endpoint): Promise<void>;
+  /** The endpoint that a lease of ours on this address belongs to. */
+  holder(subnet: Prefix, address: Address): EndpointId | undefined;
   /** CreateEndpoint refused an address that another endpoint holds: the engine is about to release it, and must not. */
   refused(address: Address, subnet: Prefix): void;
   /** A network is gone: pools that the engine gave back, and that nothing else uses, go too. */
@@ -42,6 +44,8 @@ export interface Leases {
   /** A new engine process will ask for what it remembers; until the records have been compared, that is granted again. */
   engineStarted(): void;
   reconciled(): void;
+  /** Between the two. */
+  engineIsNew(): boolean;
 }
 
 export interface LeasesParts {
@@ -62,11 +66,16 @@ export function createLeases(parts: LeasesParts): Leases {
   let repeating = true;
 
   const inUse = (pool: Pool): boolean =>
-    [...state.networks.values()].some((network) => network.subnets.some(({ prefix }) => samePrefix(prefix, pool.subnet)));
+    [...state.networks.values()].some((network) =>
+      network.subnets.some(({ prefix }) => samePrefix(prefix, pool.subnet)),
+    );
 
   /** What an automatic subnet must stay clear of. */
   const taken = (): Prefix[] => [
-    ...host.current().routes.filter(({ destination }) => destination.length > 0).map(({ destination }) => destination),
+    ...host
+      .current()
+      .routes.filter(({ destination }) => destination.length > 0)
+      .map(({ destination }) => destination),
     ...[...state.networks.values()].flatMap((network) => network.subnets.map(({ prefix }) => prefix)),
     ...engineSubnets,
   ];
@@ -74,14 +83,25 @@ export function createLeases(parts: LeasesParts): Leases {
   /** On a LAN the gateway is the router that the host itself uses, when it is in the subnet. */
   function lanGateway(plugin: string, pool: Pool): Address | undefined {
     if (plugins.get(plugin)?.fabric !== 'lan') return undefined;
-    return host.current().routes.find(({ destination, via }) => destination.length === 0 && via !== undefined && contains(pool.subnet, via))?.via;
+    return host
+      .current()
+      .routes.find(
+        ({ destination, via }) => destination.length === 0 && via !== undefined && contains(pool.subnet, via),
+      )?.via;
   }
 
   /** Says who holds an address by the container's name, where the lease knows only an id. */
   function named(error: unknown, address: Address | undefined): unknown {
     if (!(error instanceof BerthError) || error.code !== 'ADDRESS_TAKEN' || address === undefined) return error;
-    const holder = [...state.networks.values()].map(({ id }) => state.holder(id, formatAddress(address))).find((endpoint) => endpoint !== undefined);
-    return holder === undefined ? error : new BerthError('ADDRESS_TAKEN', `the address ${formatAddress(address)} is held by ${names.describe(holder.id)}`);
+    const holder = [...state.networks.values()]
+      .map(({ id }) => state.holder(id, formatAddress(address)))
+      .find((endpoint) => endpoint !== undefined);
+    return holder === undefined
+      ? error
+      : new BerthError(
+          'ADDRESS_TAKEN',
+          `the address ${formatAddress(address)} is held by ${names.describe(holder.id)}`,
+        );
   }
 
   const engine = (): string => parts.engineId() ?? 'unknown';
@@ -101,13 +121,16 @@ export function createLeases(parts: LeasesParts): Leases {
 
     async requestAddress(request, call) {
       const pool = ipam.pool(request.pool);
-      if (pool === undefined) throw new BerthError('POOL_UNKNOWN', `the pool ${request.pool.slice(0, 64)} is not known to Berth`);
+      if (pool === undefined)
+        throw new BerthError('POOL_UNKNOWN', `the pool ${request.pool.slice(0, 64)} is not known to Berth`);
       const gateway = request.purpose === 'gateway';
       const address = request.address ?? (gateway ? lanGateway(call.plugin, pool) : undefined);
       try {
         const lease = await ipam.lease({
           pool: pool.id,
-          holder: gateway ? { kind: 'gateway' } : { kind: 'request', ...(request.name === undefined ? {} : { name: request.name }) },
+          holder: gateway
+            ? { kind: 'gateway' }
+            : { kind: 'request', ...(request.name === undefined ? {} : { name: request.name }) },
           engine: engine(),
           replay: repeating,
           ...(address === undefined ? {} : { address }),
@@ -137,14 +160,27 @@ export function createLeases(parts: LeasesParts): Leases {
         endpoint.addresses.map(({ address }) => {
           const subnet = network.subnets.find(({ prefix }) => contains(prefix, address))?.prefix;
           if (subnet === undefined) return undefined;
-          return ipam.claim(subnet, address, { kind: 'endpoint', endpoint: endpoint.id, network: network.id }, endpoint.mac);
+          return ipam.claim(
+            subnet,
+            address,
+            { kind: 'endpoint', endpoint: endpoint.id, network: network.id },
+            endpoint.mac,
+          );
         }),
       );
     },
 
+    holder(subnet, address) {
+      const leased = ipam
+        .pools()
+        .flatMap((pool) => (samePrefix(pool.subnet, subnet) ? [ipam.find(pool.id, address)?.holder] : []));
+      return leased.find((holder) => holder?.kind === 'endpoint')?.endpoint;
+    },
+
     refused(address, subnet) {
       for (const pool of ipam.pools()) {
-        if (samePrefix(pool.subnet, subnet) && ipam.find(pool.id, address) !== undefined) refusals.add(`${pool.id} ${formatAddress(address)}`);
+        if (samePrefix(pool.subnet, subnet) && ipam.find(pool.id, address) !== undefined)
+          refusals.add(`${pool.id} ${formatAddress(address)}`);
       }
     },
 
@@ -162,7 +198,13 @@ export function createLeases(parts: LeasesParts): Leases {
     async adopt(seen) {
       if (!plugins.has(seen.ipamDriver)) return;
       for (const { subnet, gateway } of seen.subnets) {
-        const pool = await ipam.openPool({ space: SPACES.local, subnet, family: subnet.address.family, options: {}, taken: [] });
+        const pool = await ipam.openPool({
+          space: SPACES.local,
+          subnet,
+          family: subnet.address.family,
+          options: {},
+          taken: [],
+        });
         const lease = { pool: pool.id, engine: engine(), replay: true };
         if (gateway !== undefined) await ipam.lease({ ...lease, address: gateway, holder: { kind: 'gateway' } });
         for (const { addresses, name } of seen.endpoints) {
@@ -176,6 +218,7 @@ export function createLeases(parts: LeasesParts): Leases {
     learnEngine(networks) {
       engineSubnets = networks.flatMap((network) => network.subnets.map(({ subnet }) => subnet));
     },
+    engineIsNew: () => repeating,
     engineStarted() {
       repeating = true;
     },

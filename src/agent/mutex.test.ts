@@ -15,7 +15,10 @@ test('work under one key runs in order, one at a time, also after a failure', as
     });
   const results = await Promise.allSettled([work('a'), work('b', true), work('c')]);
   assert.deepEqual(log, ['a+', 'a-', 'b+', 'b-', 'c+', 'c-']);
-  assert.deepEqual(results.map(({ status }) => status), ['fulfilled', 'rejected', 'fulfilled']);
+  assert.deepEqual(
+    results.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+  );
 });
 
 test('different keys do not wait for each other, and idle waits for all', async () => {

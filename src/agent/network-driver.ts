@@ -46,8 +46,9 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
 
   async function createEndpoint(request: CreateEndpoint): Promise<Endpoint> {
     const network = networkOf(request);
-    checkAddresses(network, request);
+    const stale = checkAddresses(network, request);
     const settings = fabricOf(network.fabric).planEndpoint(network, { options: request.options }, lifecycle.context());
+    for (const id of stale) await lifecycle.serialise(id, () => lifecycle.removeEndpoint(id));
     const endpoint: Endpoint = {
       id: request.endpoint,
       network: network.id,
@@ -64,8 +65,15 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     return endpoint;
   }
 
-  /** @throws BerthError ADDRESS_OUTSIDE, ADDRESS_TAKEN, MAC_IN_USE */
-  function checkAddresses(network: Network, request: CreateEndpoint): void {
+  /**
+   * Whether an endpoint can have its addresses. Who gave them knows best whether they are free: the engine, with its own IPAM,
+   * or our leases. An endpoint that holds one of them on neither's account was forgotten by an engine that was killed.
+   *
+   * @returns such stale endpoints.
+   * @throws BerthError ADDRESS_OUTSIDE, ADDRESS_TAKEN, MAC_IN_USE
+   */
+  function checkAddresses(network: Network, request: CreateEndpoint): ReadonlySet<EndpointId> {
+    const stale = new Set<EndpointId>();
     for (const on of request.addresses) {
       const shown = formatAddress(on.address);
       const subnet = network.subnets.find((candidate) => contains(candidate.prefix, on.address));
@@ -84,20 +92,25 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
       );
       for (const other of sharing) {
         const holder = state.holder(other.id, shown);
-        if (holder !== undefined && holder.id !== request.endpoint) {
-          leases.refused(on.address, subnet.prefix);
-          throw new BerthError('ADDRESS_TAKEN', `the address ${shown} is held by ${names.describe(holder.id)}`);
+        if (holder === undefined || holder.id === request.endpoint) continue;
+        if (leases.holder(subnet.prefix, on.address) !== holder.id) {
+          stale.add(holder.id);
+          continue;
         }
+        leases.refused(on.address, subnet.prefix);
+        throw new BerthError('ADDRESS_TAKEN', `the address ${shown} is held by ${names.describe(holder.id)}`);
       }
     }
-    if (request.mac === undefined) return;
+    // A new engine process says nothing of the endpoints of the one that was killed: their MACs are no reason to refuse.
+    if (request.mac === undefined || leases.engineIsNew()) return stale;
     const holder = state.macHolder(network.id, request.mac);
-    if (holder !== undefined && holder.id !== request.endpoint) {
+    if (holder !== undefined && holder.id !== request.endpoint && !stale.has(holder.id)) {
       throw new BerthError(
         'MAC_IN_USE',
         `the MAC address ${request.mac} is held by ${names.describe(holder.id)} on this network`,
       );
     }
+    return stale;
   }
 
   /** From the address, so that the same address always has the same MAC; from the endpoint's id where that is taken. */
