@@ -1,38 +1,59 @@
 /**
- * The reference pages that are made from the code, so that they cannot lie. Without `--write` it only compares.
+ * The reference pages that are made from the code, so that they cannot lie; and every page that the code or another page
+ * leads to must exist. Without `--write` it only compares.
  *
  *   node tools/check-docs.ts [--write]
  */
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { cliPage } from './pages/cli.ts';
 import { configurationPage } from './pages/configuration.ts';
 import { errorsPage } from './pages/errors.ts';
+import { metricsPage } from './pages/metrics.ts';
 import { optionsPage } from './pages/options.ts';
 
-const docs = join(import.meta.dirname, '../docs');
+const root = join(import.meta.dirname, '..');
 
 /** A page and what makes it. */
 const pages: Readonly<Record<string, () => string>> = {
-  'errors.md': errorsPage,
-  'cli.md': cliPage,
-  'options.md': optionsPage,
-  'configuration.md': configurationPage,
+  'docs/errors.md': errorsPage,
+  'docs/cli.md': cliPage,
+  'docs/options.md': optionsPage,
+  'docs/configuration.md': configurationPage,
+  'docs/metrics.md': metricsPage,
 };
 
-let stale = 0;
-for (const [name, make] of Object.entries(pages)) {
-  const file = join(docs, name);
-  const text = make();
-  const current = existsSync(file) ? readFileSync(file, 'utf8') : '';
-  if (text === current) continue;
-  if (process.argv.includes('--write')) {
-    writeFileSync(file, text);
-    console.log(`wrote docs/${name}`);
-  } else {
-    console.error(`docs/${name} is not what the code says; write it with: make docs`);
-    stale++;
+function* stalePages(): Generator<string> {
+  for (const [name, make] of Object.entries(pages)) {
+    const file = join(root, name);
+    const text = make();
+    if (existsSync(file) && text === readFileSync(file, 'utf8')) continue;
+    if (process.argv.includes('--write')) {
+      writeFileSync(file, text);
+      console.log(`wrote ${name}`);
+    } else {
+      yield `${name} is not what the code says; write it with: make docs`;
+    }
   }
 }
-process.exitCode = stale === 0 ? 0 : 1;
+
+/** Links in Markdown to files of ours, and pages that messages and comments in the source name. */
+function* brokenLinks(): Generator<string> {
+  for (const page of globSync(['*.md', 'docs/**/*.md', 'test/**/*.md'], { cwd: root })) {
+    const text = readFileSync(join(root, page), 'utf8');
+    for (const [, target] of text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
+      if (!existsSync(join(root, dirname(page), target!))) yield `${page} leads to ${target}, which is not there`;
+    }
+  }
+  for (const source of globSync(['src/**/*.ts', 'packaging/*'], { cwd: root })) {
+    const text = readFileSync(join(root, source), 'utf8');
+    for (const [target] of text.matchAll(/\b(docs\/[\w-]+|README|CONTRIBUTING)\.md\b/g)) {
+      if (!existsSync(join(root, target))) yield `${source} names ${target}, which is not there`;
+    }
+  }
+}
+
+const complaints = [...stalePages(), ...brokenLinks()];
+for (const complaint of complaints) console.error(complaint);
+process.exitCode = complaints.length === 0 ? 0 : 1;
