@@ -200,7 +200,7 @@ test('an audit of some objects looks at these only', () => {
   reconciler.apply('network/1', [bridge('br1'), bridge('br2'), address('br1', '10.1.0.1/24')]);
   driver.there.clear();
   driver.log.length = 0;
-  const drifts = reconciler.audit({ repair: true, keys: reconciler.onLink('br1') });
+  const drifts = reconciler.audit({ repair: true, keys: reconciler.dependents.onLink('br1') });
   assert.deepEqual(
     drifts.map((drift) => drift.key),
     ['link br1', 'address br1 10.1.0.1/24'],
@@ -212,11 +212,11 @@ test('what needs a link is known while it is declared, and forgotten afterwards'
   const { reconciler } = fixture();
   reconciler.declare('network/1', [bridge('br1')]);
   reconciler.declare('endpoint/1', [port('bt1', 'br1')]);
-  assert.deepEqual([...reconciler.onLink('br1')], ['link br1', 'link bt1']);
+  assert.deepEqual([...reconciler.dependents.onLink('br1')], ['link br1', 'link bt1']);
   reconciler.declare('endpoint/1', [port('bt1', 'br2')]);
-  assert.deepEqual([...reconciler.onLink('br1')], ['link br1']);
+  assert.deepEqual([...reconciler.dependents.onLink('br1')], ['link br1']);
   reconciler.declare('endpoint/1', []);
-  assert.deepEqual([...reconciler.onLink('br2')], []);
+  assert.deepEqual([...reconciler.dependents.onLink('br2')], []);
 });
 
 test('a namespace that is gone: its objects drift and cannot be mended, the others are audited, removal succeeds', () => {
@@ -262,6 +262,34 @@ test('a step that changes a declared object is noticed by the next apply', () =>
   reconciler.execute([{ unmake: bridge('br1') }]);
   reconciler.apply('network/1', [bridge('br1', { mtu: 1450 })]);
   assert.ok(driver.there.has(objectKey(bridge('br1'))));
+});
+
+test('a link is ours when we made it, or when it bears the alias that we declare', () => {
+  const { driver, reconciler } = fixture();
+  reconciler.apply('network/1', [bridge('br1')]);
+  assert.ok(reconciler.owns(bridge('br1')));
+  reconciler.remove([{ owner: 'network/1', known: [] }]);
+  assert.ok(!reconciler.owns(bridge('br1')));
+  for (const alias of ['berth 1', 'somebody']) {
+    driver.there.set(objectKey(bridge('br1')), bridge('br1', { mtu: 1500, alias }));
+    reconciler.declare('network/1', [bridge('br1', { mtu: 1450, alias: 'berth 1' })]);
+    reconciler.audit({ repair: false });
+    assert.equal(reconciler.owns(bridge('br1', { mtu: 1450, alias: 'berth 1' })), alias === 'berth 1');
+  }
+});
+
+test('what is in a table is known by the table', () => {
+  const { reconciler } = fixture();
+  const objects: KernelObject[] = [
+    { kind: 'nft-table', family: 'inet', name: 'berth', body: '' },
+    { kind: 'nft-element', family: 'inet', table: 'berth', set: 's', element: '1' },
+    { kind: 'nft-table', family: 'ip', name: 'berth', body: '' },
+    { kind: 'forward-accept', family: 6, input: 'br1' },
+  ];
+  reconciler.declare('fabric/cluster', objects);
+  assert.deepEqual([...reconciler.dependents.onTable('inet', 'berth')], objects.slice(0, 2).map(objectKey));
+  assert.deepEqual([...reconciler.dependents.onTable('ip6', 'filter')], [objectKey(objects[3]!)]);
+  assert.deepEqual([...reconciler.dependents.onTable('ip', 'filter')], []);
 });
 
 const universe: readonly KernelObject[] = [

@@ -8,7 +8,7 @@ import { asBerthError, BerthError } from '../model/errors.ts';
 import { makeOrder } from './batch.ts';
 import { differences, satisfies } from './compare.ts';
 import { DeltaTracker } from './delta-tracker.ts';
-import { createDependents } from './dependents.ts';
+import { createDependents, type Dependents } from './dependents.ts';
 import type { ObjectDriver } from './driver.ts';
 import { createEffects, type Failures } from './effects.ts';
 import type { Drift, KernelStep, Owner } from './kernel.ts';
@@ -36,9 +36,9 @@ export interface Reconciler {
   execute(steps: readonly KernelStep[]): void;
   /** As it is declared, by whoever had the last word. */
   declared(key: ObjectKey): KernelObject | undefined;
-  declaredKeys(): Iterable<ObjectKey>;
-  /** Keys of a declared link of our own namespace and of the declared objects that need it. */
-  onLink(name: string): Iterable<ObjectKey>;
+  /** Whether a link that is there under a declared name is ours: made by this process, or marked with the declared alias. */
+  owns(link: KernelObject): boolean;
+  readonly dependents: Pick<Dependents, 'onLink' | 'onTable'>;
   /** Something failed since the last full audit with repair: what is there is not known for certain. */
   readonly doubtful: boolean;
   close(): void;
@@ -46,7 +46,19 @@ export interface Reconciler {
 
 export function createReconciler(drivers: readonly ObjectDriver[]): Reconciler {
   const tracker = new DeltaTracker<ObjectKey, KernelObject, Owner>(satisfies);
-  const effects = createEffects(drivers, tracker);
+  /** Links that this process made and has not deleted. */
+  const madeLinks = new Set<ObjectKey>();
+  const effects = createEffects(drivers, {
+    made(key, object) {
+      tracker.made(key, object);
+      if (object.kind === 'link') madeLinks.add(key);
+    },
+    gone(key) {
+      tracker.gone(key);
+      madeLinks.delete(key);
+    },
+    doubt: (key) => tracker.doubt(key),
+  });
   const dependents = createDependents();
   let doubtful = false;
 
@@ -218,8 +230,13 @@ export function createReconciler(drivers: readonly ObjectDriver[]): Reconciler {
     },
 
     declared: (key) => tracker.wanted(key),
-    declaredKeys: () => tracker.wantedKeys(),
-    onLink: (name) => dependents.of(name),
+    dependents,
+    owns(link) {
+      const key = objectKey(link);
+      const found = tracker.found(key);
+      if (madeLinks.has(key)) return true;
+      return link.kind === 'link' && found?.kind === 'link' && link.alias !== undefined && link.alias === found.alias;
+    },
 
     close() {
       for (const driver of drivers) driver.close();

@@ -1,0 +1,218 @@
+/**
+ * The kernel of this host. Everything that talks to it runs in one thread of its own, because a system call there can
+ * block for as long as the kernel likes: deleting a single veth takes 15 ms. This side keeps the requests in order, gives
+ * up on one that takes too long, and tells a thread that had to be started anew what must be there.
+ *
+ * A bundler must emit `worker.ts` as an entry point of its own, and put that file's address where `new URL` names it here.
+ */
+
+import { BerthError } from '../model/errors.ts';
+import type { Drift, Kernel, Owner } from './kernel.ts';
+import type { KernelObject } from './objects.ts';
+import { type Answer, type Command, type Outcome, type Report, unpackError } from './protocol.ts';
+import { chooseNext, type Waiting } from './queue.ts';
+import { startThread, type Thread } from './thread.ts';
+
+export interface KernelOptions {
+  /** Milliseconds after which a request fails with KERNEL_BUSY. Docker is answered within 10 s, so less than that. */
+  readonly timeout?: number;
+  /** The same for an audit, which reads everything. */
+  readonly auditTimeout?: number;
+  /** For tests: another program for the thread. */
+  readonly program?: URL;
+}
+
+interface Request extends Waiting {
+  readonly command: Command;
+  /** As in: the kernel did not finish to … */
+  readonly what: string;
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (error: BerthError) => void;
+  /** The caller has been told that it took too long. */
+  abandoned: boolean;
+  /** The thread died while at it. */
+  fatal: boolean;
+}
+
+/**
+ * Starts the kernel thread.
+ *
+ * @throws BerthError KERNEL_LACKS, KERNEL_REFUSED when the kernel cannot be spoken to at all.
+ */
+export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
+  const timeout = options.timeout ?? 8_000;
+  const auditTimeout = options.auditTimeout ?? 60_000;
+  /** What must be there, as far as callers have been told: what a new thread starts from. */
+  const declared = new Map<Owner, readonly KernelObject[]>();
+  const driftListeners = new Set<(drifts: readonly Drift[]) => void>();
+  const changeListeners = new Set<() => void>();
+  const waiting: Request[] = [];
+  let running: readonly Request[] = [];
+  let lastNumber = 0;
+  let favoured = 0;
+  let closed = false;
+
+  const thread: Thread = await startThread({
+    program: options.program ?? new URL('./worker.ts', import.meta.url),
+    report: hear,
+    died: recover,
+    startedAgain() {
+      void submit({ type: 'restore', declared: [...declared] }, 'barrier', 'take over', Infinity, true);
+    },
+  });
+
+  function submit(command: Command, type: Waiting['type'], what: string, ms: number, first = false): Promise<Outcome> {
+    const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
+    if (closed) {
+      reject(new BerthError('SHUTTING_DOWN', `cannot ${what}: the agent is stopping`));
+      return promise;
+    }
+    lastNumber += 1;
+    const owner = ownerOf(command);
+    const request: Request = {
+      number: lastNumber,
+      type,
+      command,
+      what,
+      abandoned: false,
+      fatal: false,
+      ...(owner !== undefined && { owner }),
+      resolve(answer) {
+        clearTimeout(timer);
+        resolve(answer);
+      },
+      reject(error) {
+        clearTimeout(timer);
+        reject(error);
+      },
+    };
+    const timer = Number.isFinite(ms) ? setTimeout(() => abandon(request, ms), ms) : undefined;
+    if (first) waiting.unshift(request);
+    else waiting.push(request);
+    next();
+    return promise;
+  }
+
+  function abandon(request: Request, ms: number): void {
+    request.abandoned = true;
+    const at = waiting.indexOf(request);
+    if (at >= 0) waiting.splice(at, 1);
+    request.reject(new BerthError('KERNEL_BUSY', `the kernel did not finish to ${request.what} within ${ms / 1000} s`));
+  }
+
+  function next(): void {
+    if (running.length > 0 || !thread.alive) return;
+    const chosen = chooseNext(waiting, favoured);
+    if (chosen.length === 0) return;
+    for (const request of chosen) waiting.splice(waiting.indexOf(request), 1);
+    running = chosen;
+    const removals = chosen.flatMap(({ command }) => (command.type === 'remove' ? command.removals : []));
+    thread.post(removals.length > 0 ? { type: 'remove', removals } : chosen[0]!.command);
+  }
+
+  function hear(report: Report): void {
+    if (report.type === 'answer') finish(report.answer);
+    else if (report.type === 'drift') for (const listener of driftListeners) listener(report.drifts);
+    else if (report.type === 'change') for (const listener of changeListeners) listener();
+  }
+
+  function finish(answer: Answer): void {
+    const finished = running;
+    running = [];
+    if (answer.type === 'removed') favoured = lastNumber;
+    for (const [index, request] of finished.entries()) {
+      const own = answer.type === 'removed' ? answer.each[index]! : answer;
+      if (own.type === 'refused') {
+        request.reject(unpackError(own.refusal));
+      } else {
+        note(request);
+        request.resolve(own);
+      }
+    }
+    next();
+  }
+
+  /** Keeps `declared` true when a request has succeeded. */
+  function note({ command, abandoned, what }: Request): void {
+    if (command.type === 'remove') {
+      for (const { owner } of command.removals) declared.delete(owner);
+    } else if (command.type === 'apply' && !abandoned) {
+      declared.set(command.owner, command.objects);
+    } else if (command.type === 'apply' && !waiting.some(({ owner }) => owner === command.owner)) {
+      // Its caller was told that it had failed; so it has to have no effect, unless it has been asked for again since.
+      const objects = declared.get(command.owner) ?? [];
+      submit({ type: 'apply', owner: command.owner, objects }, 'other', `undo to ${what}`, Infinity).catch(() => {});
+    }
+  }
+
+  /** The thread died. What it was at may be why, or may be innocent: once, it is tried again. */
+  function recover(): void {
+    for (const request of running.toReversed()) {
+      if (request.abandoned) continue;
+      if (request.fatal || request.type === 'barrier') {
+        request.reject(new BerthError('INTERNAL', `the kernel thread died before it could ${request.what}`));
+      } else {
+        request.fatal = true;
+        waiting.unshift(request);
+      }
+    }
+    running = [];
+  }
+
+  return {
+    async apply(owner, objects) {
+      await submit({ type: 'apply', owner, objects }, 'other', `apply what ${owner} needs`, timeout);
+    },
+
+    async remove(owner, known = []) {
+      await submit({ type: 'remove', removals: [{ owner, known }] }, 'remove', `remove what ${owner} needed`, timeout);
+    },
+
+    declare(owner, objects) {
+      declared.set(owner, objects);
+      submit({ type: 'declare', owner, objects }, 'other', `take note of what ${owner} needs`, Infinity).catch(
+        () => {},
+      );
+    },
+
+    async audit({ repair }) {
+      const answer = await submit({ type: 'audit', repair }, 'other', 'audit', auditTimeout);
+      return answer.type === 'drifts' ? answer.drifts : [];
+    },
+
+    async execute(steps) {
+      await submit({ type: 'execute', steps }, 'barrier', `execute ${steps.length} steps`, timeout);
+    },
+
+    async view(netns) {
+      const answer = await submit({ type: 'view', netns }, 'other', 'read what there is', timeout);
+      if (answer.type !== 'view') throw new BerthError('INTERNAL', 'the kernel thread gave no view');
+      return answer.view;
+    },
+
+    onDrift(listener) {
+      driftListeners.add(listener);
+    },
+
+    onChange(listener) {
+      changeListeners.add(listener);
+    },
+
+    async close() {
+      if (closed) return;
+      closed = true;
+      for (const request of waiting.splice(0)) {
+        request.reject(new BerthError('SHUTTING_DOWN', `cannot ${request.what}: the agent is stopping`));
+      }
+      await thread.close();
+      for (const request of running) {
+        request.reject(new BerthError('SHUTTING_DOWN', `cannot ${request.what}: the agent is stopping`));
+      }
+    },
+  };
+}
+
+function ownerOf(command: Command): Owner | undefined {
+  if (command.type === 'remove') return command.removals[0]?.owner;
+  return 'owner' in command ? command.owner : undefined;
+}

@@ -1,0 +1,45 @@
+/** What the main thread and the kernel thread say to each other. All of it survives structured cloning. */
+
+import { BerthError, type ErrorCode } from '../model/errors.ts';
+import type { Drift, HostView, KernelStep, Owner } from './kernel.ts';
+import type { KernelObject, Netns } from './objects.ts';
+import type { Removal } from './reconciler.ts';
+
+export type Command =
+  | { readonly type: 'apply'; readonly owner: Owner; readonly objects: readonly KernelObject[] }
+  | { readonly type: 'remove'; readonly removals: readonly Removal[] }
+  | { readonly type: 'declare'; readonly owner: Owner; readonly objects: readonly KernelObject[] }
+  | { readonly type: 'audit'; readonly repair: boolean }
+  | { readonly type: 'execute'; readonly steps: readonly KernelStep[] }
+  | { readonly type: 'view'; readonly netns: Netns | undefined }
+  /** To a thread that takes over from one that died: declare all this, and see to it soon. */
+  | { readonly type: 'restore'; readonly declared: readonly (readonly [Owner, readonly KernelObject[]])[] }
+  | { readonly type: 'close' };
+
+/** An error as it crosses threads: a class does not. */
+export interface Refusal {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** How one request ended. */
+export type Outcome =
+  | { readonly type: 'done' }
+  | { readonly type: 'drifts'; readonly drifts: readonly Drift[] }
+  | { readonly type: 'view'; readonly view: HostView }
+  | { readonly type: 'refused'; readonly refusal: Refusal };
+
+/** `removed`: how each of the removals ended. */
+export type Answer = Outcome | { readonly type: 'removed'; readonly each: readonly Outcome[] };
+
+/** Commands are answered in order, one each; the rest comes when it happens. */
+export type Report =
+  | { readonly type: 'ready' }
+  | { readonly type: 'unusable'; readonly refusal: Refusal }
+  | { readonly type: 'answer'; readonly answer: Answer }
+  | { readonly type: 'drift'; readonly drifts: readonly Drift[] }
+  | { readonly type: 'change' };
+
+export function unpackError(refusal: Refusal): BerthError {
+  return new BerthError(refusal.code, refusal.message);
+}

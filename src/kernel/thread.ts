@@ -1,0 +1,96 @@
+/** The kernel thread's life: started, started again when it dies, ended. */
+
+import { Worker } from 'node:worker_threads';
+import { asBerthError, BerthError } from '../model/errors.ts';
+import { type Command, type Report, unpackError } from './protocol.ts';
+
+export interface Thread {
+  /** False from its death until it has been started again. */
+  readonly alive: boolean;
+  post(command: Command): void;
+  /** Lets it finish what it is at, for a little while. */
+  close(): Promise<void>;
+}
+
+export interface ThreadOptions {
+  readonly program: URL;
+  readonly report: (report: Report) => void;
+  readonly died: () => void;
+  readonly startedAgain: () => void;
+}
+
+/** Milliseconds before a thread that died is started again: at once, unless it keeps dying. */
+const DELAYS = [0, 100, 500, 2_000, 5_000] as const;
+/** After so many milliseconds of life, a death is the first again. */
+const HEALTHY = 60_000;
+/** Milliseconds that it gets to end by itself. */
+const FAREWELL = 2_000;
+
+/** @throws BerthError when it cannot be started, in the thread's own words. */
+export async function startThread(options: ThreadOptions): Promise<Thread> {
+  let deaths = 0;
+  let closed = false;
+  let worker: Worker | undefined = await start();
+
+  async function start(): Promise<Worker> {
+    const fresh = new Worker(options.program, { name: 'kernel' });
+    const born = performance.now();
+    const { promise, resolve, reject } = Promise.withResolvers<Worker>();
+    fresh.on('message', (report: Report) => {
+      if (report.type === 'ready') resolve(fresh);
+      else if (report.type === 'unusable') reject(unpackError(report.refusal));
+      else options.report(report);
+    });
+    fresh.on('error', (error) => reject(asBerthError(error)));
+    fresh.on('exit', () => {
+      reject(new BerthError('INTERNAL', 'the kernel thread ended before it was ready'));
+      if (worker !== fresh) return;
+      worker = undefined;
+      if (closed) return;
+      if (performance.now() - born > HEALTHY) deaths = 0;
+      options.died();
+      startAgain();
+    });
+    return promise;
+  }
+
+  function startAgain(): void {
+    const delay = DELAYS[Math.min(deaths, DELAYS.length - 1)];
+    deaths += 1;
+    setTimeout(() => {
+      if (closed) return;
+      start().then(
+        (fresh) => {
+          if (closed) {
+            void fresh.terminate();
+            return;
+          }
+          worker = fresh;
+          options.startedAgain();
+        },
+        () => startAgain(),
+      );
+    }, delay);
+  }
+
+  return {
+    get alive() {
+      return worker !== undefined;
+    },
+    post(command) {
+      worker?.postMessage(command);
+    },
+    async close() {
+      closed = true;
+      const last = worker;
+      if (last === undefined) return;
+      const ended = new Promise<void>((resolve) => {
+        last.once('exit', () => resolve());
+      });
+      last.postMessage({ type: 'close' } satisfies Command);
+      const timer = setTimeout(() => void last.terminate(), FAREWELL);
+      await ended;
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,212 @@
+/**
+ * The kernel thread: does what the main thread asks, one thing at a time, and in between listens to what the kernel says
+ * of its own accord.
+ */
+
+import { isMainThread, parentPort } from 'node:worker_threads';
+import { asBerthError } from '../model/errors.ts';
+import { createDriftWatch } from './drift-watch.ts';
+import type { ObjectDriver } from './driver.ts';
+import { createForwardAcceptDriver } from './forward-accept.ts';
+import { openNamespaces } from './namespace.ts';
+import { createNftDriver } from './nftables/driver.ts';
+import { type TableEvents, watchTables } from './nftables/events.ts';
+import type { Answer, Command, Outcome, Report } from './protocol.ts';
+import { createReconciler, type Reconciler } from './reconciler.ts';
+import { openRtnetlinkDriver } from './rtnetlink/driver.ts';
+import { openRtnetlinkEvents, type RtnetlinkEvent } from './rtnetlink/events.ts';
+import { suspectsOfOthers, suspectsOfOurs, suspectsOfTables } from './suspects.ts';
+import { openSyscalls } from './syscalls.ts';
+import { createSysctlDriver } from './sysctl.ts';
+
+/** Milliseconds for which changes of links, addresses and routes are collected before the main thread is told. */
+const CHANGE_GATHER = 100;
+
+interface KernelThread {
+  handle(command: Exclude<Command, { type: 'close' }>): Answer;
+  /** To be called after each command: takes in what it caused. */
+  settle(): void;
+  close(): void;
+}
+
+function openKernelThread(report: (report: Report) => void): KernelThread {
+  const syscalls = openSyscalls();
+  const namespaces = openNamespaces(syscalls);
+  // Listening begins before anything is read, so that no change falls in between.
+  const links = openRtnetlinkEvents({ syscalls });
+  let tables: TableEvents | undefined;
+  let wrote = false;
+
+  const rtnetlink = openRtnetlinkDriver({ syscalls, replace: (link) => reconciler.owns(link) });
+  const nftables = createNftDriver({
+    namespaces,
+    ownWrite(names, write) {
+      if (tables === undefined) write();
+      else tables.ownWrite(names, write);
+    },
+  });
+  const reconciler: Reconciler = createReconciler([
+    bracketed(rtnetlink, beforeWrite),
+    nftables,
+    bracketed(createSysctlDriver(namespaces), beforeWrite),
+    bracketed(createForwardAcceptDriver({ namespaces }), beforeWrite),
+  ]);
+  const watch = createDriftWatch({
+    audit: (keys) => {
+      const drifts = reconciler.audit(keys === undefined ? { repair: true } : { repair: true, keys });
+      settle();
+      return drifts;
+    },
+    report: (drifts) => report({ type: 'drift', drifts }),
+  });
+
+  try {
+    tables = watchTables(syscalls, {
+      changed: (changes) => watch.suspect(suspectsOfTables(changes, reconciler)),
+      lost: () => watch.suspectAll(),
+    });
+  } catch {
+    // A kernel without nf_tables: whoever declares a table is told so then.
+  }
+  links.onReadable(() => takeIn('others'));
+
+  let changeTimer: NodeJS.Timeout | undefined;
+  function changed(): void {
+    changeTimer ??= setTimeout(() => {
+      changeTimer = undefined;
+      report({ type: 'change' });
+    }, CHANGE_GATHER);
+  }
+
+  function takeIn(whose: 'ours' | 'others'): void {
+    const events = links.drain();
+    if (events.some((event) => event.lost === true)) {
+      watch.suspectAll();
+      changed();
+    }
+    const told = events.filter((event) => event.lost !== true);
+    if (told.some(isChange)) changed();
+    watch.suspect(whose === 'ours' ? suspectsOfOurs(told, reconciler) : suspectsOfOthers(told, reconciler));
+  }
+
+  /** What has been said until now was about others. */
+  function beforeWrite(): void {
+    if (!wrote) takeIn('others');
+    wrote = true;
+  }
+
+  function settle(): void {
+    if (wrote) takeIn('ours');
+    wrote = false;
+    if (reconciler.doubtful) watch.suspectAll();
+  }
+
+  return {
+    handle(command) {
+      switch (command.type) {
+        case 'apply':
+          reconciler.apply(command.owner, command.objects);
+          return { type: 'done' };
+        case 'remove':
+          return {
+            type: 'removed',
+            each: reconciler
+              .remove(command.removals)
+              .map((error) => (error === undefined ? { type: 'done' } : refused(error))),
+          };
+        case 'declare':
+          reconciler.declare(command.owner, command.objects);
+          return { type: 'done' };
+        case 'audit':
+          return { type: 'drifts', drifts: reconciler.audit({ repair: command.repair }) };
+        case 'execute':
+          reconciler.execute(command.steps);
+          return { type: 'done' };
+        case 'view':
+          return { type: 'view', view: rtnetlink.view(command.netns) };
+        case 'restore':
+          for (const [owner, objects] of command.declared) reconciler.declare(owner, objects);
+          watch.suspectAll();
+          return { type: 'done' };
+      }
+    },
+    settle,
+    close() {
+      clearTimeout(changeTimer);
+      watch.close();
+      tables?.close();
+      links.close();
+      reconciler.close();
+      namespaces.close();
+    },
+  };
+}
+
+/** The driver, with a word before each write. */
+function bracketed(driver: ObjectDriver, before: () => void): ObjectDriver {
+  return {
+    kinds: driver.kinds,
+    find: (wanted, netns) => driver.find(wanted, netns),
+    make(object) {
+      before();
+      driver.make(object);
+    },
+    unmake(object) {
+      before();
+      driver.unmake(object);
+    },
+    ...(driver.makeAll !== undefined && {
+      makeAll(objects) {
+        before();
+        driver.makeAll!(objects);
+      },
+    }),
+    ...(driver.unmakeAll !== undefined && {
+      unmakeAll(objects) {
+        before();
+        driver.unmakeAll!(objects);
+      },
+    }),
+    close: () => driver.close(),
+  };
+}
+
+function isChange(event: RtnetlinkEvent): boolean {
+  return event.lost !== true && (event.kind === 'link' || event.kind === 'address' || event.kind === 'route');
+}
+
+function refused(thrown: unknown): Outcome & { type: 'refused' } {
+  const { code, message } = asBerthError(thrown);
+  return { type: 'refused', refusal: { code, message } };
+}
+
+function run(port: NonNullable<typeof parentPort>): void {
+  const report = (report: Report): void => port.postMessage(report);
+  let thread: KernelThread;
+  try {
+    thread = openKernelThread(report);
+  } catch (thrown) {
+    report({ type: 'unusable', refusal: refused(thrown).refusal });
+    port.close();
+    return;
+  }
+  port.on('message', (command: Command) => {
+    if (command.type === 'close') {
+      thread.close();
+      port.close();
+      return;
+    }
+    let answer: Answer;
+    try {
+      answer = thread.handle(command);
+    } catch (thrown) {
+      answer = refused(thrown);
+    }
+    report({ type: 'answer', answer });
+    // After the answer: the caller need not wait for it.
+    thread.settle();
+  });
+  report({ type: 'ready' });
+}
+
+if (!isMainThread && parentPort !== null) run(parentPort);
