@@ -103,3 +103,11 @@ it('the text names the fault, then its command, then the sum', () => {
   );
   assert.equal(text, 'warn  disk   low\n             fix: df\n1 ok, 1 warnings, 0 failures\n');
 });
+
+it('nothing is said of a firewall that could not be read', () => {
+  const { forward: _unread, ...facts } = healthy;
+  assert.deepEqual(
+    examine(facts).filter(({ check }) => check === 'firewall'),
+    [],
+  );
+});

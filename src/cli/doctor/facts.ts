@@ -99,7 +99,8 @@ export interface Facts {
   readonly specs: readonly PluginSpec[];
   /** By path below /proc/sys. */
   readonly sysctls: Readonly<Record<string, string | undefined>>;
-  readonly forward: readonly ForwardChain[];
+  /** Absent when the programs did not answer: without root they do not. */
+  readonly forward?: readonly ForwardChain[];
   /** Base chains at the forward hook, outside the tables of iptables and Berth, whose policy is drop. */
   readonly droppingChains: readonly { readonly family: string; readonly table: string; readonly chain: string }[];
   readonly firewalld: boolean;

@@ -11,9 +11,9 @@ export const bridgeFilter: Check = {
   name: 'bridge filter',
   look(facts) {
     const lans = 'networks' in facts.agent ? facts.agent.networks.filter(({ fabric }) => fabric === 'lan') : [];
-    if (lans.length === 0) return [];
+    if (lans.length === 0 || facts.forward === undefined) return [];
     const findings = families.flatMap(({ family, path }) => {
-      const chain = facts.forward.find((candidate) => candidate.family === family);
+      const chain = facts.forward?.find((candidate) => candidate.family === family);
       if (facts.sysctls[path] !== '1' || chain?.policy !== 'DROP') return [];
       const dropped = lans.filter(({ endpoints, objects }) => endpoints > 0 && !accepted(chain, objects));
       if (dropped.length === 0) return [];

@@ -8,22 +8,20 @@ const bridges = 'bt+';
 export const firewall: Check = {
   name: 'firewall',
   look(facts) {
-    return orOk(
-      [
-        ...facts.forward.flatMap((chain) => iptables(chain, facts)),
-        ...facts.droppingChains.map(({ family, table, chain }) => {
-          const rule = (direction: string): string =>
-            `insert rule ${family} ${table} ${chain} ${direction} "bt*" accept`;
-          return warn(
-            `the nftables chain ${family} ${table} ${chain} drops forwarded packets unless its own rules accept them`,
-            `nft '${rule('iifname')}; ${rule('oifname')}'`,
-          );
-        }),
-        ...firewalld(facts),
-        ...ufw(facts),
-      ],
-      'nothing drops what containers forward',
-    );
+    const findings = [
+      ...(facts.forward ?? []).flatMap((chain) => iptables(chain, facts)),
+      ...facts.droppingChains.map(({ family, table, chain }) => {
+        const rule = (direction: string): string => `insert rule ${family} ${table} ${chain} ${direction} "bt*" accept`;
+        return warn(
+          `the nftables chain ${family} ${table} ${chain} drops forwarded packets unless its own rules accept them`,
+          `nft '${rule('iifname')}; ${rule('oifname')}'`,
+        );
+      }),
+      ...firewalld(facts),
+      ...ufw(facts),
+    ];
+    // That all is well can only be said of rules that were seen.
+    return facts.forward === undefined ? findings : orOk(findings, 'nothing drops what containers forward');
   },
 };
 
@@ -84,7 +82,7 @@ function firewalld(facts: Facts): Finding[] {
 }
 
 function ufw(facts: Facts): Finding[] {
-  const chain = facts.forward.find(({ family }) => family === 4);
+  const chain = facts.forward?.find(({ family }) => family === 4);
   if (!facts.ufw || chain?.policy !== 'DROP' || chain.hasDockerUser) return [];
   return [warn('ufw is active and denies forwarded packets', 'ufw default allow routed')];
 }

@@ -24,8 +24,9 @@ export async function gatherFirewall(): Promise<Pick<Facts, 'forward' | 'droppin
     run('firewall-cmd', '--state'),
     readFile('/etc/ufw/ufw.conf', 'utf8').catch(() => ''),
   ]);
+  const forward = [parseForward(4, rules4), parseForward(6, rules6)].filter((chain) => chain !== undefined);
   return {
-    forward: [parseForward(4, rules4), parseForward(6, rules6)].filter((chain) => chain !== undefined),
+    ...(rules4 === undefined && rules6 === undefined ? {} : { forward }),
     droppingChains: chains === undefined ? [] : dropping(chains),
     firewalld: firewalld?.trim() === 'running',
     ufw: /^ENABLED=yes/m.test(ufw),
