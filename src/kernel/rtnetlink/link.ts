@@ -146,13 +146,13 @@ export function changeLink(target: number | string, change: LinkChange): Request
       }),
     );
   }
-  if (details !== undefined) {
+  for (const part of details === undefined ? [] : inOrder(details)) {
     requests.push(
       request(RTM_NEWLINK, 0, (writer) => {
         header(writer);
         writer.nested(IFLA_LINKINFO, () => {
-          writer.attributeString(IFLA_INFO_KIND, details.type);
-          writer.nested(IFLA_INFO_DATA, () => writeDetails(writer, details, {}, true));
+          writer.attributeString(IFLA_INFO_KIND, part.type);
+          writer.nested(IFLA_INFO_DATA, () => writeDetails(writer, part, {}, true));
         });
       }),
     );
@@ -173,6 +173,13 @@ export function changeLink(target: number | string, change: LinkChange): Request
     requests.push(request(RTM_SETLINK, 0, (writer) => header(writer, { flags: up ? IFF_UP : 0, change: IFF_UP })));
   }
   return requests;
+}
+
+/** The spanning tree bounds the forward delay, so it comes first: off before a delay of 0, on before a longer one. */
+function inOrder(link: Exclude<Link, AdoptedLink>): Exclude<Link, AdoptedLink>[] {
+  if (link.type !== 'bridge' || link.stp === undefined) return [link];
+  const { stp, ...others } = link;
+  return [{ kind: 'link', type: 'bridge', name: link.name, stp }, others];
 }
 
 function addressGeneration(header: (writer: Writer) => void, off: boolean): Request {

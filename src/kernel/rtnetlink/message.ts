@@ -67,7 +67,7 @@ export interface Outcome {
 /** Decodes `struct nlmsgerr` and what follows it (NLMSG_ERROR), or the end of a dump (NLMSG_DONE). */
 export function readOutcome(message: Message, dumpEnd = false): Outcome {
   if (message.body.length < 4) return { errno: 0 };
-  const errno = -(readU32(message.body, 0) | 0);
+  const errno = -readU32(message.body, 0) | 0;
   if ((message.flags & NLM_F_ACK_TLVS) === 0) return { errno };
   let tail = 4;
   if (!dumpEnd) {
