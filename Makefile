@@ -42,8 +42,8 @@ docs: $(INSTALLED) ## writes the reference pages that are generated from the cod
 test: $(INSTALLED) ## everything: installs what it needs, builds, checks, and runs all tests on real engines (root)
 	@$(NODE) tools/test.ts
 
-bench: build ## benchmarks, each printing one table (root)
-	@$(NODE) bench/main.ts
+bench: build ## benchmarks, each printing one table (root); ARGS='calls --runs 50' chooses
+	@$(NODE) bench/main.ts $(ARGS)
 
 clean: ## removes what was built
 	rm -rf dist .cache

@@ -1,0 +1,78 @@
+/**
+ * The benchmarks: `make bench`, or
+ *
+ *   node bench/main.ts [--runs N] [--engine 20.10|26.1|28.5] [--json] [--list] [NAME …]
+ *
+ * Needs root. Tables go to standard output (with --json as one JSON document), progress to standard error. A missed budget
+ * is a result, not a failure: the exit code is 1 only when a benchmark could not be run.
+ */
+
+import { parseArgs } from 'node:util';
+import { type EngineVersion, engineVersions } from '../test/e2e/bed/engines.ts';
+import type { Benchmark } from './benchmark.ts';
+import { calls } from './calls.ts';
+import { commands } from './commands.ts';
+import { dockerRun } from './docker-run.ts';
+import { describeMachine, machineText } from './machine.ts';
+import { render } from './print.ts';
+import { judge } from './result.ts';
+import { scale } from './scale.ts';
+import { throughput } from './throughput.ts';
+
+const benchmarks: readonly Benchmark[] = [dockerRun, calls, scale, throughput, commands];
+
+function options() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      runs: { type: 'string' },
+      engine: { type: 'string', default: '20.10' },
+      json: { type: 'boolean', default: false },
+      list: { type: 'boolean', default: false },
+    },
+  });
+  const runs = values.runs === undefined ? undefined : Number(values.runs);
+  if (runs !== undefined && !(Number.isInteger(runs) && runs > 0))
+    throw new Error(`--runs ${values.runs} is not a number of runs`);
+  if (!engineVersions.includes(values.engine as EngineVersion))
+    throw new Error(`--engine is one of ${engineVersions.join(', ')}`);
+  const unknown = positionals.find((name) => !benchmarks.some((benchmark) => benchmark.name === name));
+  if (unknown !== undefined)
+    throw new Error(`there is no benchmark ${unknown}; there are ${benchmarks.map(({ name }) => name).join(', ')}`);
+  const chosen = benchmarks.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+  return { ...values, runs, engine: values.engine as EngineVersion, chosen };
+}
+
+async function main(): Promise<void> {
+  const { chosen, runs, engine, json, list } = options();
+  if (list) {
+    for (const { name, about } of benchmarks) console.log(`${name.padEnd(12)} ${about}`);
+    return;
+  }
+  if (process.getuid?.() !== 0)
+    throw new Error('the benchmarks make network namespaces and start engines: run them as root');
+  const results: unknown[] = [];
+  for (const benchmark of chosen) {
+    const began = performance.now();
+    const machine = await describeMachine();
+    const context = { engine, runs, say: (text: string) => process.stderr.write(`${benchmark.name}: ${text}\n`) };
+    context.say(benchmark.about);
+    try {
+      const table = await benchmark.run(context);
+      const seconds = Math.round((performance.now() - began) / 1000);
+      if (json) results.push({ benchmark: benchmark.name, engine, machine, seconds, ...table, rows: judge(table) });
+      else console.log(`${render({ ...table, notes: [`${machineText(machine)}; ${seconds} s`, ...table.notes] })}`);
+    } catch (error) {
+      process.exitCode = 1;
+      console.error(`${benchmark.name} failed:`, error);
+    }
+  }
+  if (json) console.log(JSON.stringify({ date: new Date().toISOString(), results }, undefined, 1));
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(`bench: ${(error as Error).message}`);
+  process.exitCode = 2;
+}
