@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { NetworkView } from '../../agent/api.ts';
+import { berth } from '../fake-agent.ts';
 import { checks } from './checks.ts';
-import { doctorText, examine } from './doctor.ts';
+import { doctorText, examine, type NamedFinding, verdict } from './doctor.ts';
 import type { Facts } from './facts.ts';
 import { healthy, network, status } from './healthy-host.ts';
 
@@ -10,6 +11,7 @@ const withNetworks = (...networks: NetworkView[]): Partial<Facts> => ({ agent: {
 const withSysctl = (path: string, value: string): Partial<Facts> => ({
   sysctls: { ...healthy.sysctls, [path]: value },
 });
+const noForwarding = withSysctl('net/ipv4/ip_forward', '0');
 const forward4 = { family: 4, policy: 'DROP', hasDockerUser: true, accepts: [] } as const;
 
 describe('a healthy host', () => {
@@ -62,6 +64,31 @@ describe('what is no fault', () => {
       'a strict default under a loose all',
       { sysctls: { ...healthy.sysctls, 'net/ipv4/conf/all/rp_filter': '2', 'net/ipv4/conf/default/rp_filter': '1' } },
     ],
+    ['no forwarding, while no container runs', { ...withNetworks(network({ endpoints: 0 })), ...noForwarding }],
+    ['no forwarding, while the network is internal', { ...withNetworks(network({ internal: true })), ...noForwarding }],
+    ['no exceptions for an internal network', { ...withNetworks(network({ internal: true })), forward: [forward4] }],
+    ['a firewall that accepts anyway', { forward: [{ ...forward4, policy: 'ACCEPT', hasDockerUser: false }] }],
+    [
+      'a bridge filter, while no container runs',
+      {
+        ...withNetworks(network({ fabric: 'lan', plugin: 'berth-lan', objects: ['link/br0'], endpoints: 0 })),
+        ...withSysctl('net/bridge/bridge-nf-call-iptables', '1'),
+        forward: [forward4],
+      },
+    ],
+    ['large packets on the LAN', withNetworks(network({ fabric: 'lan', plugin: 'berth-lan', mtu: 9000 }))],
+    ['large packets on an internal network', withNetworks(network({ internal: true, mtu: 9000 }))],
+    [
+      'a wider route by a gateway',
+      { routes: [...healthy.routes, { destination: '10.0.0.0/8', link: 'tun0', direct: false }] },
+    ],
+    [
+      'two files of another plugin',
+      {
+        sockets: [...healthy.sockets, { name: 'weave', path: '/run/docker/plugins/weave.sock', listening: true }],
+        specs: [{ name: 'weave', path: '/etc/docker/plugins/weave.spec', url: 'tcp://10.0.0.1:99' }],
+      },
+    ],
   ];
   for (const [name, change] of fine) {
     it(name, () => {
@@ -75,6 +102,8 @@ it('without an agent the networks are those that the engine names', () => {
   const facts: Facts = {
     ...healthy,
     agent: { error: 'no answer from the agent' },
+    // It takes its sockets away when it ends.
+    sockets: [],
     engine: {
       ...healthy.engine,
       networks: [
@@ -110,4 +139,29 @@ it('nothing is said of a firewall that could not be read', () => {
     examine(facts).filter(({ check }) => check === 'firewall'),
     [],
   );
+});
+
+it('only a failure makes the exit code 1', () => {
+  assert.equal(verdict([{ check: 'disk', level: 'warn', message: 'low', fix: 'df' }]), 0);
+  assert.equal(verdict([{ check: 'disk', level: 'fail', message: 'full', fix: 'df' }]), 1);
+});
+
+it('berth doctor looks at this very host, and ends', async () => {
+  const words = [
+    'doctor',
+    '--json',
+    '--run-dir',
+    '/nonexistent',
+    '--docker',
+    'unix:///nonexistent',
+    '--state-dir',
+    '/',
+  ];
+  const { code, stdout, stderr } = await berth(words);
+  assert.equal(stderr, '');
+  assert.equal(code, 1);
+  const findings = JSON.parse(stdout) as readonly NamedFinding[];
+  const levels = new Map(findings.map(({ check, level }) => [check, level]));
+  assert.deepEqual([levels.get('agent'), levels.get('engine')], ['fail', 'fail']);
+  assert.ok(levels.has('kernel') && levels.has('disk'));
 });

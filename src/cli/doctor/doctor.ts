@@ -1,6 +1,6 @@
 /** `berth doctor`: looks at this host, and says for each fault the one command that mends it. */
 
-import { exitCode } from '../failure.ts';
+import { type ExitCode, exitCode } from '../failure.ts';
 import type { Work } from '../program.ts';
 import type { Finding } from './check.ts';
 import { checks } from './checks.ts';
@@ -19,11 +19,15 @@ export const doctor: Work = async (session, _args, options) => {
   );
   const findings = examine(facts);
   session.show(findings, (all) => doctorText(all, options.all === true));
-  return findings.some(({ level }) => level === 'fail') ? exitCode.failed : exitCode.ok;
+  return verdict(findings);
 };
 
 export function examine(facts: Facts): NamedFinding[] {
   return checks.flatMap(({ name, look }) => look(facts).map((finding) => ({ check: name, ...finding })));
+}
+
+export function verdict(findings: readonly NamedFinding[]): ExitCode {
+  return findings.some(({ level }) => level === 'fail') ? exitCode.failed : exitCode.ok;
 }
 
 /** @param all also what is well. */
