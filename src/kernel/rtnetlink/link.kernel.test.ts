@@ -4,7 +4,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import { isolate } from '../isolate.ts';
 import type { BridgeLink, Link, MacvlanLink, VethLink, VxlanLink } from '../objects.ts';
 import { openRtnetlinkDriver, type RtnetlinkDriver } from './driver.ts';
-import { address, drift, lifecycle, mac, records, run } from './testing.ts';
+import { address, drift, lifecycle, mac, records, run, type Shown } from './testing.ts';
 
 let driver: RtnetlinkDriver;
 
@@ -28,8 +28,8 @@ function exists(name: string): boolean {
   return records('ip -j link').some((link) => link.ifname === name);
 }
 
-function show(name: string): ReturnType<typeof records>[number] {
-  return records(`ip -j -d link show ${name}`)[0];
+function show(name: string): Shown {
+  return records(`ip -j -d link show ${name}`)[0]!;
 }
 
 test('each type comes and goes', () => {
@@ -271,7 +271,7 @@ test('a peer is made in another namespace, and a link there is configured there'
   const inside: Link = { kind: 'link', type: 'adopted', name: 'eth0', netns, mtu: 1400, up: true, alias: 'in there' };
   driver.make(inside);
   assert.deepEqual(drift(driver, inside), []);
-  const there = records(`ip -n ${name} -j link show eth0`)[0];
+  const there = records(`ip -n ${name} -j link show eth0`)[0]!;
   assert.deepEqual([there.mtu, there.ifalias, there.flags.includes('UP')], [1400, 'in there', true]);
   assert.deepEqual(drift(driver, veth), []);
 });

@@ -116,16 +116,18 @@ export function newFdbEntry(entry: FdbEntry, link: number, self: boolean): Reque
   // error, and replacing would leave one of them (vxlan_fdb_update).
   const flags = entry.mac === FLOOD ? NLM_F_CREATE | NLM_F_APPEND : NLM_F_CREATE | NLM_F_REPLACE;
   return request(RTM_NEWNEIGH, flags, (writer) => {
-    // In a bridge NUD_PERMANENT would mean an address of the host itself, and NUD_NOARP is a static one (br_fdb_add).
-    writeFdb(writer, entry, link, self, self ? NUD_PERMANENT | NUD_NOARP : NUD_NOARP);
+    writeFdb(writer, entry, link, self);
   });
 }
 
 export function deleteFdbEntry(entry: FdbEntry, link: number, self: boolean): Request {
-  return request(RTM_DELNEIGH, 0, (writer) => writeFdb(writer, entry, link, self, 0));
+  return request(RTM_DELNEIGH, 0, (writer) => writeFdb(writer, entry, link, self));
 }
 
-function writeFdb(writer: Writer, entry: FdbEntry, link: number, self: boolean, state: number): void {
+function writeFdb(writer: Writer, entry: FdbEntry, link: number, self: boolean): void {
+  // In a bridge NUD_PERMANENT would mean an address of the host itself, and NUD_NOARP is a static one (br_fdb_add). Where
+  // a device keeps its own, only a permanent one can be added or removed (ndo_dflt_fdb_del).
+  const state = self ? NUD_PERMANENT | NUD_NOARP : NUD_NOARP;
   writeHeader(writer, { family: AF_BRIDGE, link, state, flags: self ? NTF_SELF : NTF_MASTER });
   writer.attribute(NDA_LLADDR, fdbMacBytes(entry.mac));
   if (entry.dst !== undefined) writer.attribute(NDA_DST, addressBytes(entry.dst));

@@ -20,10 +20,13 @@ export function run(line: string): string {
   return execFileSync(program!, words, { encoding: 'utf8' });
 }
 
+/** One record that iproute2 prints as JSON; it describes its fields nowhere, and the assertions say what is in them. */
+// biome-ignore lint/suspicious/noExplicitAny: see above
+export type Shown = Readonly<Record<string, any>>;
+
 /** The records that `ip -j`, `bridge -j` or `tc -j` prints. */
-// biome-ignore lint/suspicious/noExplicitAny: iproute2 describes its JSON nowhere; the assertions say what is in it.
-export function records(line: string): any[] {
-  return JSON.parse(run(line) || '[]');
+export function records(line: string): Shown[] {
+  return JSON.parse(run(line) || '[]') as Shown[];
 }
 
 /** What differs between the declared object and what the driver finds; `missing` when it finds nothing. */
