@@ -57,7 +57,8 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
     report: hear,
     died: recover,
     startedAgain() {
-      void submit({ type: 'restore', declared: [...declared] }, 'barrier', 'take over', Infinity, true);
+      // Should it die of this, it is started again with the same.
+      submit({ type: 'restore', declared: [...declared] }, 'barrier', 'take over', Infinity, true).catch(() => {});
     },
   });
 

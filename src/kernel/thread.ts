@@ -25,15 +25,36 @@ const DELAYS = [0, 100, 500, 2_000, 5_000] as const;
 const HEALTHY = 60_000;
 /** Milliseconds that it gets to end by itself. */
 const FAREWELL = 2_000;
+/** The same when the process ends without a farewell. */
+const AT_EXIT = 200;
+
+/**
+ * What the thread is born with. When the process is about to end, the first number becomes 1; once the thread has stopped
+ * listening to the kernel, it makes the second one 1. A listener that is called while its thread is torn down would abort the
+ * whole process (koffi cannot call into a thread that ends).
+ */
+export interface ThreadData {
+  readonly farewell: Int32Array;
+}
 
 /** @throws BerthError when it cannot be started, in the thread's own words. */
 export async function startThread(options: ThreadOptions): Promise<Thread> {
+  // In place of a message, which would not be read any more: at exit, only this thread still runs.
+  const farewell = new Int32Array(new SharedArrayBuffer(8));
+  const atExit = (): void => {
+    if (worker === undefined) return;
+    Atomics.store(farewell, 0, 1);
+    Atomics.notify(farewell, 0);
+    Atomics.wait(farewell, 1, 0, AT_EXIT);
+  };
   let deaths = 0;
   let closed = false;
-  let worker: Worker | undefined = await start();
+  let worker: Worker | undefined;
+  worker = await start();
+  process.once('exit', atExit);
 
   async function start(): Promise<Worker> {
-    const fresh = new Worker(options.program, { name: 'kernel' });
+    const fresh = new Worker(options.program, { name: 'kernel', workerData: { farewell } satisfies ThreadData });
     const born = performance.now();
     const { promise, resolve, reject } = Promise.withResolvers<Worker>();
     fresh.on('message', (report: Report) => {
@@ -82,6 +103,7 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
     },
     async close() {
       closed = true;
+      process.off('exit', atExit);
       const last = worker;
       if (last === undefined) return;
       const ended = new Promise<void>((resolve) => {

@@ -3,7 +3,7 @@
  * of its own accord.
  */
 
-import { isMainThread, parentPort } from 'node:worker_threads';
+import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { asBerthError } from '../model/errors.ts';
 import { createDriftWatch } from './drift-watch.ts';
 import type { ObjectDriver } from './driver.ts';
@@ -18,6 +18,7 @@ import { openRtnetlinkEvents, type RtnetlinkEvent } from './rtnetlink/events.ts'
 import { suspectsOfOthers, suspectsOfOurs, suspectsOfTables } from './suspects.ts';
 import { openSyscalls } from './syscalls.ts';
 import { createSysctlDriver } from './sysctl.ts';
+import type { ThreadData } from './thread.ts';
 
 /** Milliseconds for which changes of links, addresses and routes are collected before the main thread is told. */
 const CHANGE_GATHER = 100;
@@ -190,11 +191,22 @@ function run(port: NonNullable<typeof parentPort>): void {
     port.close();
     return;
   }
+  // A thread that does not know what it is at must not go on: the main thread starts another one.
+  process.once('uncaughtException', () => {
+    thread.close();
+    setImmediate(() => process.exit(1));
+  });
+  const { farewell } = workerData as ThreadData;
+  const asked = Atomics.waitAsync(farewell, 0, 0);
+  void Promise.resolve(asked.value).then(() => {
+    thread.close();
+    Atomics.store(farewell, 1, 1);
+    Atomics.notify(farewell, 1);
+  });
   port.on('message', (command: Command) => {
     if (command.type === 'close') {
       thread.close();
-      port.close();
-      return;
+      process.exit(0);
     }
     let answer: Answer;
     try {

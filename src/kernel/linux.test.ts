@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { BerthError } from '../model/errors.ts';
+import type { Kernel } from './kernel.ts';
+import { type KernelOptions, openKernel } from './linux.ts';
+import type { KernelObject, Sysctl } from './objects.ts';
+
+const program = new URL('./fake-worker.ts', import.meta.url);
+
+async function withKernel(work: (kernel: Kernel) => Promise<void>, options: KernelOptions = {}): Promise<void> {
+  const kernel = await openKernel({ program, ...options });
+  try {
+    await work(kernel);
+  } finally {
+    await kernel.close();
+  }
+}
+
+function bridge(name: string): KernelObject {
+  return { kind: 'link', type: 'bridge', name };
+}
+
+function sysctl(path: string, value: string | number = ''): Sysctl {
+  return { kind: 'sysctl', path, value: String(value) };
+}
+
+async function there(kernel: Kernel): Promise<string[]> {
+  return (await kernel.view()).links.map((link) => link.name).sort();
+}
+
+test('errors arrive as what they are', () =>
+  withKernel(async (kernel) => {
+    const port: KernelObject = { kind: 'link', type: 'veth', name: 'bt1', master: 'br9', peer: { name: 'p' } };
+    await assert.rejects(kernel.apply('endpoint/1', [port]), (error) => {
+      assert.ok(error instanceof BerthError);
+      assert.equal(error.code, 'KERNEL_REFUSED');
+      assert.equal(error.message, 'cannot make link bt1: there is no br9');
+      return true;
+    });
+  }));
+
+test('what takes too long is KERNEL_BUSY, has no effect in the end, and does not hold the others for ever', () =>
+  withKernel(
+    async (kernel) => {
+      await kernel.apply('network/1', [bridge('old')]);
+      const late = kernel.apply('network/1', [bridge('old'), bridge('late'), sysctl('test/hang', 300)]);
+      const queued = kernel.apply('network/2', [bridge('queued')]);
+      for (const one of [late, queued])
+        await assert.rejects(one, { code: 'KERNEL_BUSY', message: /network\/[12].* within 0\.1 s/ });
+      await setTimeout(400);
+      assert.deepEqual(await there(kernel), ['link old']);
+      await kernel.apply('network/2', [bridge('queued')]);
+      assert.deepEqual(await there(kernel), ['link old', 'link queued']);
+    },
+    { timeout: 100 },
+  ));
+
+test('what came too late is not undone when it has been asked for again since', () =>
+  withKernel(
+    async (kernel) => {
+      const objects = [bridge('late'), sysctl('test/hang', 250)];
+      await assert.rejects(kernel.apply('network/1', objects), { code: 'KERNEL_BUSY' });
+      await kernel.apply('network/1', objects);
+      await setTimeout(50);
+      assert.ok((await there(kernel)).includes('link late'));
+    },
+    { timeout: 150 },
+  ));
+
+test('a thread that dies is started again with all that was declared, and what it was at is tried once more', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'berth-'));
+  try {
+    await withKernel(async (kernel) => {
+      await kernel.apply('network/1', [bridge('one')]);
+      kernel.declare('network/2', [bridge('two')]);
+      await kernel.apply('network/3', [bridge('three')]);
+      await kernel.remove('network/3');
+      const fatal = kernel.apply('network/4', [bridge('four'), sysctl('test/die-once', join(folder, 'died'))]);
+      const behind = kernel.apply('network/5', [bridge('five')]);
+      await Promise.all([fatal, behind]);
+      assert.deepEqual(await there(kernel), ['link five', 'link four', 'link one', 'link two', 'sysctl test/die-once']);
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('a request that kills the thread twice is given up, and the others live on', () =>
+  withKernel(async (kernel) => {
+    await kernel.apply('network/1', [bridge('one')]);
+    const fatal = kernel.apply('network/2', [sysctl('test/die')]);
+    const other = kernel.apply('network/3', [bridge('three')]);
+    await assert.rejects(fatal, { code: 'INTERNAL', message: /network\/2/ });
+    await other;
+    assert.deepEqual(await there(kernel), ['link one', 'link three']);
+  }));
+
+test('steps are not repeated when the thread dies', () =>
+  withKernel(async (kernel) => {
+    await assert.rejects(kernel.execute([{ make: sysctl('test/die') }]), { code: 'INTERNAL', message: /1 steps/ });
+    assert.deepEqual(await there(kernel), []);
+  }));
+
+test('requests wait while the thread is started again, and fail in time if it cannot be', () =>
+  withKernel(
+    async (kernel) => {
+      // Dies of taking over, each time.
+      kernel.declare('network/1', [sysctl('test/die')]);
+      await assert.rejects(kernel.audit({ repair: true }), { code: 'KERNEL_BUSY' });
+      await assert.rejects(kernel.view(), { code: 'KERNEL_BUSY' });
+    },
+    { timeout: 500, auditTimeout: 500 },
+  ));
+
+test('closing lets the running request finish, refuses what waits, and everything after', async () => {
+  const kernel = await openKernel({ program });
+  const running = kernel.apply('network/1', [sysctl('test/hang', 100)]);
+  const waiting = kernel.apply('network/2', [bridge('two')]);
+  const refused = assert.rejects(waiting, { code: 'SHUTTING_DOWN' });
+  await kernel.close();
+  await running;
+  await refused;
+  await assert.rejects(kernel.view(), { code: 'SHUTTING_DOWN' });
+  kernel.declare('network/3', []);
+  await kernel.close();
+});
+
+test('a thread that cannot be started is an error that says why', async () => {
+  const broken = new URL('data:text/javascript,throw new Error("no such kernel")');
+  await assert.rejects(openKernel({ program: broken }), { message: 'no such kernel' });
+});
