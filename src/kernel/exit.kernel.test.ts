@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 
-const isolateUrl = new URL('./isolate.ts', import.meta.url).href;
-const linuxUrl = new URL('./linux.ts', import.meta.url).href;
+const isolateUrl = JSON.stringify(new URL('./isolate.ts', import.meta.url).href);
+const linuxUrl = JSON.stringify(new URL('./linux.ts', import.meta.url).href);
 
 /** A process that ends without closing the kernel, in the midst of events. */
 const program = (end: string) => `
-  import { isolate } from '${isolateUrl}';
-  import { openKernel } from '${linuxUrl}';
+  const { isolate } = await import(${isolateUrl});
+  const { openKernel } = await import(${linuxUrl});
   isolate();
   const kernel = await openKernel();
   await kernel.apply('n', [{ kind: 'link', type: 'bridge', name: 'br1', up: true }]);
