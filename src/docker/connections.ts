@@ -10,6 +10,8 @@ import type { Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 
 interface Connection {
+  /** It has carried a request. */
+  used: boolean;
   /** Requests that are being read or answered. */
   active: number;
   /** The request whose body is still being read. */
@@ -23,6 +25,10 @@ interface Connection {
 }
 
 export interface Connections {
+  /** Resolves when the connections that clients had made by now, as the kernel sees it, have been accepted. */
+  accepted(): Promise<void>;
+  /** Resolves when every connection has carried a request. */
+  heard(): Promise<void>;
   /** Resolves when no request is being read or answered. */
   idle(): Promise<void>;
   /** Closes connections that nothing is asked on; answers that are still being written get out. */
@@ -45,13 +51,33 @@ export function watchConnections(
   const sockets = new Set<Socket>();
   const waiting = new Set<() => void>();
   let active = 0;
+  let accepted = 0;
+
+  const when = (condition: () => boolean): Promise<void> => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const check = () => {
+      if (!condition()) return;
+      waiting.delete(check);
+      resolve();
+    };
+    waiting.add(check);
+    check();
+    return promise;
+  };
+  const changed = () => {
+    for (const check of waiting) check();
+  };
 
   const opened = (socket: Socket) => {
-    open.set(socket, { active: 0, quietAt: socket.bytesRead, broken: false });
-    socket.once('close', () => open.delete(socket));
+    open.set(socket, { used: false, active: 0, quietAt: socket.bytesRead, broken: false });
+    socket.once('close', () => {
+      open.delete(socket);
+      changed();
+    });
   };
   server.on(server instanceof TlsServer ? 'secureConnection' : 'connection', opened);
   server.on('connection', (socket: Socket) => {
+    accepted++;
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
@@ -62,6 +88,8 @@ export function watchConnections(
     if (connection === undefined) return;
     active++;
     connection.active++;
+    connection.used = true;
+    changed();
     connection.partialSince = undefined;
     connection.reading = request;
     request.once('end', () => {
@@ -72,7 +100,7 @@ export function watchConnections(
       connection.active--;
       connection.quietAt = request.socket.bytesRead;
       if (connection.broken && connection.active === 0) request.socket.destroySoon();
-      if (active === 0) for (const resume of waiting) resume();
+      changed();
     });
   });
 
@@ -99,15 +127,15 @@ export function watchConnections(
   sweep.unref();
 
   return {
-    idle: () =>
-      new Promise((resolve) => {
-        if (active === 0) return resolve();
-        const resume = () => {
-          waiting.delete(resume);
-          resolve();
-        };
-        waiting.add(resume);
-      }),
+    accepted: async () => {
+      for (let before = -1; before !== accepted; ) {
+        before = accepted;
+        // Two turns: between them lies a whole poll for new connections.
+        for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+      }
+    },
+    heard: () => when(() => [...open.values()].every((connection) => connection.used)),
+    idle: () => when(() => active === 0),
     closeIdle: () => {
       for (const [socket, connection] of open) if (connection.active === 0) socket.destroySoon();
     },

@@ -107,19 +107,32 @@ function makeServer(at: ListenAt): Server {
   }
 }
 
+/**
+ * Who has connected just before the name went is about to ask; to close on him would make the engine repeat the request without
+ * its body. Docker connects when it has a request, or has had one that another connection took: that one stays silent.
+ */
+const HEAR_MS = 100;
+
 /** The name goes first: whoever found it is served, and nobody finds a name behind which nobody serves. */
 async function drain({ server, listening, connections }: Served, limitMs: number): Promise<void> {
   listening.withdraw();
-  const deadline = Promise.withResolvers<void>();
-  const timer = setTimeout(deadline.resolve, limitMs);
-  // One turn of the event loop, for those who connected while the name was still there.
-  await new Promise((resolve) => setImmediate(resolve));
+  const deadline = after(limitMs);
+  const hearing = after(HEAR_MS);
+  await connections.accepted();
+  await Promise.race([connections.heard(), hearing.promise]);
   await Promise.race([connections.idle(), deadline.promise]);
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   connections.closeIdle();
   await Promise.race([closed, deadline.promise]);
   connections.destroyAll();
   connections.stop();
-  clearTimeout(timer);
+  deadline.cancel();
+  hearing.cancel();
   await closed;
+}
+
+function after(milliseconds: number): { readonly promise: Promise<void>; readonly cancel: () => void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  return { promise, cancel: () => clearTimeout(timer) };
 }
