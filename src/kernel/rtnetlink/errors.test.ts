@@ -24,6 +24,13 @@ test('without a sentence of the kernel, the number is put in words', () => {
   );
 });
 
+test('a full bridge is named as such', () => {
+  assert.equal(
+    refusalAsError(new Refusal(54), 'make', 'the veth bv1').message,
+    "cannot make the veth bv1: the kernel says 'a bridge has at most 1023 ports' (EXFULL)",
+  );
+});
+
 test('the code says what a user can do about it', () => {
   const code = (errno: number, reason?: string) => refusalAsError(new Refusal(errno, reason), 'make', 'it').code;
   assert.equal(code(ENODEV), 'INTERFACE_UNKNOWN');

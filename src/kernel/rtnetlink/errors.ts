@@ -24,6 +24,8 @@ const names = new Map(Object.entries(constants.errno).map(([name, value]) => [va
 // One number, two names: these are the ones that kernel documentation uses.
 names.set(constants.errno.EOPNOTSUPP, 'EOPNOTSUPP');
 names.set(constants.errno.EAGAIN, 'EAGAIN');
+// Node does not know this one (asm-generic/errno.h).
+names.set(54, 'EXFULL');
 
 export function errnoName(errno: number): string {
   return names.get(errno) ?? `errno ${errno}`;
@@ -53,6 +55,8 @@ const meanings: Readonly<Record<string, string>> = {
   ENETUNREACH: 'network is unreachable',
   EHOSTUNREACH: 'no route to the next hop',
   ENOBUFS: 'out of buffers',
+  // BR_MAX_PORTS (net/bridge/br_private.h).
+  EXFULL: 'a bridge has at most 1023 ports',
 };
 
 /** Sentences with which the kernel says that a part of it is missing although the number is a general one. */
