@@ -3,7 +3,7 @@
  * has that version, else from a tree made by debootstrap from the mirror that apt is set up with, and kept in a cache.
  */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run, start } from './process.ts';
 
@@ -38,7 +38,11 @@ function treeOf(suite: string): string {
  * 600 MB). Progress goes to standard error.
  */
 export async function engineRoot(version: EngineVersion): Promise<string> {
-  if ((await ownEngine()).startsWith(`${version}.`)) return '/';
+  if ((await ownEngine()).startsWith(`${version}.`)) {
+    // Where Docker looks for plugins, and a host mounts a folder of its own over it: a tree has it, a machine may not.
+    mkdirSync('/usr/lib/docker/plugins', { recursive: true });
+    return '/';
+  }
   return ensureTree(suites[version]);
 }
 
