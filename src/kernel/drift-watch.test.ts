@@ -61,6 +61,16 @@ test('nothing found is not reported', () => {
   assert.deepEqual([audits, reports], [['link a'], []]);
 });
 
+test('what is changed again after its repair is repaired again within two seconds', () => {
+  const { watch, reports, broken } = fixture();
+  broken.add(a);
+  for (let round = 1; round <= 10; round++) {
+    watch.suspect([a]);
+    mock.timers.tick(1500);
+    assert.equal(reports.length, round);
+  }
+});
+
 test('against somebody who keeps undoing it, it slows down, but does not stop, and others are not held up', () => {
   const { watch, audits, broken } = fixture();
   broken.add(a);
@@ -72,23 +82,23 @@ test('against somebody who keeps undoing it, it slows down, but does not stop, a
     }
     return audits.length;
   };
-  assert.ok(minute() < 15);
-  assert.ok(minute() <= 3);
-  assert.ok(minute() >= 1);
+  assert.ok(minute() < 40);
+  assert.ok(minute() <= 5);
+  assert.ok(minute() >= 3);
   broken.add(b);
   audits.length = 0;
   watch.suspect([b]);
   mock.timers.tick(300);
   assert.deepEqual(audits, ['link b']);
   broken.clear();
-  mock.timers.tick(200_000);
-  watch.suspect([a]);
-  mock.timers.tick(300);
+  mock.timers.tick(100_000);
   broken.add(a);
-  audits.length = 0;
-  watch.suspect([a]);
-  mock.timers.tick(300);
-  assert.deepEqual(audits, ['link a'], 'after a quiet time it is prompt again');
+  for (let round = 1; round <= 3; round++) {
+    audits.length = 0;
+    watch.suspect([a]);
+    mock.timers.tick(1500);
+    assert.deepEqual(audits, ['link a'], 'after a quiet time it is prompt again');
+  }
 });
 
 test('lost events are one audit of everything, not more often than every five seconds', () => {

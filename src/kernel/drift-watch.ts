@@ -24,17 +24,20 @@ export interface DriftWatchOptions {
 
 /** Milliseconds for which a burst of events is collected. */
 const GATHER = 150;
-/** So many repairs of one object within `QUIET` are made at once; each further one waits twice as long as the one before. */
+/** So many repairs of one object in a row are made at once; up to `FIGHT`, one a second; then somebody keeps undoing them. */
 const PROMPT = 5;
-const QUIET = 60_000;
-const LONGEST = 30_000;
+const PAUSE = 1_000;
+const FIGHT = 30;
+const FIGHT_PAUSE = 15_000;
+/** Without a repair for so many milliseconds, the row ends. */
+const QUIET = 30_000;
 /** Between two audits of everything that nobody asked for. */
 const FULL_INTERVAL = 5_000;
 
 interface Struggle {
-  repairs: number;
+  readonly repairs: number;
   /** Not to be looked at before. */
-  until: number;
+  readonly until: number;
 }
 
 export function createDriftWatch(options: DriftWatchOptions): DriftWatch {
@@ -90,8 +93,8 @@ export function createDriftWatch(options: DriftWatchOptions): DriftWatch {
     const time = now();
     for (const { key } of drifts) {
       const repairs = (struggles.get(key)?.repairs ?? 0) + 1;
-      const wait = repairs < PROMPT ? 0 : Math.min(LONGEST, 1000 * 2 ** (repairs - PROMPT));
-      struggles.set(key, { repairs, until: time + wait });
+      const pause = repairs < PROMPT ? 0 : repairs < FIGHT ? PAUSE : FIGHT_PAUSE;
+      struggles.set(key, { repairs, until: time + pause });
     }
     if (drifts.length > 0) options.report(drifts);
   }

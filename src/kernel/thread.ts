@@ -54,7 +54,12 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
   process.once('exit', atExit);
 
   async function start(): Promise<Worker> {
-    const fresh = new Worker(options.program, { name: 'kernel', workerData: { farewell } satisfies ThreadData });
+    const fresh = new Worker(options.program, {
+      name: 'kernel',
+      workerData: { farewell } satisfies ThreadData,
+      // What it decodes is soon forgotten. By default, three times 16 MB of that may pile up before it is collected.
+      resourceLimits: { maxYoungGenerationSizeMb: 8 },
+    });
     const born = performance.now();
     const { promise, resolve, reject } = Promise.withResolvers<Worker>();
     fresh.on('message', (report: Report) => {
