@@ -54,7 +54,7 @@ export function createCollector(parts: CollectorParts): Collector {
   let info: EngineInfo | undefined;
   let reachable = false;
   let knownEngine: string | undefined;
-  let soon: NodeJS.Timeout | undefined;
+  let soon: { readonly timer: NodeJS.Timeout; readonly due: number } | undefined;
 
   const ours = (name: string): boolean => plugins.has(name) || plugins.has(name.replace(/:latest$/, ''));
 
@@ -140,8 +140,10 @@ export function createCollector(parts: CollectorParts): Collector {
   }
 
   function lookSoon(delay: number): void {
-    if (soon !== undefined) return;
-    soon = setTimeout(() => {
+    const due = parts.now() + delay;
+    if (soon !== undefined && soon.due <= due) return;
+    clearTimeout(soon?.timer);
+    const timer = setTimeout(() => {
       soon = undefined;
       pass().catch((error: unknown) => {
         if (asBerthError(error).code === 'ENGINE_UNREACHABLE') setReachable(false);
@@ -149,7 +151,8 @@ export function createCollector(parts: CollectorParts): Collector {
           events.emit('collector.failed', `cannot compare the records with the engine: ${asBerthError(error).message}`);
       });
     }, delay);
-    soon.unref();
+    timer.unref();
+    soon = { timer, due };
   }
 
   return {

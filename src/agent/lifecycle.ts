@@ -55,6 +55,9 @@ const owners = {
   endpoint: (id: EndpointId) => `endpoint/${id}`,
 } as const;
 
+/** What a network has in the kernel is changed by one at a time. Not under its id, which callers hold already. */
+const kernelOf = (network: Network): string => `kernel ${network.id}`;
+
 export function createLifecycle(parts: LifecycleParts): Lifecycle {
   const { state, kernel, host, events } = parts;
   const mutex = keyedMutex();
@@ -107,7 +110,8 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
     lingering.delete(network.id);
     if (carried(network)) return;
     await kernel.remove(owners.network(network.id), fabric.desiredNetwork(network, context()));
-    const rest = carriedNetworks(fabric.kind);
+    // Not this one: its last endpoint may just have begun to let it linger.
+    const rest = carriedNetworks(fabric.kind).filter(({ id }) => id !== network.id);
     if (rest.length === 0) await kernel.remove(owners.shared(fabric.kind), fabric.desiredShared([network], context()));
     else await kernel.apply(owners.shared(fabric.kind), fabric.desiredShared(rest, context()));
   }
@@ -116,7 +120,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
     clearTimeout(lingering.get(network.id));
     const timer = setTimeout(() => {
       later(
-        mutex.run(network.id, async () => {
+        mutex.run(kernelOf(network), async () => {
           if (state.networks.has(network.id) && lingering.get(network.id) === timer) await withdrawNetwork(network);
         }),
         `cannot withdraw the network ${network.id.slice(0, 12)} from the kernel`,
@@ -139,7 +143,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
     const fabric = fabricOf(network.fabric);
     for (const endpoint of state.endpointsOf(network.id))
       await mutex.run(`erase ${endpoint.id}`, () => eraseEndpoint(endpoint));
-    await withdrawNetwork(network);
+    await mutex.run(kernelOf(network), () => withdrawNetwork(network));
     await kernel.remove(owners.standing(network.id));
     await fabric.closeNetwork?.(network, context());
     await state.deleteNetwork(network.id, { close: `network-${network.id}` });
@@ -223,7 +227,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       const name = `endpoint-${id}`;
       await state.putEndpoint(endpoint, { open: { name, operation: 'attach', target: id } });
       try {
-        await mutex.run(network.id, () => applyNetwork(fabric, network));
+        await mutex.run(kernelOf(network), () => applyNetwork(fabric, network));
         await kernel.apply(owners.endpoint(id), fabric.desiredEndpoint(network, endpoint, context()));
       } catch (error) {
         await state.putEndpoint({ ...before, phase: 'created' }, { close: name });

@@ -134,10 +134,13 @@ export const cluster: Fabric = {
     const routed = networks.filter((network) => !network.internal);
     const objects: KernelObject[] = [firewall];
     for (const family of [4, 6] as const) {
-      if (!routed.some((network) => network.subnets.some((subnet) => subnet.prefix.address.family === family)))
-        continue;
+      if (routed.some((network) => network.subnets.some((subnet) => subnet.prefix.address.family === family))) {
+        const path = family === 4 ? 'net/ipv4/ip_forward' : 'net/ipv6/conf/all/forwarding';
+        objects.push({ kind: 'sysctl', path, value: '1' });
+      }
+      // For every network, whatever its subnets: where br_netfilter is on, packets within a network pass the engine's FORWARD
+      // chain too, whose policy is drop. What may not pass has been dropped by our own table before.
       objects.push(
-        { kind: 'sysctl', path: family === 4 ? 'net/ipv4/ip_forward' : 'net/ipv6/conf/all/forwarding', value: '1' },
         { kind: 'forward-accept', family, input: `${BRIDGE}+` },
         { kind: 'forward-accept', family, output: `${BRIDGE}+` },
       );
@@ -163,6 +166,9 @@ export const cluster: Fabric = {
         alias: `berth network ${network.id.slice(0, 12)}`,
       },
     ];
+    // The kernel makes this entry with the bridge; declared, because a flush of the bridge's table takes it away, and then no
+    // packet for the gateway reaches the host.
+    objects.push({ kind: 'fdb', link: of.bridge, mac: bridgeMac(network) });
     if (hasV6) objects.push({ kind: 'sysctl', path: `net/ipv6/conf/${of.bridge}/accept_ra`, value: '0' });
     for (const { prefix, gateway } of network.subnets) {
       if (gateway === undefined) continue;

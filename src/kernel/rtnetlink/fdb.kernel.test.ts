@@ -88,6 +88,16 @@ test('what the bridge learnt, and its own addresses, are not declared entries', 
   run(`bridge fdb del ${far} dev bv1 master`);
 });
 
+test("a bridge's own address is an entry that a flush takes away, and that can be put back", () => {
+  const own: FdbEntry = { kind: 'fdb', link: 'br0', mac: mac('02:42:0a:01:00:01') };
+  driver.make({ kind: 'link', type: 'bridge', name: 'br0', mac: mac('02:42:0a:01:00:01'), up: true });
+  assert.deepEqual(drift(driver, own), [], 'it is made with the bridge');
+  run('bridge fdb flush dev br0');
+  assert.equal(drift(driver, own), 'missing');
+  driver.make(own);
+  assert.deepEqual(drift(driver, own), []);
+});
+
 const many: FdbEntry[] = Array.from({ length: 600 }, (_, number) => ({
   kind: 'fdb',
   link: 'vx1',

@@ -17,7 +17,7 @@ export const fdbKind: Kind<FdbEntry> = {
       if (link === undefined) continue;
       const records = socket.dump(getFdb(link.index), (message) => {
         const record = readFdbEntry(message);
-        return record?.link === link.index && record.fixed && !record.local ? record : undefined;
+        return record?.link === link.index && record.fixed && (!record.local || isBridge(link)) ? record : undefined;
       });
       const byMac = groupBy(records, (record) => record.mac);
       for (const entry of group) {
@@ -55,5 +55,10 @@ function ofDevice(entry: FdbEntry, link: LinkRecord): boolean {
 function isEntry(entry: FdbEntry, record: FdbRecord, link: LinkRecord): boolean {
   const sameDst =
     entry.dst === undefined ? record.dst === undefined : record.dst !== undefined && sameAddress(entry.dst, record.dst);
-  return sameDst && record.vlan === entry.vlan && record.self === ofDevice(entry, link);
+  return sameDst && record.vlan === entry.vlan && (record.self === ofDevice(entry, link) || record.local);
+}
+
+/** What ends at the bridge itself is listed with its ports' entries, as local (`fdb_insert_local`, net/bridge/br_fdb.c). */
+function isBridge(link: LinkRecord): boolean {
+  return link.type === 'bridge';
 }
