@@ -1,6 +1,6 @@
 /** SQLite's result codes (https://www.sqlite.org/rescode.html) as errors for users. */
 
-import { BerthError } from '../../model/errors.ts';
+import { asBerthError, BerthError } from '../../model/errors.ts';
 
 const BUSY = 5;
 const LOCKED = 6;
@@ -10,7 +10,8 @@ const NOTADB = 26;
 
 /**
  * Any error of `node:sqlite` or of the file system as a BerthError about the store file: STORE_FULL, STORE_CORRUPT and
- * STATE_LOCKED are certain to have changed nothing; everything else is STORE_UNAVAILABLE, of which nothing is certain.
+ * STATE_LOCKED are certain to have changed nothing; everything else is STORE_UNAVAILABLE, of which nothing is certain. An
+ * error of neither is a defect, INTERNAL.
  */
 export function storeError(thrown: unknown, path: string): BerthError {
   if (thrown instanceof BerthError) return thrown;
@@ -27,6 +28,8 @@ export function storeError(thrown: unknown, path: string): BerthError {
     case BUSY:
     case LOCKED:
       return new BerthError('STATE_LOCKED', `the state file ${path} is in use by another process`, options);
+    case undefined:
+      return asBerthError(thrown);
     default:
       return new BerthError('STORE_UNAVAILABLE', `the state file ${path} cannot be used: ${reason}`, options);
   }

@@ -54,19 +54,23 @@ export function openStateFile(path: string, lockTimeout: number): DatabaseSync {
   }
 }
 
-/** @returns whether the file is new or has nothing in it. */
+/** Makes the file when there is none. @returns whether there is nothing in it. */
 function prepare(path: string): boolean {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  try {
-    // SQLite gives its journal the mode of the file, so this one decides for both.
-    closeSync(openSync(path, 'wx', 0o600));
-    return true;
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-  }
+  // Not recursively: Node then tries for ever where the kernel answers ENOENT, as it does below /proc.
+  ignoreExisting(() => mkdirSync(dirname(path), { mode: 0o700 }));
+  // SQLite gives its journal the mode of the file, so this one decides for both.
+  ignoreExisting(() => closeSync(openSync(path, 'wx', 0o600)));
   // By path, never by descriptor: closing any descriptor of the file would drop this process's lock on it (fcntl(2)).
   chmodSync(path, 0o600);
   return statSync(path).size === 0;
+}
+
+function ignoreExisting(make: () => void): void {
+  try {
+    make();
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+  }
 }
 
 /**

@@ -101,7 +101,7 @@ function serve(database: Database): void {
     if (tidying !== undefined || database.head - database.oldest < keepRevisions + SLACK) return;
     tidying = setImmediate(() => {
       tidying = undefined;
-      const target = Math.min(database.head - keepRevisions, database.oldest + 500);
+      const target = Math.min(database.head - keepRevisions, database.oldest + 2000);
       const [result] = database.write([{ call: 'compact', revision: target }]);
       if (!(result instanceof BerthError)) tidy();
     });
