@@ -1,0 +1,77 @@
+/** That nothing is left behind: of Berth's records, and of what it had in the kernel. */
+
+import assert from 'node:assert/strict';
+import type { Host } from '../bed/host.ts';
+import type { Machine } from '../bed/machine.ts';
+import { waitFor } from '../bed/process.ts';
+
+/** Links that Berth makes: a network's bridge, and both ends of an endpoint's pair. */
+const OURS = /^(bt|bv|bp)[0-9a-f]{13}$/;
+
+/** Removes all containers and all networks that the engine did not make itself. */
+export async function clear(host: Host): Promise<void> {
+  const list = async (path: string) => JSON.parse((await host.api(path)).body) as { Id: string; Name?: string }[];
+  await Promise.all(
+    (await list('/containers/json?all=1')).map(({ Id }) =>
+      host.api(`/containers/${Id}?force=1&v=1`, { method: 'DELETE' }),
+    ),
+  );
+  const networks = (await list('/networks')).filter(
+    ({ Name }) => !['bridge', 'host', 'none', 'docker_gwbridge'].includes(Name ?? ''),
+  );
+  await Promise.all(
+    networks.map(async ({ Id, Name }) => {
+      const { status, body } = await host.api(`/networks/${Id}`, { method: 'DELETE' });
+      assert.equal(status, 204, `network ${Name}: ${body}`);
+    }),
+  );
+}
+
+/** Waits until nothing of Berth is left on a host whose engine has no network of ours any more. @throws naming the rest. */
+export async function nothingLeft(host: Host): Promise<void> {
+  let left: readonly string[] = [];
+  await waitFor(
+    () => `nothing to be left on ${host.name}: ${left.join(', ')}`,
+    async () => {
+      left = (await Promise.all([records(host), kernelRemains(host)])).flat();
+      return left.length === 0;
+    },
+    10_000,
+    50,
+  );
+}
+
+/** The same, asked for the way a user does. */
+export async function nothingListed(host: Host): Promise<void> {
+  for (const kind of ['network', 'endpoint', 'pool', 'lease']) {
+    const { code, stdout, stderr } = await host.berth(kind, 'ls', '--json');
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(JSON.parse(stdout), [], `berth ${kind} ls --json`);
+  }
+}
+
+async function records(host: Host): Promise<string[]> {
+  const kinds = ['networks', 'endpoints', 'pools', 'leases'];
+  const found = await Promise.all(
+    kinds.map(async (kind) => {
+      const { status, body } = await host.berthApi(`/v1/${kind}`);
+      assert.equal(status, 200, body);
+      return (JSON.parse(body) as unknown[]).map((record) => `${kind} ${JSON.stringify(record)}`);
+    }),
+  );
+  return found.flat();
+}
+
+async function kernelRemains(machine: Machine): Promise<string[]> {
+  const [links, tables, accepts] = await Promise.all([
+    machine.net(['ip', '-j', 'link']),
+    machine.net(['nft', 'list', 'tables']),
+    // The engine's own programs: on some hosts these rules are not in nf_tables.
+    machine.exec(['iptables', '-S', 'DOCKER-USER'], { check: false }),
+  ]);
+  return [
+    ...(JSON.parse(links.stdout) as { ifname: string }[]).map(({ ifname }) => ifname).filter((name) => OURS.test(name)),
+    ...tables.stdout.split('\n').filter((line) => line.endsWith(' berth')),
+    ...accepts.stdout.split('\n').filter((line) => line.includes('berth')),
+  ];
+}
