@@ -10,6 +10,7 @@ import { type Mac, macFromAddress, macFromBytes } from '../model/mac.ts';
 import type { Endpoint, Network } from '../model/network.ts';
 import { contains, formatPrefix } from '../model/prefix.ts';
 import type { PluginConfig } from './config.ts';
+import type { HostFacts } from './host.ts';
 import type { Leases } from './leases.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Names } from './names.ts';
@@ -20,6 +21,7 @@ export interface NetworkDriverParts {
   readonly lifecycle: Lifecycle;
   readonly leases: Leases;
   readonly names: Names;
+  readonly host: HostFacts;
   readonly plugins: ReadonlyMap<string, PluginConfig>;
   now(): number;
 }
@@ -40,6 +42,8 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     const subnets = request.subnets.filter(({ prefix }) => prefix.length > 0);
     const fabric = fabricOf(plugin.fabric);
     const plan = { id: request.id, plugin: plugin.name, subnets, internal: request.internal, options: request.options };
+    // Whoever makes a network has often made its interface a moment ago.
+    await parts.host.refresh();
     const settings = await fabric.planNetwork(plan, lifecycle.context());
     await lifecycle.addNetwork({ ...plan, fabric: fabric.kind, settings, createdAt: parts.now() });
   }
