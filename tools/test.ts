@@ -20,10 +20,13 @@ const counts = join(scratch, 'counts');
 
 const phases: readonly Phase[] = [
   { name: 'Debian packages', command: ['tools/prepare-tests.sh'] },
+  { name: 'remains of killed tests', command: ['node', 'tools/sweep-beds.ts'] },
+  { name: 'engine trees', command: ['node', 'tools/engines.ts'], loud: true },
   { name: 'build', command: ['node', 'build.ts'] },
   { name: 'check and unit tests', command: ['node', 'tools/check.ts'] },
   kernelTests,
   endToEndTests,
+  { name: 'remains of this run', command: ['node', 'tools/sweep-beds.ts'] },
 ];
 
 const total = { passed: 0, failed: 0, skipped: 0 };
