@@ -153,15 +153,13 @@ async function bootUp(dir: string, script: string, args: readonly string[]) {
   mkdirSync(join(dir, 'log'), { recursive: true });
   const logFile = join(dir, 'log/boot.log');
   const log = openSync(logFile, 'w');
-  const child = spawn(
-    'unshare',
-    ['-n', '-m', '-u', '-i', '-p', '--fork', '--kill-child=KILL', '--propagation', 'private', '--'].concat(
-      'sh',
-      join(import.meta.dirname, script),
-      args,
-    ),
-    { stdio: ['pipe', log, log, 'pipe'], env: environment, detached: true },
-  );
+  const isolation = ['-n', '-m', '-u', '-i', '-p', '--fork', '--kill-child=KILL', '--propagation', 'private'];
+  const program = ['unshare', ...isolation, '--', 'sh', join(import.meta.dirname, script), ...args];
+  const child = spawn(program[0]!, program.slice(1), {
+    stdio: ['pipe', log, log, 'pipe'],
+    env: environment,
+    detached: true,
+  });
   closeSync(log);
   const off = new Promise<void>((resolve) => {
     child.once('error', () => resolve());
