@@ -20,6 +20,8 @@ export interface Collector {
   pass(): Promise<void>;
   /** What a look would free; with `apply`, frees it now, grace or not. */
   collect(apply: boolean): Promise<readonly GarbageView[]>;
+  /** Asks the engine what things are called now. @throws BerthError ENGINE_UNREACHABLE */
+  learnNames(): Promise<void>;
   engine(): { readonly reachable: boolean; readonly info?: EngineInfo };
   /** Follows the engine until the signal aborts: connects again when it goes, and looks at each change. */
   follow(signal: AbortSignal): Promise<void>;
@@ -56,11 +58,12 @@ export function createCollector(parts: CollectorParts): Collector {
   let knownEngine: string | undefined;
   let soon: { readonly timer: NodeJS.Timeout; readonly due: number } | undefined;
 
+  const served = (network: EngineNetwork): boolean => ours(network.driver) || ours(network.ipamDriver);
   const ours = (name: string): boolean => plugins.has(name) || plugins.has(name.replace(/:latest$/, ''));
 
   async function look(): Promise<{ networks: readonly EngineNetwork[]; garbage: readonly Garbage[] }> {
     const all = await engine.networks();
-    const networks = all.filter((network) => ours(network.driver) || ours(network.ipamDriver));
+    const networks = all.filter(served);
     names.learn(networks);
     leases.learnEngine(all);
     const records = {
@@ -157,6 +160,7 @@ export function createCollector(parts: CollectorParts): Collector {
 
   return {
     pass,
+    learnNames: async () => names.learn((await engine.networks()).filter(served)),
     engine: () => (info === undefined ? { reachable } : { reachable, info }),
     engineStarted: () => lookSoon(SETTLE),
 

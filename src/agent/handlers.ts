@@ -1,5 +1,6 @@
 /** What each call of the agent's API does. */
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { formatAddress, parseAddress } from '../model/address.ts';
 import { BerthError, type ErrorCode } from '../model/errors.ts';
 import { nearest } from '../model/nearest.ts';
@@ -12,6 +13,9 @@ import type { Lifecycle } from './lifecycle.ts';
 import type { Names } from './names.ts';
 import type { State } from './state.ts';
 import { driftView, endpointView, leaseView, networkView, poolView } from './views.ts';
+
+/** Milliseconds that a command waits for an engine that is slow to tell names. */
+const MOST_PATIENCE = 1000;
 
 export interface HandlerParts {
   readonly state: State;
@@ -36,28 +40,38 @@ export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHan
   const findNetwork = (wanted: string) =>
     pick([...state.networks.values()], wanted, ({ id }) => [id, names.network(id)], 'NETWORK_UNKNOWN', 'network');
 
+  /** Names come with the engine's events, a moment late: who asks just after a `docker` command need not know that. */
+  async function learnNew(nameless: boolean): Promise<void> {
+    if (nameless) await Promise.race([collector.learnNames().catch(() => undefined), delay(MOST_PATIENCE)]);
+  }
+  const learnNetworks = () => learnNew([...state.networks.keys()].some((id) => names.network(id) === undefined));
+  const learnContainers = () =>
+    learnNew(
+      [...state.endpoints.values()].some(({ id, phase }) => phase === 'attached' && names.container(id) === undefined),
+    );
+
   return {
     'GET status': () => parts.status(),
 
-    'GET networks': ({ path }) =>
-      Promise.resolve(
-        path[1] === undefined ? [...state.networks.values()].map(viewNetwork) : viewNetwork(findNetwork(path[1])),
-      ),
+    'GET networks': async ({ path }) => {
+      await learnNetworks();
+      return path[1] === undefined ? [...state.networks.values()].map(viewNetwork) : viewNetwork(findNetwork(path[1]));
+    },
 
     'POST networks': async ({ path }) => {
       if (path[1] === undefined || path[2] !== 'confirm')
         throw new BerthError('UNKNOWN_METHOD', 'a network can only be confirmed here');
+      await learnNetworks();
       const network = findNetwork(path[1]);
       await lifecycle.confirm(network);
       return viewNetwork(network);
     },
 
-    'GET endpoints': ({ path }) => {
+    'GET endpoints': async ({ path }) => {
+      await learnContainers();
       const all = [...state.endpoints.values()];
-      if (path[1] === undefined) return Promise.resolve(all.map(viewEndpoint));
-      return Promise.resolve(
-        viewEndpoint(pick(all, path[1], ({ id }) => [id, names.container(id)], 'ENDPOINT_UNKNOWN', 'endpoint')),
-      );
+      if (path[1] === undefined) return all.map(viewEndpoint);
+      return viewEndpoint(pick(all, path[1], ({ id }) => [id, names.container(id)], 'ENDPOINT_UNKNOWN', 'endpoint'));
     },
 
     'GET pools': ({ path }) => {

@@ -136,7 +136,7 @@ export async function answeringGateways(link: string, host: HostView): Promise<R
     .map((route) => route.via!);
   const unique = new Map(gateways.map((gateway) => [formatAddress(gateway), gateway]));
   const answers = await Promise.all(
-    [...unique].map(async ([text, gateway]) => ((await reachable(gateway, 3500)) ? [text] : [])),
+    [...unique].map(async ([text, gateway]) => ((await reachable(gateway, 4000)) ? [text] : [])),
   );
   return new Set(answers.flat());
 }
