@@ -1,0 +1,141 @@
+/** Pools and leases as they are written in the store. */
+
+import { z } from 'zod';
+import { type Address, formatAddress, parseAddress } from '../model/address.ts';
+import { BerthError } from '../model/errors.ts';
+import { type EndpointId, type NetworkId, type PoolId, parseEndpointId, parseNetworkId } from '../model/ids.ts';
+import { SCHEMA_VERSION } from '../model/keys.ts';
+import { type Mac, parseMac } from '../model/mac.ts';
+import { type Lease, type Pool, poolId } from '../model/pool.ts';
+import { formatPrefix, type Prefix, parsePrefix } from '../model/prefix.ts';
+
+/** Text that one of the model's parsers understands. */
+function parsed<T>(parse: (text: string) => T | undefined, what: string) {
+  return z.string().transform((text, context): T => {
+    const value = parse(text);
+    if (value !== undefined) return value;
+    context.addIssue({ code: 'custom', message: `'${text}' is not ${what}` });
+    return z.NEVER;
+  });
+}
+
+const version = z.literal(SCHEMA_VERSION);
+const prefix = parsed<Prefix>(parsePrefix, 'a subnet');
+const address = parsed<Address>(parseAddress, 'an address');
+const time = z.number().int();
+
+const poolSchema = z.strictObject({
+  version,
+  space: z.string().min(1),
+  subnet: prefix,
+  range: prefix.optional(),
+  released: z.boolean(),
+  options: z.record(z.string(), z.string()),
+  createdAt: time,
+});
+
+const holderSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('request'), name: z.string().optional() }),
+  z.strictObject({
+    kind: z.literal('endpoint'),
+    endpoint: parsed<EndpointId>(parseEndpointId, 'the id of an endpoint'),
+    network: parsed<NetworkId>(parseNetworkId, 'the id of a network'),
+    name: z.string().optional(),
+  }),
+  z.strictObject({ kind: z.literal('gateway') }),
+  z.strictObject({ kind: z.literal('auxiliary') }),
+]);
+
+const leaseSchema = z.strictObject({
+  version,
+  pool: z.string().min(1),
+  address,
+  holder: holderSchema,
+  engine: z.string(),
+  mac: parsed<Mac>(parseMac, 'a MAC address').optional(),
+  createdAt: time,
+});
+
+export function encodePool(pool: Pool): string {
+  const { space, released, options, createdAt } = pool;
+  const range = pool.range === undefined ? undefined : formatPrefix(pool.range);
+  return JSON.stringify({
+    version: SCHEMA_VERSION,
+    space,
+    subnet: formatPrefix(pool.subnet),
+    range,
+    released,
+    options,
+    createdAt,
+  });
+}
+
+/** The same lease is the same text, whatever the order in which it was put together: texts are compared. */
+export function encodeLease({ pool, address: on, holder, engine, mac, createdAt }: Lease): string {
+  return JSON.stringify({
+    version: SCHEMA_VERSION,
+    pool,
+    address: formatAddress(on),
+    holder: encodeHolder(holder),
+    engine,
+    mac,
+    createdAt,
+  });
+}
+
+function encodeHolder(holder: Lease['holder']): Lease['holder'] {
+  const name = 'name' in holder && holder.name !== undefined ? { name: holder.name } : {};
+  switch (holder.kind) {
+    case 'request':
+      return { kind: holder.kind, ...name };
+    case 'endpoint':
+      return { kind: holder.kind, endpoint: holder.endpoint, network: holder.network, ...name };
+    case 'gateway':
+    case 'auxiliary':
+      return { kind: holder.kind };
+  }
+}
+
+/** @throws BerthError STORE_NEWER or STORE_CORRUPT, naming the key. */
+export function decodePool(key: string, text: string): Pool {
+  const { version: _, range, ...pool } = decode(poolSchema, key, text);
+  const id = poolId(pool.space, pool.subnet, range);
+  return { id, ...pool, ...(range === undefined ? {} : { range }) };
+}
+
+/** @throws BerthError STORE_NEWER or STORE_CORRUPT, naming the key. */
+export function decodeLease(key: string, text: string): Lease {
+  const { version: _, pool, mac, holder, ...lease } = decode(leaseSchema, key, text);
+  return {
+    ...lease,
+    pool: pool as PoolId,
+    holder: defined(holder) as Lease['holder'],
+    ...(mac === undefined ? {} : { mac }),
+  };
+}
+
+/** The object without the keys that are undefined, which the types here do not allow. */
+function defined<T extends object>(object: T): object {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
+}
+
+function decode<T>(schema: z.ZodType<T>, key: string, text: string): T {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(text);
+  } catch (error) {
+    throw new BerthError('STORE_CORRUPT', `the value of ${key} in the store is not JSON`, { cause: error });
+  }
+  const written = (raw as { version?: unknown } | null)?.version;
+  if (typeof written === 'number' && written > SCHEMA_VERSION) {
+    throw new BerthError(
+      'STORE_NEWER',
+      `the value of ${key} in the store has version ${written}, not ${SCHEMA_VERSION}`,
+    );
+  }
+  const result = schema.safeParse(raw);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  const where = issue!.path.length === 0 ? '' : `${issue!.path.join('.')}: `;
+  throw new BerthError('STORE_CORRUPT', `the value of ${key} in the store cannot be read: ${where}${issue!.message}`);
+}

@@ -1,0 +1,303 @@
+/** Giving out, claiming and taking back addresses. */
+
+import { type Address, formatAddress } from '../model/address.ts';
+import { BerthError } from '../model/errors.ts';
+import type { EndpointId, PoolId } from '../model/ids.ts';
+import { keys } from '../model/keys.ts';
+import type { Mac } from '../model/mac.ts';
+import type { Lease, LeaseHolder } from '../model/pool.ts';
+import { contains, formatPrefix, type Prefix } from '../model/prefix.ts';
+import type { Condition, Operation } from '../store/store.ts';
+import { encodeLease, encodePool } from './codec.ts';
+import type { Locks } from './locks.ts';
+import { allocatable, isForHosts } from './subnet-rules.ts';
+import { type LeaseRecord, leaseKey, type PoolRecord, type SubnetTable, type Tables } from './tables.ts';
+import type { Writer } from './writer.ts';
+
+export interface LeaseRequest {
+  readonly pool: PoolId;
+  /** Absent: the lowest free one of the pool's range; for a gateway, of the whole subnet. */
+  readonly address?: Address;
+  readonly holder: LeaseHolder;
+  /** Which engine asks. */
+  readonly engine: string;
+  readonly mac?: Mac;
+  /**
+   * The engine may be repeating what it was given before it was restarted: an address that it holds already is granted
+   * again. At any other time that is somebody's second `--ip`, and refused.
+   */
+  readonly replay?: boolean;
+}
+
+export interface LeaseParts {
+  readonly tables: Tables;
+  readonly writer: Writer;
+  readonly locks: Locks;
+  /** Wall clock in milliseconds, for records. */
+  readonly now: () => number;
+  readonly leaseGone: (pool: PoolId) => Promise<void>;
+}
+
+export interface Leases {
+  lease(request: LeaseRequest): Promise<Lease>;
+  claim(subnet: Prefix, address: Address, holder: LeaseHolder, mac?: Mac): Promise<Lease | undefined>;
+  release(pool: PoolId, address: Address): Promise<void>;
+  releaseEndpoint(endpoint: EndpointId): Promise<void>;
+}
+
+/** How often another host may be faster before we give up. */
+const ATTEMPTS = 64;
+
+export function createLeases({ tables, writer, locks, now, leaseGone }: LeaseParts): Leases {
+  const known = (id: PoolId): { record: PoolRecord; table: SubnetTable } => {
+    const record = tables.pool(id);
+    const table = tables.table(id);
+    if (record === undefined || table === undefined) throw new BerthError('POOL_UNKNOWN', `there is no pool ${id}`);
+    return { record, table };
+  };
+
+  /** Under the locks of addresses, and with everything known about them. */
+  const underLocks = <T>(names: readonly string[], work: () => Promise<T>): Promise<T> =>
+    locks.run(names, async () => {
+      await writer.settle();
+      return await work();
+    });
+
+  /**
+   * Writes a new lease. The pool must be as we know it: one that was given back is taken back with the same transaction, so
+   * no host can remove it at the same time. @returns undefined when another host was faster; memory then knows better.
+   */
+  const create = async (record: PoolRecord, table: SubnetTable, lease: Lease): Promise<Lease | undefined> => {
+    const { pool, revision } = record;
+    const key = leaseKey(table, lease.address);
+    const value = encodeLease(lease);
+    const conditions: Condition[] = [
+      { key: keys.pool(pool.id), is: 'at', revision },
+      { key, is: 'absent' },
+    ];
+    const operations: Operation[] = [{ do: 'put', key, value }];
+    const wanted = { ...pool, released: false };
+    if (pool.released) operations.push({ do: 'put', key: keys.pool(pool.id), value: encodePool(wanted) });
+    const reservation = lease.address.value;
+    table.taken.add(reservation);
+    try {
+      const result = await writer.write({ if: conditions, then: operations }, new Map([[key, value]]));
+      if (result.committed) {
+        tables.setLease(key, lease, result.revision);
+        if (pool.released) tables.setPool(wanted, result.revision);
+        return lease;
+      }
+      table.taken.delete(reservation);
+      tables.absorb(result.failed.key, result.found);
+      return undefined;
+    } catch (error) {
+      // While nobody knows whether it was written, nobody else may have it.
+      if (!writer.isUncertain(key)) table.taken.delete(reservation);
+      throw error;
+    }
+  };
+
+  const leaseOf = (request: LeaseRequest, address: Address): Lease => {
+    const { pool, holder, engine, mac } = request;
+    const lease = { pool, address, holder, engine, createdAt: now() };
+    return mac === undefined ? lease : { ...lease, mac };
+  };
+
+  const leaseLowest = async (request: LeaseRequest): Promise<Lease | undefined> => {
+    await writer.settle();
+    const { record, table } = known(request.pool);
+    const { subnet, range } = record.pool;
+    const gateway = request.holder.kind === 'gateway';
+    // The same answer to a question that is repeated because its answer was lost, and to networks that share a subnet.
+    const [existing] = gateway ? table.gateways : [];
+    if (existing !== undefined) return existing.lease;
+    const { first, last } = allocatable(subnet, gateway ? undefined : range);
+    const value = table.taken.firstFree(first);
+    if (value > last) {
+      const where = gateway || range === undefined ? subnet : range;
+      throw new BerthError('POOL_EXHAUSTED', `all addresses of ${formatPrefix(where)} are taken`);
+    }
+    const address = { family: subnet.address.family, value };
+    table.taken.add(value);
+    return await locks.run([leaseKey(table, address)], async () => {
+      if (table.leases.has(value)) return undefined;
+      return await create(record, table, leaseOf(request, address));
+    });
+  };
+
+  /** Gateways one at a time for each subnet, so that two who ask at once get the same. */
+  const leaseAny = (request: LeaseRequest): Promise<Lease | undefined> =>
+    request.holder.kind === 'gateway'
+      ? locks.run([`gateway ${known(request.pool).table.id}`], () => leaseLowest(request))
+      : leaseLowest(request);
+
+  const leaseGiven = (request: LeaseRequest, address: Address): Promise<Lease | undefined> => {
+    const { table } = known(request.pool);
+    return underLocks([leaseKey(table, address)], async () => {
+      const { record, table } = known(request.pool);
+      const { subnet } = record.pool;
+      const shown = formatAddress(address);
+      if (!contains(subnet, address)) {
+        throw new BerthError('ADDRESS_OUTSIDE', `the address ${shown} is not within ${formatPrefix(subnet)}`);
+      }
+      if (!isForHosts(subnet, address.value)) {
+        throw new BerthError('ADDRESS_RESERVED', `the address ${shown} of ${formatPrefix(subnet)} is not for hosts`);
+      }
+      const existing = table.leases.get(address.value);
+      if (existing === undefined) return await create(record, table, leaseOf(request, address));
+      if (isRepeated(request, existing.lease)) return existing.lease;
+      throw taken(existing.lease);
+    });
+  };
+
+  const change = async (record: LeaseRecord, lease: Lease): Promise<Lease | undefined> => {
+    const { key, revision } = record;
+    const result = await writer.write({
+      if: [{ key, is: 'at', revision }],
+      then: [{ do: 'put', key, value: encodeLease(lease) }],
+    });
+    if (result.committed) tables.setLease(key, lease, result.revision);
+    else tables.absorb(key, result.found);
+    return result.committed ? lease : undefined;
+  };
+
+  /** All of them in one transaction, each if it is still the one that we know. */
+  const drop = async (records: readonly LeaseRecord[]): Promise<boolean> => {
+    if (records.length === 0) return true;
+    const result = await writer.write(
+      {
+        if: records.map(({ key, revision }) => ({ key, is: 'at', revision })),
+        then: records.map(({ key }) => ({ do: 'delete', key })),
+      },
+      // Nobody will ask again for what has been released: should it turn out that it was not, it is then.
+      new Map(records.map(({ key, lease }) => [key, encodeLease(lease)])),
+    );
+    if (result.committed) for (const record of records) tables.dropLease(record);
+    else tables.absorb(result.failed.key, result.found);
+    return result.committed;
+  };
+
+  /** A pool that only waited for its last lease goes with it; should that fail, the collector finds it. */
+  const afterDrop = async (records: readonly LeaseRecord[]) => {
+    for (const { lease } of records) await leaseGone(lease.pool).catch(() => {});
+  };
+
+  return {
+    async lease(request) {
+      const { address } = request;
+      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+        const lease = address === undefined ? await leaseAny(request) : await leaseGiven(request, address);
+        if (lease !== undefined) return lease;
+      }
+      throw busy(request.pool);
+    },
+
+    async claim(subnet, address, holder, mac) {
+      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+        const found = tables.tablesOf(subnet).flatMap((table) => table.leases.get(address.value) ?? []);
+        const best = found.find(({ lease }) => isHolder(lease, holder)) ?? found.find(isUnclaimed) ?? found[0];
+        if (best === undefined) return undefined;
+        const claimed = await underLocks([best.key], async () => {
+          const record = best.table.leases.get(address.value);
+          if (record === undefined) return undefined;
+          if (isHolder(record.lease, holder)) return record.lease;
+          if (!isUnclaimed(record)) throw taken(record.lease);
+          const { lease } = record;
+          return await change(record, { ...lease, holder: inherit(holder, lease.holder), ...(mac && { mac }) });
+        });
+        if (claimed !== undefined) return claimed;
+      }
+      throw busy(formatAddress(address));
+    },
+
+    async release(pool, address) {
+      const table = tables.table(pool);
+      if (table === undefined) return;
+      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+        const dropped = await underLocks([leaseKey(table, address)], async () => {
+          const record = tables.table(pool)?.leases.get(address.value);
+          if (record === undefined || record.lease.holder.kind === 'gateway') return [];
+          return (await drop([record])) ? [record] : undefined;
+        });
+        if (dropped !== undefined) return await afterDrop(dropped);
+      }
+      throw busy(formatAddress(address));
+    },
+
+    async releaseEndpoint(endpoint) {
+      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+        await writer.settle();
+        const wanted = tables.ofEndpoint(endpoint);
+        const dropped = await underLocks(
+          wanted.map(({ key }) => key),
+          async () => {
+            const records = tables.ofEndpoint(endpoint);
+            // One that came while we waited for the locks is not under them.
+            if (records.some((record) => !wanted.some(({ key }) => key === record.key))) return undefined;
+            return (await drop(records)) ? records : undefined;
+          },
+        );
+        if (dropped !== undefined) return await afterDrop(dropped);
+      }
+      throw busy(`endpoint ${endpoint}`);
+    },
+  };
+}
+
+/** Whether a request for an address is the one that was granted already. */
+function isRepeated(request: LeaseRequest, { holder, engine, mac }: Lease): boolean {
+  const wanted = request.holder;
+  if (wanted.kind === 'gateway' || wanted.kind === 'auxiliary') return holder.kind === wanted.kind;
+  if (request.engine !== engine || holder.kind === 'gateway') return false;
+  if (request.replay) return true;
+  // Of the same container: its answer was lost. Without a name or a MAC nothing tells one container from another.
+  if (holder.kind !== 'request' || wanted.kind !== 'request') return false;
+  return (mac !== undefined && mac === request.mac) || (holder.name !== undefined && holder.name === wanted.name);
+}
+
+function isHolder(lease: Lease, holder: LeaseHolder): boolean {
+  switch (holder.kind) {
+    case 'endpoint':
+      return lease.holder.kind === 'endpoint' && lease.holder.endpoint === holder.endpoint;
+    case 'auxiliary':
+      return lease.holder.kind === 'auxiliary' || lease.holder.kind === 'gateway';
+    case 'gateway':
+    case 'request':
+      return lease.holder.kind === holder.kind;
+  }
+}
+
+function isUnclaimed({ lease }: LeaseRecord): boolean {
+  return lease.holder.kind === 'request';
+}
+
+/** The holder, with the container's name that only the request told. */
+function inherit(holder: LeaseHolder, previous: LeaseHolder): LeaseHolder {
+  if (holder.kind !== 'endpoint' || holder.name !== undefined) return holder;
+  return previous.kind === 'request' && previous.name !== undefined ? { ...holder, name: previous.name } : holder;
+}
+
+function taken({ address, holder, engine }: Lease): BerthError {
+  return new BerthError(
+    'ADDRESS_TAKEN',
+    `the address ${formatAddress(address)} is held by ${describe(holder, engine)}`,
+  );
+}
+
+function describe(holder: LeaseHolder, engine: string): string {
+  const name = 'name' in holder && holder.name !== undefined ? `container ${holder.name}` : undefined;
+  switch (holder.kind) {
+    case 'endpoint':
+      return name ?? `endpoint ${holder.endpoint.slice(0, 12)}`;
+    case 'request':
+      return name ?? `a container that engine ${engine} is starting`;
+    case 'gateway':
+      return 'the gateway of the network';
+    case 'auxiliary':
+      return 'nobody: it is reserved as an auxiliary address';
+  }
+}
+
+function busy(what: string): BerthError {
+  return new BerthError('STORE_UNAVAILABLE', `other hosts keep changing ${what}`);
+}

@@ -1,0 +1,229 @@
+/** Opening and giving back pools. */
+
+import type { Family } from '../model/address.ts';
+import { BerthError } from '../model/errors.ts';
+import type { PoolId } from '../model/ids.ts';
+import { keys } from '../model/keys.ts';
+import { type Lease, type Pool, poolId } from '../model/pool.ts';
+import { family, formatPrefix, overlaps, type Prefix, samePrefix } from '../model/prefix.ts';
+import type { Condition, Operation, Store } from '../store/store.ts';
+import { chooseSubnet, type PoolBase } from './auto-pool.ts';
+import { decodeLease, encodeLease, encodePool } from './codec.ts';
+import type { Locks } from './locks.ts';
+import { checkLength, checkRange, checkSubnet } from './subnet-rules.ts';
+import { type PoolRecord, subnetId, type Tables } from './tables.ts';
+import type { Writer } from './writer.ts';
+
+export interface PoolRequest {
+  readonly space: string;
+  /** Absent: the lowest free one of the bases. */
+  readonly subnet?: Prefix;
+  readonly range?: Prefix;
+  readonly family: Family;
+  /** Without a subnet: the length wanted. */
+  readonly length?: number;
+  readonly options: Readonly<Record<string, string>>;
+  /**
+   * What an automatic subnet must stay clear of, beside all pools: routes and name servers of the host, other networks. An
+   * engine rejects a subnet that overlaps one of them, and asks again.
+   */
+  readonly taken: readonly Prefix[];
+}
+
+export interface PoolParts {
+  readonly store: Store;
+  readonly tables: Tables;
+  readonly writer: Writer;
+  readonly locks: Locks;
+  readonly bases: readonly PoolBase[];
+  /** Wall clock in milliseconds, for records. */
+  readonly now: () => number;
+  /** Monotonic milliseconds, for decisions. */
+  readonly monotonic: () => number;
+}
+
+export interface Pools {
+  open(request: PoolRequest): Promise<Pool>;
+  release(id: PoolId, inUse: boolean): Promise<void>;
+  remove(id: PoolId): Promise<void>;
+  /** A lease on this pool has gone: so does the pool, if that was all that kept it. */
+  leaseGone(id: PoolId): Promise<void>;
+}
+
+/** How often another host may be faster before we give up. */
+const ATTEMPTS = 16;
+
+/**
+ * An engine that opened a pool makes its network within this many milliseconds. Until then nothing but this memory tells that
+ * it is wanted, when another network that shared it goes at the same time.
+ */
+const OPENING = 10_000;
+
+/** Under this lock all that concerns which pools there are. */
+const LOCK = ['pools'];
+
+export function createPools({ store, tables, writer, locks, bases, now, monotonic }: PoolParts): Pools {
+  /** When each pool was opened since the start, and not given back. */
+  const openings = new Map<PoolId, number[]>();
+  /** Released pools that no network uses, and that only leases keep. */
+  const lingering = new Set<PoolId>();
+
+  const noteOpening = (id: PoolId) => {
+    lingering.delete(id);
+    openings.set(id, [...(openings.get(id) ?? []), monotonic()]);
+  };
+
+  const put = ({ pool, revision }: PoolRecord, released: boolean) =>
+    change({ ...pool, released }, { key: keys.pool(pool.id), is: 'at', revision });
+
+  /** Writes a pool under a condition. @returns undefined when it did not hold; memory then knows what stands there. */
+  const change = async (pool: Pool, condition: Condition): Promise<Pool | undefined> => {
+    const key = keys.pool(pool.id);
+    const value = encodePool(pool);
+    // Opening a pool that failed leaves none behind; any other change is as good done as not done.
+    const unwanted = condition.is === 'absent' ? new Map([[key, value]]) : undefined;
+    const result = await writer.write({ if: [condition], then: [{ do: 'put', key, value }] }, unwanted);
+    if (result.committed) tables.setPool(pool, result.revision);
+    else tables.absorb(key, result.found);
+    return result.committed ? pool : undefined;
+  };
+
+  const create = (request: PoolRequest, subnet: Prefix): Promise<Pool | undefined> => {
+    const { space, range, options } = request;
+    const id = poolId(space, subnet, range);
+    const pool = { id, space, subnet, released: false, options, createdAt: now() };
+    const whole = range === undefined ? pool : { ...pool, range };
+    return change(whole, { key: keys.pool(id), is: 'absent' });
+  };
+
+  const openGiven = async (request: PoolRequest, subnet: Prefix): Promise<Pool | undefined> => {
+    const existing = tables.pool(poolId(request.space, subnet, request.range));
+    if (existing !== undefined) return existing.pool.released ? await put(existing, false) : existing.pool;
+    for (const { pool } of tables.pools.values()) {
+      if (pool.space !== request.space || samePrefix(pool.subnet, subnet) || !overlaps(pool.subnet, subnet)) continue;
+      throw new BerthError(
+        'SUBNET_OVERLAP',
+        `the subnet ${formatPrefix(subnet)} overlaps ${formatPrefix(pool.subnet)}, which is in use`,
+      );
+    }
+    return await create(request, subnet);
+  };
+
+  const openAny = async (request: PoolRequest): Promise<Pool | undefined> => {
+    const taken = [...request.taken, ...[...tables.pools.values()].map(({ pool }) => pool.subnet)];
+    const subnet = chooseSubnet(request.family, request.length, bases, taken);
+    if (subnet !== undefined) return await create(request, subnet);
+    const length = request.length === undefined ? '' : ` of length /${request.length}`;
+    const from = bases.filter(({ base }) => family(base) === request.family).map(({ base }) => formatPrefix(base));
+    throw new BerthError(
+      'NO_FREE_SUBNET',
+      `no IPv${request.family} subnet${length} is free in ${from.join(', ') || 'the default pools: there is none'}`,
+    );
+  };
+
+  /**
+   * Removes a released pool, with the addresses of its gateway and the auxiliary ones, unless other leases are on it. Any lease
+   * that another host makes in the meantime takes the pool back (see `leases.ts`), and so fails the condition.
+   */
+  const removeUnlessLeased = async (record: PoolRecord): Promise<void> => {
+    const { pool, revision } = record;
+    const heirs = [...tables.pools.values()].filter(
+      (other) => other.pool.id !== pool.id && subnetId(other.pool) === subnetId(pool),
+    );
+    const { entries } = await store.list(keys.poolLeases(subnetId(pool)));
+    const conditions: Condition[] = [{ key: keys.pool(pool.id), is: 'at', revision }];
+    const operations: Operation[] = [{ do: 'delete', key: keys.pool(pool.id) }];
+    const kept: Lease[] = [];
+    for (const { key, value, modRevision } of entries) {
+      const lease = decodeLease(key, value);
+      if (lease.pool !== pool.id) continue;
+      if (lease.holder.kind === 'request' || lease.holder.kind === 'endpoint') return;
+      conditions.push({ key, is: 'at', revision: modRevision });
+      // What other pools of the subnet use as well is theirs from now on.
+      const heir = heirs[0]?.pool.id;
+      if (heir !== undefined) kept.push({ ...lease, pool: heir });
+      operations.push(
+        heir === undefined ? { do: 'delete', key } : { do: 'put', key, value: encodeLease({ ...lease, pool: heir }) },
+      );
+    }
+    const result = await writer.write({ if: conditions, then: operations });
+    if (!result.committed) {
+      tables.absorb(result.failed.key, result.found);
+      return;
+    }
+    for (const lease of kept) {
+      tables.setLease(keys.lease(subnetId(pool), lease.address), lease, result.revision);
+    }
+    for (const { do: what, key } of operations) if (what === 'delete') tables.absorb(key, undefined);
+    lingering.delete(pool.id);
+    openings.delete(pool.id);
+  };
+
+  const giveBack = async (id: PoolId): Promise<PoolRecord | undefined> => {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const record = tables.pool(id);
+      if (record === undefined || record.pool.released) return record;
+      if ((await put(record, true)) !== undefined) openings.get(id)?.shift();
+    }
+    throw busy(id);
+  };
+
+  const isOpening = (id: PoolId): boolean => (openings.get(id) ?? []).some((at) => monotonic() - at < OPENING);
+
+  const underLock = <T>(work: () => Promise<T>): Promise<T> =>
+    locks.run(LOCK, async () => {
+      await writer.settle();
+      return await work();
+    });
+
+  return {
+    async open(request) {
+      const { subnet, range } = request;
+      if (subnet !== undefined) {
+        checkSubnet(subnet);
+        if (range !== undefined) checkRange(subnet, range);
+      } else if (range !== undefined) {
+        throw new BerthError('BAD_SUBNET', `the range ${formatPrefix(range)} needs a subnet`);
+      } else if (request.length !== undefined) {
+        checkLength(request.family, request.length, `a subnet of length /${request.length}`);
+      }
+      return await underLock(async () => {
+        for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+          const pool = subnet === undefined ? await openAny(request) : await openGiven(request, subnet);
+          if (pool === undefined) continue;
+          noteOpening(pool.id);
+          return pool;
+        }
+        throw busy('pools');
+      });
+    },
+
+    release: (id, inUse) =>
+      underLock(async () => {
+        const record = await giveBack(id);
+        if (record === undefined || inUse || isOpening(id)) return;
+        lingering.add(id);
+        await removeUnlessLeased(record);
+      }),
+
+    remove: (id) =>
+      underLock(async () => {
+        const record = await giveBack(id);
+        if (record === undefined) return;
+        lingering.add(id);
+        await removeUnlessLeased(record);
+      }),
+
+    async leaseGone(id) {
+      if (!lingering.has(id)) return;
+      await underLock(async () => {
+        const record = tables.pool(id);
+        if (record?.pool.released && lingering.has(id)) await removeUnlessLeased(record);
+      });
+    },
+  };
+}
+
+function busy(what: string): BerthError {
+  return new BerthError('STORE_UNAVAILABLE', `other hosts keep changing ${what}`);
+}

@@ -1,0 +1,88 @@
+/** Transactions on the store, with what is to be done when it cannot be known whether one took place. */
+
+import { BerthError } from '../model/errors.ts';
+import type { Entry, Store, Transaction, TransactionResult } from '../store/store.ts';
+
+export interface Writer {
+  /**
+   * One transaction. Memory is changed by the caller, once it knows the result.
+   *
+   * @param unwanted what is to be deleted should it turn out later that the transaction did take place, although the caller
+   *   had to be told that it failed: keys with the values that it wrote.
+   * @throws BerthError of the store. After an uncertain one, `settle` finds out.
+   */
+  write(transaction: Transaction, unwanted?: ReadonlyMap<string, string>): Promise<TransactionResult>;
+  /**
+   * Finds out about every transaction whose end is not known, undoes what is not wanted of it, and brings memory up to date.
+   * To be called, under the locks of the keys concerned, before anything is decided from memory. Costs nothing when all is known.
+   *
+   * @throws BerthError STORE_UNAVAILABLE when it still cannot be known.
+   */
+  settle(): Promise<void>;
+  /** Whether it is unknown what stands at a key. */
+  isUncertain(key: string): boolean;
+}
+
+/** Tries to undo one key while others keep changing it. */
+const ATTEMPTS = 5;
+
+/** @param absorb takes over what the store says of a key. */
+export function createWriter(store: Store, absorb: (key: string, entry: Entry | undefined) => void): Writer {
+  /** Keys whose state is unknown, with the value there that is unwanted, if any. */
+  const uncertain = new Map<string, string | undefined>();
+  let settling: Promise<void> | undefined;
+
+  const settleKey = async (key: string, unwanted: string | undefined): Promise<void> => {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const entry = await store.get(key);
+      if (entry === undefined || entry.value !== unwanted) {
+        absorb(key, entry);
+        return;
+      }
+      const result = await store.transact({
+        if: [{ key, is: 'at', revision: entry.modRevision }],
+        then: [{ do: 'delete', key }],
+      });
+      if (result.committed) {
+        absorb(key, undefined);
+        return;
+      }
+    }
+    throw new BerthError('STORE_UNAVAILABLE', `the key ${key} keeps changing in the store`);
+  };
+
+  const settleAll = async () => {
+    for (const [key, unwanted] of uncertain) {
+      await settleKey(key, unwanted);
+      uncertain.delete(key);
+    }
+  };
+
+  return {
+    async write(transaction, unwanted) {
+      try {
+        return await store.transact(transaction);
+      } catch (error) {
+        if (!isCertain(error)) {
+          for (const { key } of transaction.then) uncertain.set(key, unwanted?.get(key));
+        }
+        throw error;
+      }
+    },
+    async settle() {
+      while (uncertain.size > 0) {
+        settling ??= settleAll().finally(() => {
+          settling = undefined;
+        });
+        await settling;
+      }
+    },
+    isUncertain: (key) => uncertain.has(key),
+  };
+}
+
+/** Whether an error of `transact` means that nothing was changed. */
+function isCertain(error: unknown): boolean {
+  if (error instanceof RangeError) return true;
+  return error instanceof BerthError && error.code !== 'STORE_UNAVAILABLE' && error.code !== 'INTERNAL';
+}
