@@ -147,12 +147,13 @@ describe('the state file', () => {
   it('is refused while another process has it', async () => {
     const path = newPath();
     const child = spawn(process.execPath, [WRITER, path, '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const closed = once(child, 'close');
     try {
       await once(child.stdout, 'data');
       await assert.rejects(openSqliteStore(path, { lockTimeout: 50 }), { code: 'STATE_LOCKED' });
     } finally {
       child.kill('SIGKILL');
-      await once(child, 'close');
+      await closed;
     }
     const store = await openSqliteStore(path);
     assert.ok((await store.list('')).entries.length > 0);

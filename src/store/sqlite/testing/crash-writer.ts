@@ -1,6 +1,5 @@
 /** Writes until it is killed, and says on its output what has been acknowledged. Arguments: the file, where to count from. */
 
-import { writeSync } from 'node:fs';
 import { openSqliteStore } from '../store.ts';
 
 const [path, from] = process.argv.slice(2);
@@ -21,7 +20,8 @@ async function write(): Promise<void> {
       ],
     });
     if (!result.committed) throw new Error(`left/${n} was there already`);
-    writeSync(1, `${n}\n`);
+    // Into a pipe this is synchronous, and unlike writeSync it waits for a reader that is slow.
+    process.stdout.write(`${n}\n`);
   }
 }
 
