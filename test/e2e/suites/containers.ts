@@ -30,15 +30,15 @@ interface Inspected {
   };
 }
 
-/** Starts a container that sleeps, unless `command` says otherwise. Its name. */
+/** Starts a container that sleeps, unless `command` says otherwise. */
 export async function start(
   host: Host,
   name: string,
-  flags: readonly string[],
-  command: readonly string[] = ['sleep', '1000000'],
-): Promise<string> {
-  await host.docker('run', '-d', '--name', name, ...flags, await host.image(), ...command);
-  return name;
+  flags: string | readonly string[],
+  command: string | readonly string[] = 'sleep 1000000',
+): Promise<void> {
+  const words = (line: string | readonly string[]) => (typeof line === 'string' ? line.split(/\s+/) : line);
+  await host.docker('run', '-d', '--name', name, ...words(flags), await host.image(), ...words(command));
 }
 
 /** The engine's view, through its API. */
@@ -138,15 +138,20 @@ function senderName(from: Sender): string {
   return isMachine(from) ? from.name : from[1];
 }
 
-/** Fails unless the docker command fails; what it wrote. */
-export async function dockerFails(host: Host, ...args: readonly string[]): Promise<string> {
+/** `docker` with its arguments as one line, in which none may hold a blank. Its standard output, trimmed. */
+export function docker(host: Host, line: string): Promise<string> {
+  return host.docker(...line.trim().split(/\s+/));
+}
+
+/** Fails unless the command, as for `docker`, fails; what it wrote. */
+export async function dockerFails(host: Host, line: string): Promise<string> {
   try {
-    await host.docker(...args);
+    await docker(host, line);
   } catch (error) {
     if (error instanceof CommandError) return `${error.result.stdout}${error.result.stderr}`;
     throw error;
   }
-  return assert.fail(`docker ${args.join(' ')} succeeded`);
+  return assert.fail(`docker ${line} succeeded`);
 }
 
 interface InspectedNetwork {

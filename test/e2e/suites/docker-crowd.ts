@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { enter, inspectNetwork } from './containers.ts';
+import { docker, enter, inspectNetwork } from './containers.ts';
 import type { DockerStage } from './docker-stage.ts';
 import { nothingLeft } from './leftovers.ts';
 
@@ -13,7 +13,7 @@ export function crowd(stage: DockerStage): void {
     const { host } = stage();
     const image = await host.image();
     const names = Array.from({ length: COUNT }, (_, index) => `c${index}`);
-    await host.docker('network', 'create', '-d', 'berth', '--ipam-driver', 'berth', '--subnet', '10.77.1.0/24', 'n');
+    await docker(host, 'network create -d berth --ipam-driver berth --subnet 10.77.1.0/24 n');
     await Promise.all(
       names.map((name) =>
         host.exec(['docker', 'run', '-d', '--name', name, '--network', 'n', image, 'sleep', '1000000'], {
@@ -40,7 +40,7 @@ export function crowd(stage: DockerStage): void {
         host.exec(['docker', 'rm', '-f', ...names.filter((_, index) => index % 5 === part)], { timeout: 120_000 }),
       ),
     );
-    await host.docker('network', 'rm', 'n');
+    await docker(host, 'network rm n');
     await nothingLeft(host);
   });
 }

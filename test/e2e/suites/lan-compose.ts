@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { defaultRoute, interfaces, reaches } from './containers.ts';
+import { defaultRoute, docker, interfaces, reaches } from './containers.ts';
 import { GATEWAY, type LanStage } from './lan-stage.ts';
 import { nothingLeft } from './leftovers.ts';
 import { WGET } from './observer.ts';
@@ -49,9 +49,12 @@ networks:
       await reaches(elsewhere, '192.168.160.64');
       if (round === 1) {
         await reaches(other, '192.168.159.192');
-        await host.docker('exec', 'demo-worker-1', 'ping', '-c', '1', '-W', '2', 'front');
+        await docker(host, 'exec demo-worker-1 ping -c 1 -W 2 front');
         assert.equal(await defaultRoute(host, 'demo-web-1'), `${GATEWAY} eth0`);
-        assert.deepEqual((await interfaces(host, 'demo-worker-1')).map(({ mtu }) => mtu).toSorted(), [1400, 1500]);
+        assert.deepEqual((await interfaces(host, 'demo-worker-1')).map(({ mtu }) => `${mtu}`).toSorted(), [
+          '1400',
+          '1500',
+        ]);
       }
       await host.compose(...project, 'down', '--timeout', '2');
       await nothingLeft(host);
@@ -73,14 +76,7 @@ networks:
   lan: { external: true }
 `,
     );
-    await host.docker(
-      'network',
-      'create',
-      '--driver=local',
-      `--gateway=${GATEWAY}`,
-      '--subnet=192.168.159.0/24',
-      'lan',
-    );
+    await docker(host, `network create --driver=local --gateway=${GATEWAY} --subnet=192.168.159.0/24 lan`);
     const project = ['-f', file, '-p', 'demo'];
     for (const flags of [[], ['--force-recreate']]) {
       await host.compose(...project, 'up', '-d', ...flags);
@@ -89,7 +85,7 @@ networks:
       assert.match(stdout, /^root:/);
     }
     await host.compose(...project, 'down', '--timeout', '2');
-    assert.equal(await host.docker('network', 'ls', '-f', 'driver=local', '--format', '{{.Name}}'), 'lan');
+    assert.equal(await docker(host, 'network ls -f driver=local --format {{.Name}}'), 'lan');
     await host.compose(...project, 'up', '-d');
     await reaches(other, '192.168.159.140');
     await host.compose(...project, 'down', '--timeout', '2');
