@@ -66,6 +66,7 @@ export function createCollector(parts: CollectorParts): Collector {
     const networks = all.filter(served);
     names.learn(networks);
     leases.learnEngine(all);
+    lifecycle.learnBridges(all.flatMap(({ bridge }) => bridge ?? []));
     const records = {
       networks: [...state.networks.values()],
       endpoints: [...state.endpoints.values()],
@@ -184,10 +185,10 @@ export function createCollector(parts: CollectorParts): Collector {
           wait = RECONNECT.first;
           for await (const event of engine.events(signal)) {
             if (
-              event.type === 'network' ||
-              event.type === 'daemon' ||
+              event.type !== 'container' ||
               event.action === 'die' ||
-              event.action === 'start'
+              event.action === 'start' ||
+              event.action === 'rename'
             )
               lookSoon(SETTLE);
           }

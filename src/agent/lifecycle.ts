@@ -27,6 +27,8 @@ export interface Lifecycle {
   /** Runs the fabrics' chores now. */
   maintain(): Promise<void>;
   context(): FabricContext;
+  /** The bridges that the engine has made for networks of its own, as it last told. */
+  learnBridges(bridges: readonly string[]): void;
   objectsOf(network: Network): readonly KernelObject[];
   objectsOfEndpoint(endpoint: Endpoint): readonly KernelObject[];
   /** One at a time per id, with everything else that happens to it. */
@@ -55,6 +57,11 @@ const owners = {
   endpoint: (id: EndpointId) => `endpoint/${id}`,
 } as const;
 
+/** libnetwork `drivers/bridge`: `br-` and the first 12 characters of the network's id, unless an option names another. */
+const ENGINE_BRIDGE = /^br-[0-9a-f]{12}$/;
+/** Those of its networks that every engine has; fabrics know them. */
+const KNOWN_BRIDGES = ['docker0', 'docker_gwbridge'];
+
 /** What a network has in the kernel is changed by one at a time. Not under its id, which callers hold already. */
 const kernelOf = (network: Network): string => `kernel ${network.id}`;
 
@@ -64,6 +71,8 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
   const background = new Set<Promise<void>>();
   const lingering = new Map<NetworkId, NodeJS.Timeout>();
   let chores: NodeJS.Timeout | undefined;
+  let toldBridges: readonly string[] = [];
+  let sharedBridges = '';
 
   function context(): FabricContext {
     return {
@@ -72,9 +81,37 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       notes: parts.notes,
       networks: [...state.networks.values()],
       defaults: parts.defaults,
+      engineBridges: engineBridges(),
       engineRefusesGateway: parts.engineRefusesGateway(),
     };
   }
+
+  /** As told by the engine, and as seen on the host: a new one is there before the engine tells, or while it does not. */
+  function engineBridges(): readonly string[] {
+    const { links, routes } = host.current();
+    const seen = links
+      .filter(({ name, type }) => type === 'bridge' && ENGINE_BRIDGE.test(name))
+      .map(({ name }) => name);
+    // `dockerd --bridge=br0` may name the host's own way out, which stays open.
+    const uplinks = new Set(routes.filter(({ via }) => via !== undefined).map(({ link }) => link));
+    const told = toldBridges.filter((name) => !KNOWN_BRIDGES.includes(name) && !uplinks.has(name));
+    return [...new Set([...seen, ...told])].toSorted();
+  }
+
+  function refreshShared(): void {
+    const bridges = engineBridges().join();
+    if (bridges === sharedBridges) return;
+    sharedBridges = bridges;
+    for (const kind of new Set([...state.networks.values()].map((network) => network.fabric))) {
+      const rest = carriedNetworks(kind);
+      if (rest.length === 0) continue;
+      later(
+        kernel.apply(owners.shared(kind), fabricOf(kind).desiredShared(rest, context())),
+        "cannot tell the packet filter of the engine's bridges",
+      );
+    }
+  }
+  host.onChange(refreshShared);
 
   const carried = (network: Network): boolean =>
     state.endpointsOf(network.id).some(({ phase }) => phase === 'attached');
@@ -169,6 +206,10 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
 
   return {
     context,
+    learnBridges(bridges) {
+      toldBridges = bridges;
+      refreshShared();
+    },
     maintain,
     serialise: (id, work) => mutex.run(id, work),
     objectsOf: (network) => {

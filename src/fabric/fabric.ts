@@ -53,6 +53,8 @@ export interface FabricContext {
   readonly networks: readonly Network[];
   /** From the configuration: what `-o` leaves open. */
   readonly defaults: FabricDefaults;
+  /** Bridges of the engine's own networks, besides `docker0` and `docker_gwbridge`. */
+  readonly engineBridges: readonly string[];
   /** This engine crashes on a driver that returns a gateway (29.0.0 to 29.0.2, moby#51554). */
   readonly engineRefusesGateway: boolean;
 }

@@ -17,7 +17,7 @@ import { gatewaysFor } from '../gateways.ts';
 import { LEAST_MTU, overhead, uplinkMtu } from '../mtu.ts';
 import { booleanOption, integerOption, linkOption, readOptions } from '../options.ts';
 import { containerLink, vethPair } from '../veth.ts';
-import { firewall, networkElements } from './firewall.ts';
+import { engineElements, firewall, networkElements } from './firewall.ts';
 
 /** Bridges of virtual networks begin with this; rules for all of them match `bt+`. */
 const BRIDGE = 'bt';
@@ -130,9 +130,9 @@ export const cluster: Fabric = {
     return null;
   },
 
-  desiredShared(networks): readonly KernelObject[] {
+  desiredShared(networks, context): readonly KernelObject[] {
     const routed = networks.filter((network) => !network.internal);
-    const objects: KernelObject[] = [firewall];
+    const objects: KernelObject[] = [firewall, ...engineElements(context.engineBridges)];
     for (const family of [4, 6] as const) {
       if (routed.some((network) => network.subnets.some((subnet) => subnet.prefix.address.family === family))) {
         const path = family === 4 ? 'net/ipv4/ip_forward' : 'net/ipv6/conf/all/forwarding';

@@ -52,6 +52,11 @@ function element(set: string, text: string): NftElement {
   return { kind: 'nft-element', family: TABLE.family, table: TABLE.name, set, element: text };
 }
 
+/** The engine's own networks, which nothing passes to or from. */
+export function engineElements(bridges: readonly string[]): readonly KernelObject[] {
+  return bridges.map((bridge) => element('engine', `"${bridge}"`));
+}
+
 /** The elements by which one network takes part. */
 export function networkElements(network: Network, bridge: string, masquerade: boolean): readonly KernelObject[] {
   const name = `"${bridge}"`;
