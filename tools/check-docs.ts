@@ -38,12 +38,17 @@ function* stalePages(): Generator<string> {
   }
 }
 
-/** Links in Markdown to files of ours, and pages that messages and comments in the source name. */
+/** Links in Markdown and names of files in it, and pages that messages and comments in the source name. */
 function* brokenLinks(): Generator<string> {
   for (const page of globSync(['*.md', 'docs/**/*.md', 'test/**/*.md'], { cwd: root })) {
     const text = readFileSync(join(root, page), 'utf8');
     for (const [, target] of text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
       if (!existsSync(join(root, dirname(page), target!))) yield `${page} leads to ${target}, which is not there`;
+    }
+    for (const [, file] of text.matchAll(/`((?:src|test|tools|bench|packaging)\/[\w./-]*)`/g)) {
+      // Capitals stand for a name that the reader chooses.
+      if (!/\/[A-Z]+\//.test(file!) && !existsSync(join(root, file!)))
+        yield `${page} names ${file}, which is not there`;
     }
   }
   for (const source of globSync(['src/**/*.ts', 'packaging/*'], { cwd: root })) {

@@ -8,6 +8,8 @@ export interface Phase {
   readonly env?: Readonly<Record<string, string>>;
   /** Shows the output as it comes: for phases of minutes. */
   readonly loud?: boolean;
+  /** Minutes after which it has failed and is told to end; 10 unless told. */
+  readonly limit?: number;
 }
 
 export interface PhaseResult {
@@ -28,10 +30,19 @@ export function runPhase(phase: Phase): Promise<PhaseResult> {
     const output: Buffer[] = [];
     child.stdout?.on('data', (data: Buffer) => output.push(data));
     child.stderr?.on('data', (data: Buffer) => output.push(data));
+    const minutes = phase.limit ?? 10;
+    let late = '';
+    const timer = setTimeout(() => {
+      late = `it had not ended after ${minutes} minutes\n`;
+      child.kill();
+    }, minutes * 60_000);
     const finish = (ok: boolean, extra = ''): void =>
       resolve({ ok, milliseconds: performance.now() - started, output: Buffer.concat(output).toString() + extra });
     child.on('error', (error) => finish(false, error.message));
-    child.on('close', (code, signal) => finish(code === 0, signal ? `ended by ${signal}\n` : ''));
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      finish(code === 0 && late === '', late !== '' ? late : signal ? `ended by ${signal}\n` : '');
+    });
   });
 }
 

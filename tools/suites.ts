@@ -42,4 +42,5 @@ export const endToEndTests: Phase = {
   command: ['node', '--test', '--test-concurrency=1', ...reporter, ...e2eFiles],
   env: { BERTH_TEST_LIST: '1' },
   loud: true,
+  limit: 60,
 };

@@ -11,10 +11,10 @@ interface Described {
 }
 
 export function metricsPage(): string {
-  const { registry, gauges } = createMetrics();
-  gauges(() => ({ networks: 0, endpoints: 0, pools: 0, leases: 0, objects: 0, journal: 0 }));
+  const counting = createMetrics();
+  counting.gauges(() => ({ networks: 0, endpoints: 0, pools: 0, leases: 0, objects: 0, journal: 0 }));
   // The list of names and types is public; the labels are only on the metric itself.
-  const metrics = (registry.getMetricsAsArray() as unknown as readonly Described[]).map((metric) => [
+  const metrics = (counting.registry.getMetricsAsArray() as unknown as readonly Described[]).map((metric) => [
     metric.name,
     metric.type,
     (metric.labelNames ?? []).map((label) => `\`${label}\``).join(', '),
