@@ -157,7 +157,7 @@ export function createLeases(parts: LeasesParts): Leases {
 
     async claim(network, endpoint) {
       await Promise.all(
-        endpoint.addresses.map(({ address }) => {
+        endpoint.addresses.map(async ({ address }) => {
           const subnet = network.subnets.find(({ prefix }) => contains(prefix, address))?.prefix;
           if (subnet === undefined) return undefined;
           return ipam.claim(

@@ -196,7 +196,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
   async function maintain(): Promise<void> {
     clearTimeout(chores);
     const kinds = new Set([...state.networks.values()].map((network) => network.fabric));
-    const waits = await Promise.all([...kinds].map((kind) => fabricOf(kind).maintain?.(context())));
+    const waits = await Promise.all([...kinds].map(async (kind) => fabricOf(kind).maintain?.(context())));
     const next = Math.min(...waits.filter((wait) => wait !== undefined));
     if (Number.isFinite(next)) {
       chores = setTimeout(() => later(maintain(), "cannot do a fabric's chores"), next);

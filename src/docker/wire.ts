@@ -69,7 +69,6 @@ const sandboxOptions = z.object(ports).nullish();
 
 const ipamData = listOf(z.object({ AddressSpace: text, Pool: text, Gateway: text, AuxAddresses: textMap }));
 
-export const emptyRequest = z.unknown();
 export const networkRequest = z.object({ NetworkID: text });
 export const endpointRequest = z.object({ NetworkID: text, EndpointID: text });
 
@@ -122,7 +121,6 @@ export const releaseAddressRequest = z.object({ PoolID: text, Address: text });
 
 export type GwAllocCheckRequest = z.output<typeof gwAllocCheckRequest>;
 export type CreateNetworkRequest = z.output<typeof createNetworkRequest>;
-export type AllocateNetworkRequest = z.output<typeof allocateNetworkRequest>;
 export type CreateEndpointRequest = z.output<typeof createEndpointRequest>;
 export type JoinRequest = z.output<typeof joinRequest>;
 export type RequestPoolRequest = z.output<typeof requestPoolRequest>;

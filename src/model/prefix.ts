@@ -50,10 +50,6 @@ export function family(prefix: Prefix | InterfaceAddress): Family {
   return prefix.address.family;
 }
 
-export function firstAddress(prefix: Prefix): Address {
-  return prefix.address;
-}
-
 export function lastAddress(prefix: Prefix): Address {
   return { family: prefix.address.family, value: prefix.address.value | hostMask(prefix) };
 }
