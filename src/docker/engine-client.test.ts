@@ -277,6 +277,52 @@ describe('failures', () => {
   });
 });
 
+describe('recovery', () => {
+  it('negotiates again after a failure', async () => {
+    let version = '1.41';
+    let works = true;
+    await fakeEngine({
+      '/version': ((_request, response) => response.end(JSON.stringify({ ApiVersion: version }))) as RequestListener,
+      '/networks': ((_request, response) => response.writeHead(works ? 200 : 400).end('[]')) as RequestListener,
+    });
+    const engine = connectEngine(address);
+    await engine.networks();
+    await engine.networks();
+    assert.deepEqual(asked, ['/version', '/v1.41/networks', '/v1.41/networks']);
+    works = false;
+    await assert.rejects(engine.networks(), unreachable(/answers 400/));
+    works = true;
+    version = '1.43';
+    await engine.networks();
+    assert.equal(asked.at(-1), '/v1.43/networks');
+  });
+
+  it('asks again when a kept connection turns out to be closed', async () => {
+    const used = new Set<unknown>();
+    const onceEach: RequestListener = (request, response) => {
+      if (used.has(request.socket)) request.socket.destroy();
+      else response.end(JSON.stringify(request.url === '/version' ? VERSION : []));
+      used.add(request.socket);
+    };
+    await fakeEngine({ '/version': onceEach, '/networks': onceEach });
+    const engine = connectEngine(address);
+    assert.deepEqual(await engine.networks(), []);
+    assert.deepEqual(await engine.networks(), []);
+    assert.ok(used.size >= 2);
+  });
+
+  it('begins nothing more after a failure', async () => {
+    const listed = Array.from({ length: 16 }, (_, i) => ({ Id: id(i.toString(16)), Name: 'n' }));
+    const slow: RequestListener = (_request, response) =>
+      void setTimeout(() => response.end(JSON.stringify(listed[1])), 20);
+    const inspects = Object.fromEntries(listed.map((n) => [`/networks/${n.Id}`, slow]));
+    await fakeEngine({ '/version': VERSION, '/networks': listed, ...inspects, [`/networks/${id('0')}`]: 500 });
+    await assert.rejects(connectEngine(address).networks(), unreachable(/answers 500/));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(asked.length, 2 + 4);
+  });
+});
+
 describe('events', () => {
   const line = (type: string, action: string) =>
     `${JSON.stringify({ Type: type, Action: action, Actor: { ID: 'i', Attributes: { name: 'web' } } })}\n`;

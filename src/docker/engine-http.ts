@@ -106,7 +106,6 @@ export function engineHttp(address: string, deadlineMs: number, tls?: EngineTls)
       return bounded(path, [signal], async (limit) => {
         limit.addEventListener('abort', forward, { once: true });
         const response = await begin(path, { signal: abort.signal }, true);
-        limit.removeEventListener('abort', forward);
         if (response.statusCode !== 200) throw await explain(path, response);
         return response;
       });

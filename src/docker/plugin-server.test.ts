@@ -354,6 +354,7 @@ describe('close', () => {
     const inFlight = call(bench.path, 'NetworkDriver.Leave', both);
     while (bench.drivers.calls.length === 0) await delay(5);
     const closed = bench.close();
+    await delay(150);
     assert.equal((await call(bench.path, 'Plugin.Activate', undefined, { agent })).status, 200);
     going.resolve();
     await inFlight;
