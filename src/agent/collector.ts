@@ -84,7 +84,7 @@ export function createCollector(parts: CollectorParts): Collector {
         break;
       case 'network':
         await lifecycle.removeNetwork(garbage.network.id);
-        await leases.networkGone(garbage.network);
+        await leases.freeReleased();
         break;
       case 'lease':
         await leases.free(garbage.lease);

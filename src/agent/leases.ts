@@ -27,8 +27,8 @@ export interface Leases {
   holder(subnet: Prefix, address: Address): EndpointId | undefined;
   /** CreateEndpoint refused an address that another endpoint holds: the engine is about to release it, and must not. */
   refused(address: Address, subnet: Prefix): void;
-  /** A network is gone: pools that the engine gave back, and that nothing else uses, go too. */
-  networkGone(network: Network): Promise<void>;
+  /** For when a network is gone: pools that the engine gave back, and that no network uses any more, go too. */
+  freeReleased(): Promise<void>;
   /** The engine has forgotten an endpoint: its addresses are free. */
   endpointGone(endpoint: Endpoint): Promise<void>;
   free(lease: Lease): Promise<void>;
@@ -184,11 +184,9 @@ export function createLeases(parts: LeasesParts): Leases {
       }
     },
 
-    async networkGone(network) {
-      for (const pool of ipam.pools()) {
-        const served = network.subnets.some(({ prefix }) => samePrefix(prefix, pool.subnet));
-        if (served && pool.released) await ipam.releasePool(pool.id, { inUse: inUse(pool) });
-      }
+    async freeReleased() {
+      for (const pool of ipam.pools().filter(({ released }) => released))
+        await ipam.releasePool(pool.id, { inUse: inUse(pool) });
     },
 
     endpointGone: (endpoint) => ipam.releaseEndpoint(endpoint.id),

@@ -120,6 +120,8 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   metrics.gauges(() => ({ ...counts(), objects: objects(), journal: state.pending() }));
 
   await lifecycle.recover();
+  // What a network that was on its way out when we died still held.
+  await leases.freeReleased();
   await auditor.audit(true);
   auditor.start();
   cleanup.defer(() => auditor.stop());

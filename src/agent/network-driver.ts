@@ -142,9 +142,8 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
 
     deleteNetwork: (id) =>
       lifecycle.serialise(`delete ${id}`, async () => {
-        const network = state.networks.get(id);
         await lifecycle.removeNetwork(id);
-        if (network !== undefined) await leases.networkGone(network);
+        await leases.freeReleased();
       }),
 
     createEndpoint: (request) =>

@@ -9,6 +9,7 @@ import type { Machine } from '../bed/machine.ts';
 import { type Process, waitFor } from '../bed/process.ts';
 import { addressOf, defaultRoute, docker, dockerFails, reaches, start } from './containers.ts';
 import type { LanStage } from './lan-stage.ts';
+import { nothingLeft } from './leftovers.ts';
 
 const ADDRESS = '192.168.160.20';
 const ADDRESS6 = 'fd00:160::20';
@@ -104,36 +105,40 @@ export function uplink(stage: LanStage): void {
       const { host, elsewhere } = stage();
       const original = await holdings(host, 'eth1');
       const createIt = `${create} ${subnet} -o confirm=none phys`;
+      const [before, line] = command === 'create' ? ['network ls', createIt] : [createIt, 'network rm phys'];
+      await docker(host, before);
+      const effects = await effectsOf(host, line);
+      if (command === 'create') await docker(host, 'network rm phys');
       for (const point of ['before kernel.execute', 'after kernel.execute']) {
-        if (command === 'rm') await docker(host, createIt);
-        await restart(host, { BERTH_CRASH_LOG: join(host.dir, 'effects') });
-        // What the agent does at its start is counted too, and is the same at each start.
-        const crash = host.agent();
-        const effects = join(host.dir, 'effects');
-        await (command === 'create' ? docker(host, createIt) : docker(host, 'network rm phys'));
-        const at = readFileSync(effects, 'utf8')
-          .split('\n')
-          .find((line) => line.endsWith(` ${point}`));
-        assert.ok(at, `network ${command} reaches '${point}'`);
-        assert.equal(crash.running(), true);
-        rmSync(effects);
-        if (command === 'create') await docker(host, 'network rm phys');
-        else await docker(host, createIt);
-
-        await restart(host, { BERTH_CRASH_AT_EFFECT: at.split(' ')[0]! });
+        const number = effects.findIndex((effect) => effect.endsWith(point)) + 1;
+        assert.notEqual(number, 0, `docker ${line} gets to '${point}'`);
+        await docker(host, before);
+        await restart(host, { BERTH_CRASH_AT_EFFECT: `${number}` });
         const doomed = host.agent();
-        const outcome =
-          command === 'create' ? dockerFails(host, createIt) : docker(host, 'network rm phys').catch(() => '');
-        await waitFor(`the agent to end at '${point}'`, () => !doomed.running());
-        await host.startBerth();
-        await outcome;
+        const outcome = command === 'create' ? dockerFails(host, line) : docker(host, line);
+        await Promise.all([
+          outcome,
+          waitFor(`the agent to end at '${point}'`, () => !doomed.running()).then(() => host.startBerth()),
+        ]);
         await waitFor('the bridge to be gone', async () => !(await exists(host, BRIDGE)));
         assert.deepEqual(await holdings(host, 'eth1'), original);
         await reaches(elsewhere, ADDRESS);
         await reaches(elsewhere, ADDRESS6);
+        await nothingLeft(host);
       }
     });
   }
+}
+
+/** What the agent does from its start to the end of a docker command, in the order in which it counts. */
+async function effectsOf(host: Host, line: string): Promise<readonly string[]> {
+  const file = join(host.dir, 'effects');
+  await restart(host, { BERTH_CRASH_LOG: file });
+  await docker(host, line);
+  const effects = readFileSync(file, 'utf8').trim().split('\n');
+  await restart(host, {});
+  rmSync(file);
+  return effects;
 }
 
 async function restart(host: Host, env: NodeJS.ProcessEnv): Promise<void> {
