@@ -83,6 +83,8 @@ export interface IpamOptions {
   readonly seed?: string;
   /** Wall clock in milliseconds, for `createdAt`. */
   readonly now?: () => number;
+  /** Monotonic milliseconds, for everything that depends on how long ago something was. */
+  readonly monotonic?: () => number;
 }
 
 /**
@@ -91,7 +93,7 @@ export interface IpamOptions {
  * @throws BerthError STORE_CORRUPT or STORE_NEWER, naming the key, when one of them cannot be read; STORE_UNAVAILABLE.
  */
 export async function openIpam(store: Store, options: IpamOptions = {}): Promise<Ipam> {
-  const { bases = [], now = Date.now } = options;
+  const { bases = [], now = Date.now, monotonic = () => performance.now() } = options;
   const tables = createTables();
   for (const prefix of [keys.pools, keys.leases]) {
     const { entries } = await store.list(prefix);
@@ -107,7 +109,7 @@ export async function openIpam(store: Store, options: IpamOptions = {}): Promise
     locks,
     bases: [...bases, ...usual.filter(({ base }) => !bases.some((given) => family(given.base) === family(base)))],
     now,
-    monotonic: () => performance.now(),
+    monotonic,
   });
   const leases = createLeases({ tables, writer, locks, now, leaseGone: (id) => pools.leaseGone(id) });
 

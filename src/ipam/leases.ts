@@ -91,8 +91,7 @@ export function createLeases({ tables, writer, locks, now, leaseGone }: LeasePar
       tables.absorb(result.failed.key, result.found);
       return undefined;
     } catch (error) {
-      // While nobody knows whether it was written, nobody else may have it.
-      if (!writer.isUncertain(key)) table.taken.delete(reservation);
+      table.taken.delete(reservation);
       throw error;
     }
   };

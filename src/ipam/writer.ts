@@ -19,8 +19,6 @@ export interface Writer {
    * @throws BerthError STORE_UNAVAILABLE when it still cannot be known.
    */
   settle(): Promise<void>;
-  /** Whether it is unknown what stands at a key. */
-  isUncertain(key: string): boolean;
 }
 
 /** Tries to undo one key while others keep changing it. */
@@ -77,7 +75,6 @@ export function createWriter(store: Store, absorb: (key: string, entry: Entry | 
         await settling;
       }
     },
-    isUncertain: (key) => uncertain.has(key),
   };
 }
 
