@@ -68,6 +68,7 @@ function rememberingKernel() {
     view: () => Promise.resolve(host),
     audit: () => Promise.resolve([]),
     execute: () => Promise.resolve(),
+    announce: () => Promise.resolve(),
     onDrift() {},
     onChange() {},
     close: () => Promise.resolve(),

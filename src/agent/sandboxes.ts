@@ -1,6 +1,6 @@
 /**
- * Finds out what each endpoint's interface is called in its container. The engine chooses the number and tells nobody, and
- * whoever has to plug a container in again needs it.
+ * Finds out what each endpoint's interface is called in its container, and announces its addresses from there. The engine
+ * chooses the number and tells nobody, and whoever has to plug a container in again needs it.
  */
 
 import { fabricOf } from '../fabric/fabrics.ts';
@@ -17,8 +17,8 @@ export interface Sandboxes {
   close(): void;
 }
 
-/** Milliseconds after Join; the engine plugs within the first, the container's namespace may be late. */
-const LOOKS = [300, 1000, 4000, 15000] as const;
+/** Milliseconds after Join, and after the look before; the engine plugs soon, the container's namespace may be late. */
+const LOOKS = [100, 200, 1000, 4000, 15000] as const;
 
 export function createSandboxes(parts: {
   state: State;
@@ -48,11 +48,17 @@ export function createSandboxes(parts: {
     const plugged = inside.links.find(
       (link) => link.type === 'veth' && link.mac === endpoint.mac && link.linkIndex === mine?.index,
     );
-    if (plugged === undefined) return false;
+    // The engine sets it up last.
+    if (plugged?.up !== true) return false;
     await lifecycle.serialise(id, async () => {
       const now = state.endpoints.get(id);
       if (now?.phase !== 'attached' || now.sandbox !== endpoint.sandbox) return;
       const seen = { ...now, sandboxInterface: plugged.name };
+      const addresses = endpoint.addresses.map(({ address }) => address);
+      // Neighbours that are not told find out later.
+      kernel
+        .announce({ netns: now.sandbox!, link: plugged.index, mac: endpoint.mac, addresses })
+        .catch(() => undefined);
       await state.putEndpoint(seen);
       kernel.declare(`endpoint/${id}`, fabricOf(network.fabric).desiredEndpoint(network, seen, lifecycle.context()));
     });

@@ -53,6 +53,8 @@ function handle(command: Command): Answer {
     case 'execute':
       reconciler.execute(command.steps);
       return { type: 'done' };
+    case 'announce':
+      return { type: 'done' };
     case 'view': {
       // The names of links tell what is there, and the addresses are none.
       const links = [...driver.there.keys()].map((name, index) => ({

@@ -3,6 +3,7 @@
 import type { Address } from '../model/address.ts';
 import type { Mac } from '../model/mac.ts';
 import type { InterfaceAddress, Prefix } from '../model/prefix.ts';
+import type { Announcement } from './announce.ts';
 import type { KernelObject, Netns, ObjectKey } from './objects.ts';
 
 /** Who wants an object: `network/<id>`, `endpoint/<id>`, `fabric/cluster`. An object stays while anyone wants it. */
@@ -51,6 +52,13 @@ export interface Kernel {
    * @throws BerthError naming the step that failed; the steps before it stand.
    */
   execute(steps: readonly KernelStep[]): Promise<void>;
+
+  /**
+   * Tells the neighbours on a link that it has these addresses now.
+   *
+   * @throws BerthError KERNEL_REFUSED
+   */
+  announce(announcement: Announcement): Promise<void>;
 
   /** What there is, in a namespace (absent: our own). */
   view(netns?: Netns): Promise<HostView>;

@@ -185,6 +185,10 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
       await submit({ type: 'execute', steps }, 'barrier', `execute ${steps.length} steps`, timeout);
     },
 
+    async announce(announcement) {
+      await submit({ type: 'announce', announcement }, 'other', 'announce an address', timeout);
+    },
+
     async view(netns) {
       const answer = await submit({ type: 'view', netns }, 'other', 'read what there is', timeout);
       if (answer.type !== 'view') throw new BerthError('INTERNAL', 'the kernel thread gave no view');

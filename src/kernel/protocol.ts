@@ -1,6 +1,7 @@
 /** What the main thread and the kernel thread say to each other. All of it survives structured cloning. */
 
 import { BerthError, type ErrorCode } from '../model/errors.ts';
+import type { Announcement } from './announce.ts';
 import type { Drift, HostView, KernelStep, Owner } from './kernel.ts';
 import type { KernelObject, Netns } from './objects.ts';
 import type { Removal } from './reconciler.ts';
@@ -11,6 +12,7 @@ export type Command =
   | { readonly type: 'declare'; readonly owner: Owner; readonly objects: readonly KernelObject[] }
   | { readonly type: 'audit'; readonly repair: boolean }
   | { readonly type: 'execute'; readonly steps: readonly KernelStep[] }
+  | { readonly type: 'announce'; readonly announcement: Announcement }
   | { readonly type: 'view'; readonly netns: Netns | undefined }
   /** To a thread that takes over from one that died: declare all this, and see to it soon. */
   | { readonly type: 'restore'; readonly declared: readonly (readonly [Owner, readonly KernelObject[]])[] }

@@ -5,6 +5,7 @@
 
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { asBerthError } from '../model/errors.ts';
+import { announce } from './announce.ts';
 import { createDriftWatch } from './drift-watch.ts';
 import type { ObjectDriver } from './driver.ts';
 import { createForwardAcceptDriver } from './forward-accept.ts';
@@ -122,6 +123,9 @@ function openKernelThread(report: (report: Report) => void): KernelThread {
           return { type: 'drifts', drifts: reconciler.audit({ repair: command.repair }) };
         case 'execute':
           reconciler.execute(command.steps);
+          return { type: 'done' };
+        case 'announce':
+          announce(command.announcement, { syscalls, namespaces });
           return { type: 'done' };
         case 'view':
           return { type: 'view', view: rtnetlink.view(command.netns) };
