@@ -171,8 +171,8 @@ async function linksOf(host: Host): Promise<string> {
 
 async function setUp(host: Host): Promise<{ bridge: string; port: string }> {
   await host.docker('network', 'create', '-d', 'berth', '--ipam-driver', 'berth', '--subnet', '10.88.0.0/24', 'net');
-  await start(host, 'one', ['--network', 'net']);
-  await start(host, 'two', ['--network', 'net']);
+  await start(host, 'one', '--network net');
+  await start(host, 'two', '--network net');
   const { link } = await endpointOf(host, 'one');
   await endpointOf(host, 'two');
   await whole(host);

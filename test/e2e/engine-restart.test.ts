@@ -24,8 +24,8 @@ const stageOf = () =>
 /** A network and a container on it that the engine starts again by itself. */
 async function setUp(host: Host, ipam: string): Promise<string> {
   await host.docker('network', 'create', '-d', 'berth', '--ipam-driver', ipam, '--subnet', '10.99.0.0/24', 'net');
-  await start(host, 'stays', ['--init', '--restart', 'always', '--network', 'net', '--ip', '10.99.0.10']);
-  await start(host, 'other', ['--init', '--restart', 'always', '--network', 'net']);
+  await start(host, 'stays', '--init --restart always --network net --ip 10.99.0.10');
+  await start(host, 'other', '--init --restart always --network net');
   await reaches([host, 'stays'], await addressOf(host, 'other'));
   return addressOf(host, 'other');
 }

@@ -148,7 +148,10 @@ export async function start(command: readonly string[], options: StartOptions): 
       );
     },
     kill: (name = 'SIGTERM') => {
-      if (!ended) signal(pid, name);
+      if (ended) return;
+      signal(pid, name);
+      // A frozen program can be killed, but its nsenter stands still with it, and would never see the end.
+      if (options.forks && name === 'SIGKILL') thaw(child.pid!);
     },
     stop: async (name = 'SIGTERM', timeout = 20_000) => {
       process.kill(name);
