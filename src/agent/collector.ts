@@ -97,6 +97,20 @@ export function createCollector(parts: CollectorParts): Collector {
     events.emit(`${garbage.kind}.freed`, `${garbage.kind} ${garbageId(garbage)} was freed: ${garbage.reason}`);
   }
 
+  /** When somebody last had a use for it: an engine may ask again for what an interrupted request has left. */
+  function lastWanted(garbage: Garbage): number {
+    switch (garbage.kind) {
+      case 'endpoint':
+        return garbage.endpoint.createdAt;
+      case 'network':
+        return garbage.network.createdAt;
+      case 'lease':
+        return Math.max(garbage.lease.createdAt, leases.askedAt(garbage.lease.pool, garbage.lease.address));
+      case 'pool':
+        return Math.max(garbage.pool.createdAt, leases.askedAt(garbage.pool.id));
+    }
+  }
+
   /** A network that the engine has and we do not: our store was lost, or replaced. Its definition stands in the engine. */
   async function adopt(seen: EngineNetwork): Promise<void> {
     const plugin = plugins.get(seen.driver);
@@ -120,7 +134,7 @@ export function createCollector(parts: CollectorParts): Collector {
       const id = garbageId(item);
       const since = firstSeen.get(id) ?? now;
       firstSeen.set(id, since);
-      if (!sameEngine || now - since < parts.grace || now - createdAt(item) < parts.grace) continue;
+      if (!sameEngine || now - since < parts.grace || now - lastWanted(item) < parts.grace) continue;
       await free(item);
       firstSeen.delete(id);
     }
@@ -204,19 +218,6 @@ export function createCollector(parts: CollectorParts): Collector {
       }
     },
   };
-}
-
-function createdAt(garbage: Garbage): number {
-  switch (garbage.kind) {
-    case 'endpoint':
-      return garbage.endpoint.createdAt;
-    case 'network':
-      return garbage.network.createdAt;
-    case 'lease':
-      return garbage.lease.createdAt;
-    case 'pool':
-      return garbage.pool.createdAt;
-  }
 }
 
 /** Waits with a deadline that an abort cuts short. */

@@ -35,6 +35,8 @@ export interface Leases {
   freePool(pool: Pool): Promise<void>;
   /** Takes up the pools and addresses of a network that only the engine knows. */
   adopt(seen: EngineNetwork): Promise<void>;
+  /** When the engine last asked for a pool or an address: what it asks for again is not garbage, however old. Milliseconds. */
+  askedAt(pool: PoolId, address?: Address): number;
   pools(): readonly Pool[];
   all(): readonly Lease[];
   of(pool: PoolId): readonly Lease[];
@@ -55,12 +57,16 @@ export interface LeasesParts {
   readonly names: Names;
   readonly plugins: ReadonlyMap<string, PluginConfig>;
   engineId(): string | undefined;
+  /** Milliseconds since the epoch. */
+  now(): number;
 }
 
 export function createLeases(parts: LeasesParts): Leases {
   const { ipam, state, host, names, plugins } = parts;
   /** Addresses whose next release is the undoing of a refusal, as `pool address`. */
   const refusals = new Set<string>();
+  /** As `pool`, or `pool address`. */
+  const asked = new Map<string, number>();
   let engineSubnets: readonly Prefix[] = [];
   /** From the start, too: the agent may have been started in the middle of the engine's repetitions. */
   let repeating = true;
@@ -111,6 +117,7 @@ export function createLeases(parts: LeasesParts): Leases {
 
     async requestPool(request) {
       const pool = await ipam.openPool({ ...request, taken: taken() });
+      asked.set(pool.id, parts.now());
       return { id: pool.id, subnet: pool.subnet };
     },
 
@@ -136,6 +143,7 @@ export function createLeases(parts: LeasesParts): Leases {
           ...(address === undefined ? {} : { address }),
           ...(request.mac === undefined ? {} : { mac: request.mac }),
         });
+        asked.set(`${pool.id} ${formatAddress(lease.address)}`, parts.now());
         return { address: lease.address, length: pool.subnet.length };
       } catch (error) {
         throw named(error, address);
@@ -143,13 +151,16 @@ export function createLeases(parts: LeasesParts): Leases {
     },
 
     async releaseAddress(id, address) {
-      if (refusals.delete(`${id} ${formatAddress(address)}`)) return;
+      const key = `${id} ${formatAddress(address)}`;
+      if (refusals.delete(key)) return;
+      asked.delete(key);
       await ipam.release(id, address);
     },
   };
 
   return {
     driver,
+    askedAt: (pool, address) => asked.get(address === undefined ? pool : `${pool} ${formatAddress(address)}`) ?? 0,
     pools: () => ipam.pools(),
     all: () => ipam.leases(),
     of: (pool) => ipam.leasesOf(pool),
@@ -190,8 +201,14 @@ export function createLeases(parts: LeasesParts): Leases {
     },
 
     endpointGone: (endpoint) => ipam.releaseEndpoint(endpoint.id),
-    free: (lease) => ipam.release(lease.pool, lease.address),
-    freePool: (pool) => ipam.removePool(pool.id),
+    free(lease) {
+      asked.delete(`${lease.pool} ${formatAddress(lease.address)}`);
+      return ipam.release(lease.pool, lease.address);
+    },
+    freePool(pool) {
+      asked.delete(pool.id);
+      return ipam.removePool(pool.id);
+    },
 
     async adopt(seen) {
       if (!plugins.has(seen.ipamDriver)) return;

@@ -98,7 +98,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   });
   cleanup.defer(() => lifecycle.close());
   const ipam = await openIpam(store, { bases: config.defaultPools });
-  const leases = createLeases({ ipam, state, host, names, plugins, engineId: () => collector.engine().info?.id });
+  const leases = createLeases({ ipam, state, host, names, plugins, engineId: () => collector.engine().info?.id, now });
   const networkDriver = createNetworkDriver({ state, lifecycle, leases, names, host, plugins, now });
   const sandboxes = createSandboxes({ state, kernel, host, lifecycle });
   cleanup.defer(() => sandboxes.close());
