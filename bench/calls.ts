@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { openBed } from '../test/e2e/bed/bed.ts';
 import type { Host } from '../test/e2e/bed/host.ts';
 import { repository } from '../test/e2e/bed/machine.ts';
-import type { Benchmark, Context } from './benchmark.ts';
+import { type Benchmark, type Context, onHost } from './benchmark.ts';
 import { makeNetwork, pluginClient, type TestNetwork } from './plugin-client.ts';
 import type { Budget, Row, Table } from './result.ts';
 import { type Measured, rounds, timed } from './rounds.ts';
@@ -33,7 +33,7 @@ export const calls: Benchmark = {
   run: async (context) => {
     await using bed = await openBed('bench');
     const host = await bed.host('a', { start: false });
-    return await measure(host, context);
+    return await onHost(host, () => measure(host, context));
   },
 };
 

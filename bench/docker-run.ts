@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { openBed } from '../test/e2e/bed/bed.ts';
 import type { Host } from '../test/e2e/bed/host.ts';
-import type { Benchmark, Context } from './benchmark.ts';
+import { type Benchmark, type Context, onHost } from './benchmark.ts';
 import { startPeer } from './calls.ts';
 import type { Row, Table } from './result.ts';
 import { type Measured, rounds, timed } from './rounds.ts';
@@ -48,7 +48,7 @@ export const dockerRun: Benchmark = {
     await segment.plug(host, { name: 'eth1', bridge: 'br0', addresses: ['192.168.159.10/24'] });
     await host.startBerth(['--linger', `${LINGER}`]);
     await startPeer(host);
-    return await measure(host, context);
+    return await onHost(host, () => measure(host, context));
   },
 };
 
@@ -62,7 +62,7 @@ async function measure(host: Host, context: Context): Promise<Table> {
   context.say(`${variants.length} networks are ready`);
   const results = await rounds(variants, (variant) => runOnce(host, image, variant), {
     rounds: context.runs ?? 20,
-    pause: 300,
+    pause: 700,
     say: context.say,
   });
   return {

@@ -6,7 +6,7 @@ import { openBed } from '../test/e2e/bed/bed.ts';
 import type { Host } from '../test/e2e/bed/host.ts';
 import { repository } from '../test/e2e/bed/machine.ts';
 import { run } from '../test/e2e/bed/process.ts';
-import type { Benchmark, Context } from './benchmark.ts';
+import { type Benchmark, type Context, onHost } from './benchmark.ts';
 import type { Row, Table } from './result.ts';
 import { rounds } from './rounds.ts';
 import { median } from './statistics.ts';
@@ -40,7 +40,7 @@ export const throughput: Benchmark = {
       await containers(host, 'berth-lan', ['-d', 'berth-lan', '--subnet', '192.168.159.0/24']),
       await byHand(host),
     ];
-    return await measure(host, pairs, context);
+    return await onHost(host, () => measure(host, pairs, context));
   },
 };
 
