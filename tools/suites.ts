@@ -11,6 +11,8 @@ import { globSync, readFileSync } from 'node:fs';
 import type { Phase } from './phases.ts';
 
 const reporter = ['--test-reporter=./tools/test-reporter.ts'] as const;
+/** Of one test, in milliseconds, where it gives itself none: a minute and more is for the end-to-end tests. */
+const timeout = '--test-timeout=120000';
 
 function files(...patterns: string[]): string[] {
   return globSync(patterns).toSorted();
@@ -26,13 +28,13 @@ const unitFiles = besideCode.filter((file) => !needsKernel(file));
 
 export const unitTests: Phase = {
   name: `unit tests (${unitFiles.length} files)`,
-  command: ['node', '--test', ...reporter, ...unitFiles],
+  command: ['node', '--test', timeout, ...reporter, ...unitFiles],
 };
 
 /** One file at a time: they measure, and some count what is on the machine. */
 export const kernelTests: Phase = {
   name: `kernel tests (${kernelFiles.length} files)`,
-  command: ['node', '--test', '--test-concurrency=1', ...reporter, ...kernelFiles],
+  command: ['node', '--test', timeout, '--test-concurrency=1', ...reporter, ...kernelFiles],
 };
 
 const e2eFiles = files('test/e2e/**/*.test.ts');
