@@ -25,6 +25,8 @@ export interface Leases {
   claim(network: Network, endpoint: Endpoint): Promise<void>;
   /** The endpoint that a lease of ours on this address belongs to. */
   holder(subnet: Prefix, address: Address): EndpointId | undefined;
+  /** Whether addresses of this subnet are ours to give. */
+  serves(subnet: Prefix): boolean;
   /** CreateEndpoint refused an address that another endpoint holds: the engine is about to release it, and must not. */
   refused(address: Address, subnet: Prefix): void;
   /** For when a network is gone: pools that the engine gave back, and that no network uses any more, go too. */
@@ -187,6 +189,8 @@ export function createLeases(parts: LeasesParts): Leases {
         .flatMap((pool) => (samePrefix(pool.subnet, subnet) ? [ipam.find(pool.id, address)?.holder] : []));
       return leased.find((holder) => holder?.kind === 'endpoint')?.endpoint;
     },
+
+    serves: (subnet) => ipam.pools().some((pool) => samePrefix(pool.subnet, subnet)),
 
     refused(address, subnet) {
       for (const pool of ipam.pools()) {

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import type { CreateEndpoint, CreateNetwork, NetworkDriver } from '../docker/driver.ts';
 import { fabricOf } from '../fabric/fabrics.ts';
-import { formatAddress, sameAddress } from '../model/address.ts';
+import { type Address, formatAddress, sameAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
 import type { EndpointId } from '../model/ids.ts';
 import { type Mac, macFromAddress, macFromBytes } from '../model/mac.ts';
@@ -25,6 +25,9 @@ export interface NetworkDriverParts {
   readonly plugins: ReadonlyMap<string, PluginConfig>;
   now(): number;
 }
+
+const isRequested = (address: Address, request: CreateEndpoint): boolean =>
+  request.addresses.some((on) => sameAddress(on.address, address));
 
 export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
   const { state, lifecycle, leases, names } = parts;
@@ -50,9 +53,17 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
 
   async function createEndpoint(request: CreateEndpoint): Promise<Endpoint> {
     const network = networkOf(request);
-    const stale = checkAddresses(network, request);
+    const { stale, outdated } = checkAddresses(network, request);
     const settings = fabricOf(network.fabric).planEndpoint(network, { options: request.options }, lifecycle.context());
     for (const id of stale) await lifecycle.serialise(id, () => lifecycle.removeEndpoint(id));
+    for (const id of outdated) {
+      await lifecycle.serialise(id, async () => {
+        const holder = state.endpoints.get(id);
+        if (holder === undefined) return;
+        const addresses = holder.addresses.filter((held) => !isRequested(held.address, request));
+        await state.putEndpoint({ ...holder, addresses });
+      });
+    }
     const endpoint: Endpoint = {
       id: request.endpoint,
       network: network.id,
@@ -71,13 +82,18 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
 
   /**
    * Whether an endpoint can have its addresses. Who gave them knows best whether they are free: the engine, with its own IPAM,
-   * or our leases. An endpoint that holds one of them on neither's account was forgotten by an engine that was killed.
+   * or our leases. An endpoint that holds none of its addresses on anybody's account was forgotten by an engine that was killed;
+   * one that holds some has given back the other (engines from 28 on do, where IPv6 turns out to be off in the container).
    *
-   * @returns such stale endpoints.
+   * @returns the endpoints that are to go, and those that have an address less.
    * @throws BerthError ADDRESS_OUTSIDE, ADDRESS_TAKEN, MAC_IN_USE
    */
-  function checkAddresses(network: Network, request: CreateEndpoint): ReadonlySet<EndpointId> {
+  function checkAddresses(
+    network: Network,
+    request: CreateEndpoint,
+  ): { stale: ReadonlySet<EndpointId>; outdated: ReadonlySet<EndpointId> } {
     const stale = new Set<EndpointId>();
+    const outdated = new Set<EndpointId>();
     for (const on of request.addresses) {
       const shown = formatAddress(on.address);
       const subnet = network.subnets.find((candidate) => contains(candidate.prefix, on.address));
@@ -98,7 +114,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
         const holder = state.holder(other.id, shown);
         if (holder === undefined || holder.id === request.endpoint) continue;
         if (leases.holder(subnet.prefix, on.address) !== holder.id) {
-          stale.add(holder.id);
+          (holdsNothing(holder, request) ? stale : outdated).add(holder.id);
           continue;
         }
         leases.refused(on.address, subnet.prefix);
@@ -106,7 +122,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
       }
     }
     // A new engine process says nothing of the endpoints of the one that was killed: their MACs are no reason to refuse.
-    if (request.mac === undefined || leases.engineIsNew()) return stale;
+    if (request.mac === undefined || leases.engineIsNew()) return { stale, outdated };
     const holder = state.macHolder(network.id, request.mac);
     if (holder !== undefined && holder.id !== request.endpoint && !stale.has(holder.id)) {
       throw new BerthError(
@@ -114,7 +130,17 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
         `the MAC address ${request.mac} is held by ${names.describe(holder.id)} on this network`,
       );
     }
-    return stale;
+    return { stale, outdated };
+  }
+
+  /** Whether each address of an endpoint is another's now: the one that asks for it, or nobody's in a pool of ours. */
+  function holdsNothing(holder: Endpoint, request: CreateEndpoint): boolean {
+    const subnets = state.networks.get(holder.network)?.subnets ?? [];
+    return holder.addresses.every(({ address }) => {
+      if (isRequested(address, request)) return true;
+      const subnet = subnets.find(({ prefix }) => contains(prefix, address))?.prefix;
+      return subnet !== undefined && leases.serves(subnet) && leases.holder(subnet, address) !== holder.id;
+    });
   }
 
   /** From the address, so that the same address always has the same MAC; from the endpoint's id where that is taken. */

@@ -136,6 +136,22 @@ export function addressing(stage: DockerStage): void {
     await docker(host, 'start late');
   });
 
+  for (const ipam of ['default', 'berth']) {
+    test(`a container that wants no IPv6 keeps its IPv4 network, IPAM driver ${ipam}`, async () => {
+      const { host } = stage();
+      const subnets = '--subnet 10.77.1.0/24 --ipv6 --subnet fd77:1::/64';
+      await docker(host, `network create --driver berth --ipam-driver ${ipam} ${subnets} n`);
+      await start(host, 'four', '--network n --sysctl net.ipv6.conf.all.disable_ipv6=1');
+      assert.deepEqual((await onlyInterface(host, 'four')).addresses, ['10.77.1.2/24']);
+      // Engines from 28 on give its IPv6 address back, and then to the next.
+      await start(host, 'both', '--network n');
+      await reaches([host, 'both'], '10.77.1.2');
+      await reaches([host, 'both'], 'fd77:1::1');
+      await docker(host, 'rm -f both');
+      await reaches([host, 'four'], '10.77.1.1');
+    });
+  }
+
   test("automatic subnets stay clear of the host's routes, the engine's networks and each other", async () => {
     const { host } = stage();
     const subnets = async (name: string) => (await inspectNetwork(host, name)).IPAM.Config.map(({ Subnet }) => Subnet);
