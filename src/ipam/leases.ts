@@ -78,21 +78,23 @@ export function createLeases({ tables, writer, locks, now, leaseGone }: LeasePar
     const operations: Operation[] = [{ do: 'put', key, value }];
     const wanted = { ...pool, released: false };
     if (pool.released) operations.push({ do: 'put', key: keys.pool(pool.id), value: encodePool(wanted) });
-    const reservation = lease.address.value;
-    table.taken.add(reservation);
-    try {
-      const result = await writer.write({ if: conditions, then: operations }, new Map([[key, value]]));
-      if (result.committed) {
-        tables.setLease(key, lease, result.revision);
-        if (pool.released) tables.setPool(wanted, result.revision);
-        return lease;
-      }
-      table.taken.delete(reservation);
+    const result = await writer.write({ if: conditions, then: operations }, new Map([[key, value]]));
+    if (!result.committed) {
       tables.absorb(result.failed.key, result.found);
       return undefined;
-    } catch (error) {
-      table.taken.delete(reservation);
-      throw error;
+    }
+    tables.setLease(key, lease, result.revision);
+    if (pool.released) tables.setPool(wanted, result.revision);
+    return lease;
+  };
+
+  /** Nobody else is given the address while this work is under way. */
+  const reserving = async <T>(table: SubnetTable, value: bigint, work: () => Promise<T>): Promise<T> => {
+    table.taken.add(value);
+    try {
+      return await work();
+    } finally {
+      if (!table.leases.has(value)) table.taken.delete(value);
     }
   };
 
@@ -117,11 +119,12 @@ export function createLeases({ tables, writer, locks, now, leaseGone }: LeasePar
       throw new BerthError('POOL_EXHAUSTED', `all addresses of ${formatPrefix(where)} are taken`);
     }
     const address = { family: subnet.address.family, value };
-    table.taken.add(value);
-    return await locks.run([leaseKey(table, address)], async () => {
-      if (table.leases.has(value)) return undefined;
-      return await create(record, table, leaseOf(request, address));
-    });
+    return await reserving(table, value, () =>
+      // Somebody who asked for just this address may have been before us, and may have left open what became of it.
+      underLocks([leaseKey(table, address)], async () =>
+        table.leases.has(value) ? undefined : await create(record, table, leaseOf(request, address)),
+      ),
+    );
   };
 
   /** Gateways one at a time for each subnet, so that two who ask at once get the same. */
@@ -143,7 +146,9 @@ export function createLeases({ tables, writer, locks, now, leaseGone }: LeasePar
         throw new BerthError('ADDRESS_RESERVED', `the address ${shown} of ${formatPrefix(subnet)} is not for hosts`);
       }
       const existing = table.leases.get(address.value);
-      if (existing === undefined) return await create(record, table, leaseOf(request, address));
+      if (existing === undefined) {
+        return await reserving(table, address.value, () => create(record, table, leaseOf(request, address)));
+      }
       if (isRepeated(request, existing.lease)) return existing.lease;
       throw taken(existing.lease);
     });

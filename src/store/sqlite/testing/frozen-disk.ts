@@ -21,7 +21,8 @@ const put = (key: string, lease?: string): Operation => ({
 
 const store = await openSqliteStore(join(directory, 'state.db'), { deadline: DEADLINE });
 const lease = await store.grantLease(1);
-await store.transact({ then: [put('before'), put('leased', lease)] });
+const neglected = await store.grantLease(1);
+await store.transact({ then: [put('before'), put('leased', lease), put('neglected', neglected)] });
 const watched: string[] = [];
 const watching = (async () => {
   for await (const message of store.watch('', 1, AbortSignal.timeout(20_000))) {
@@ -74,11 +75,12 @@ for (let tries = 0; ; tries++) {
   }
 }
 assert.equal(await store.keepAlive(lease), true, 'the stall ended the lease');
+assert.equal(await store.keepAlive(neglected), true, 'the stall ended the lease that nobody tried to renew');
 assert.equal((await store.get('leased'))?.value, '1');
 // The caller of `queued` was told that it failed, long before its turn came: it must not happen behind its back.
 assert.equal(await store.get('queued'), undefined);
 await watching;
-assert.deepEqual(watched.slice(0, 2), ['before', 'leased']);
+assert.deepEqual(watched.slice(0, 3), ['before', 'leased', 'neglected']);
 await delay(1500);
 assert.equal(await store.get('leased'), undefined, 'a lease that is not renewed still ends');
 await store.close();

@@ -36,7 +36,8 @@ async function tryPut(store: Store, key: string, value: string): Promise<boolean
 }
 
 async function isAsKept(store: Store): Promise<void> {
-  const { entries } = await store.list('');
+  const { entries, revision } = await store.list('');
+  assert.equal(revision, kept.size, 'what failed has made a revision');
   assert.deepEqual(new Map(entries.map(({ key, value }) => [key, value])), kept);
 }
 
