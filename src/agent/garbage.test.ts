@@ -20,6 +20,7 @@ const network: Network = {
   fabric: 'cluster',
   plugin: 'berth',
   subnets: [{ prefix: subnet, gateway: at(1), auxiliary: {} }],
+  leased: true,
   internal: false,
   options: {},
   settings: null,

@@ -8,7 +8,7 @@ import type { EngineNetwork } from '../docker/engine.ts';
 import type { Ipam } from '../ipam/ipam.ts';
 import { type Address, formatAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
-import type { EndpointId, PoolId } from '../model/ids.ts';
+import type { EndpointId, NetworkId, PoolId } from '../model/ids.ts';
 import type { Endpoint, Network } from '../model/network.ts';
 import type { Lease, Pool } from '../model/pool.ts';
 import { contains, type Prefix, samePrefix } from '../model/prefix.ts';
@@ -37,6 +37,8 @@ export interface Leases {
   freePool(pool: Pool): Promise<void>;
   /** Takes up the pools and addresses of a network that only the engine knows. */
   adopt(seen: EngineNetwork): Promise<void>;
+  /** Whether the engine gave the pools of a network back, and then asked for them anew: it is done with the network. */
+  givenBack(network: NetworkId): boolean;
   /** When the engine last asked for a pool or an address: what it asks for again is not garbage, however old. Milliseconds. */
   askedAt(pool: PoolId, address?: Address): number;
   pools(): readonly Pool[];
@@ -67,16 +69,18 @@ export function createLeases(parts: LeasesParts): Leases {
   const { ipam, state, host, names, plugins } = parts;
   /** Addresses whose next release is the undoing of a refusal, as `pool address`. */
   const refusals = new Set<string>();
+  const givenBack = new Set<NetworkId>();
   /** As `pool`, or `pool address`. */
   const asked = new Map<string, number>();
   let engineSubnets: readonly Prefix[] = [];
   /** From the start, too: the agent may have been started in the middle of the engine's repetitions. */
   let repeating = true;
 
-  const inUse = (pool: Pool): boolean =>
-    [...state.networks.values()].some((network) =>
+  const networksOn = (pool: Pool): Network[] =>
+    [...state.networks.values()].filter((network) =>
       network.subnets.some(({ prefix }) => samePrefix(prefix, pool.subnet)),
     );
+  const inUse = (pool: Pool): boolean => networksOn(pool).length > 0;
 
   /** What an automatic subnet must stay clear of. */
   const taken = (): Prefix[] => [
@@ -118,7 +122,11 @@ export function createLeases(parts: LeasesParts): Leases {
     addressSpaces: () => SPACES,
 
     async requestPool(request) {
+      const { subnet } = request;
+      const released =
+        subnet !== undefined && ipam.pools().some((pool) => pool.released && samePrefix(pool.subnet, subnet));
       const pool = await ipam.openPool({ ...request, taken: taken() });
+      if (released) for (const { id } of networksOn(pool)) givenBack.add(id);
       asked.set(pool.id, parts.now());
       return { id: pool.id, subnet: pool.subnet };
     },
@@ -162,6 +170,7 @@ export function createLeases(parts: LeasesParts): Leases {
 
   return {
     driver,
+    givenBack: (network) => givenBack.has(network),
     askedAt: (pool, address) => asked.get(address === undefined ? pool : `${pool} ${formatAddress(address)}`) ?? 0,
     pools: () => ipam.pools(),
     all: () => ipam.leases(),

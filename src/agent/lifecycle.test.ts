@@ -24,6 +24,7 @@ const network: Network = {
   fabric: 'cluster',
   plugin: 'berth',
   subnets: [{ prefix: parsePrefix('10.1.0.0/24')!, gateway: parseAddress('10.1.0.1')!, auxiliary: {} }],
+  leased: true,
   internal: false,
   options: {},
   settings: { bridge: 'bt1', masquerade: true, interfacePrefix: 'eth' },

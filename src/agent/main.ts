@@ -46,7 +46,7 @@ export async function runAgent(flags: Readonly<Record<string, string>>): Promise
   const config = loadConfig(flags, process.env);
   const logger = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
   const agent = await startAgent(config, logger);
-  const manager = serviceManager(process.env);
+  const manager = await serviceManager(process.env);
   manager.ready();
   logger.info(
     { event: 'agent.ready', pid: process.pid },

@@ -5,10 +5,10 @@ import type { CreateEndpoint, CreateNetwork, NetworkDriver } from '../docker/dri
 import { fabricOf } from '../fabric/fabrics.ts';
 import { type Address, formatAddress, sameAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
-import type { EndpointId } from '../model/ids.ts';
+import type { EndpointId, NetworkId } from '../model/ids.ts';
 import { type Mac, macFromAddress, macFromBytes } from '../model/mac.ts';
-import type { Endpoint, Network } from '../model/network.ts';
-import { contains, formatPrefix } from '../model/prefix.ts';
+import type { Endpoint, Network, Subnet } from '../model/network.ts';
+import { contains, formatPrefix, overlaps } from '../model/prefix.ts';
 import type { PluginConfig } from './config.ts';
 import type { HostFacts } from './host.ts';
 import type { Leases } from './leases.ts';
@@ -45,10 +45,23 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     const subnets = request.subnets.filter(({ prefix }) => prefix.length > 0);
     const fabric = fabricOf(plugin.fabric);
     const plan = { id: request.id, plugin: plugin.name, subnets, internal: request.internal, options: request.options };
+    const leased = subnets.some(({ prefix }) => leases.serves(prefix));
+    for (const id of forgotten(subnets, leased)) await lifecycle.removeNetwork(id);
     // Whoever makes a network has often made its interface a moment ago.
     await parts.host.refresh();
     const settings = await fabric.planNetwork(plan, lifecycle.context());
-    await lifecycle.addNetwork({ ...plan, fabric: fabric.kind, settings, createdAt: parts.now() });
+    await lifecycle.addNetwork({ ...plan, fabric: fabric.kind, leased, settings, createdAt: parts.now() });
+  }
+
+  /**
+   * Networks that stand in the way of new subnets although the engine is done with them: it could not tell us when it removed
+   * them. It gave their pool back, in our IPAM; or its own IPAM, which refuses an overlap, has given the subnet out again.
+   */
+  function forgotten(subnets: readonly Subnet[], leased: boolean): readonly NetworkId[] {
+    return [...state.networks.values()]
+      .filter((other) => other.subnets.some((old) => subnets.some(({ prefix }) => overlaps(prefix, old.prefix))))
+      .filter((other) => (leased ? leases.givenBack(other.id) : !other.leased))
+      .map(({ id }) => id);
   }
 
   async function createEndpoint(request: CreateEndpoint): Promise<Endpoint> {

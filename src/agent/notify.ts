@@ -1,7 +1,5 @@
 /** Tells systemd how the agent is: ready, alive, stopping (sd_notify(3)). Without systemd every call does nothing. */
 
-import koffi from 'koffi';
-
 export interface ServiceManager {
   ready(): void;
   stopping(): void;
@@ -18,10 +16,10 @@ const SOCKET_TYPE = 2 | 0o2000000 | 0o4000;
  * With WATCHDOG_USEC the agent proves twice per interval that its event loop turns; systemd ends and restarts a process that
  * does not. That is what keeps a frozen agent from holding up the engine, which waits for a plugin without limit.
  */
-export function serviceManager(environment: NodeJS.ProcessEnv): ServiceManager {
+export async function serviceManager(environment: NodeJS.ProcessEnv): Promise<ServiceManager> {
   const address = environment.NOTIFY_SOCKET;
   if (address === undefined || !/^[/@]/.test(address)) return { ready() {}, stopping() {}, status() {}, close() {} };
-  const send = datagrams(address);
+  const send = await datagrams(address);
   const watchdog = Number(environment.WATCHDOG_USEC ?? 0) / 1000;
   const timer = watchdog > 0 ? setInterval(() => send('WATCHDOG=1'), watchdog / 2) : undefined;
   timer?.unref();
@@ -33,8 +31,9 @@ export function serviceManager(environment: NodeJS.ProcessEnv): ServiceManager {
   };
 }
 
-/** Node has no unix datagram sockets. */
-function datagrams(address: string): (message: string) => void {
+/** Node has no unix datagram sockets. koffi is loaded only here: without systemd the main thread has no use for it. */
+async function datagrams(address: string): Promise<(message: string) => void> {
+  const { default: koffi } = await import('koffi');
   const libc = koffi.load(null);
   const socket = libc.func('int socket(int, int, int)');
   const sendto = libc.func('intptr_t sendto(int, const void *, uintptr_t, int, const void *, uint32_t)');

@@ -32,6 +32,7 @@ const NetworkRecord = z.object({
       auxiliary: z.record(z.string(), address),
     }),
   ),
+  leased: z.boolean(),
   internal: z.boolean(),
   options: strings,
   settings: json,

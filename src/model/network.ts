@@ -23,6 +23,8 @@ export interface Network {
   /** The plugin name under which Docker made it, such as `berth-lan`. */
   readonly plugin: string;
   readonly subnets: readonly Subnet[];
+  /** Its addresses are leased by our IPAM, not by Docker's. */
+  readonly leased: boolean;
   /** `--internal`: no way out. */
   readonly internal: boolean;
   /** The `-o` options as given. */
