@@ -62,7 +62,7 @@ export function createCollector(parts: CollectorParts): Collector {
   const ours = (name: string): boolean => plugins.has(name) || plugins.has(name.replace(/:latest$/, ''));
 
   async function look(): Promise<{ networks: readonly EngineNetwork[]; garbage: readonly Garbage[] }> {
-    const all = await engine.networks();
+    const all = await engine.networks(served);
     const networks = all.filter(served);
     names.learn(networks);
     leases.learnEngine(all);
