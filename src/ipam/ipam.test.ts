@@ -1,23 +1,14 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
-import { formatAddress, parseAddress } from '../model/address.ts';
-import type { EndpointId, NetworkId, PoolId } from '../model/ids.ts';
+import { formatAddress } from '../model/address.ts';
+import type { PoolId } from '../model/ids.ts';
 import { parseMac } from '../model/mac.ts';
-import type { LeaseHolder } from '../model/pool.ts';
-import { formatPrefix, parsePrefix } from '../model/prefix.ts';
+import { formatPrefix } from '../model/prefix.ts';
 import { createMemoryStore } from '../store/memory.ts';
 import type { Store } from '../store/store.ts';
 import { type Ipam, type IpamOptions, openIpam } from './ipam.ts';
 import type { LeaseRequest } from './leases.ts';
-import { makeFaulty } from './testing/faulty-store.ts';
-
-const prefix = (text: string) => parsePrefix(text)!;
-const address = (text: string) => parseAddress(text)!;
-const endpoint = (n: number): LeaseHolder & { kind: 'endpoint' } => ({
-  kind: 'endpoint',
-  endpoint: `${n}`.repeat(64).slice(0, 64) as EndpointId,
-  network: 'n'.repeat(64) as NetworkId,
-});
+import { address, endpoint, keysIn, leaseAddress, openPool, prefix } from './testing/requests.ts';
 
 let store: Store;
 let ipam: Ipam;
@@ -29,26 +20,10 @@ beforeEach(async () => {
   ipam = await openIpam(store, options);
 });
 
-async function open(text: string, more: { space?: string; range?: string } = {}, on = ipam) {
-  const subnet = prefix(text);
-  return await on.openPool({
-    space: more.space ?? 'berth',
-    subnet,
-    ...(more.range === undefined ? {} : { range: prefix(more.range) }),
-    family: subnet.address.family,
-    options: {},
-    taken: [],
-  });
-}
-
-async function lease(pool: PoolId, text?: string, more: Partial<LeaseRequest> = {}, on = ipam): Promise<string> {
-  const request: LeaseRequest = { pool, holder: { kind: 'request' }, engine: 'A', ...more };
-  const given = await on.lease(text === undefined ? request : { ...request, address: address(text) });
-  return formatAddress(given.address);
-}
-
-const gateway = (pool: PoolId, text?: string, on = ipam) => lease(pool, text, { holder: { kind: 'gateway' } }, on);
-const keysInStore = async () => (await store.list('')).entries.map(({ key }) => key);
+const open = (text: string, more = {}, on = ipam) => openPool(on, text, more);
+const lease = (pool: PoolId, text?: string, more: Partial<LeaseRequest> = {}) => leaseAddress(ipam, pool, text, more);
+const gateway = (pool: PoolId, text?: string) => lease(pool, text, { holder: { kind: 'gateway' } });
+const keysInStore = () => keysIn(store);
 
 describe('a pool', () => {
   it('is the same one when it is opened again, here or after a restart', async () => {
@@ -381,77 +356,5 @@ describe('a release', () => {
       ['10.1.0.2'],
     );
     assert.equal(await lease(four.id), '10.1.0.1');
-  });
-});
-
-describe('two hosts on one store', () => {
-  it('never give out the same address or subnet', async () => {
-    const bases = [{ base: prefix('10.9.0.0/20'), length: 24 }];
-    const hosts = await Promise.all([0, 1, 2].map(() => openIpam(store, { ...options, bases })));
-    const pools = await Promise.all(
-      hosts.flatMap((host) =>
-        [0, 1, 2].map(() => host.openPool({ space: 'berth', family: 4, options: {}, taken: [] })),
-      ),
-    );
-    assert.equal(new Set(pools.map(({ id }) => id)).size, 9);
-    const shared = await Promise.all(hosts.map((host) => open('10.1.0.0/24', {}, host)));
-    const { id } = shared[0]!;
-    const given = await Promise.all(
-      hosts.flatMap((host) => Array.from({ length: 20 }, () => lease(id, undefined, {}, host))),
-    );
-    assert.equal(new Set(given).size, 60);
-    assert.equal((await openIpam(store)).count(), 60);
-  });
-
-  it('do not remove a pool under each other', async () => {
-    for (let round = 0; round < 20; round++) {
-      const [one, two] = await Promise.all([openIpam(store, options), openIpam(store, options)]);
-      const { id } = await open('10.1.0.0/24', {}, one);
-      await open('10.1.0.0/24', {}, two);
-      await gateway(id, undefined, one);
-      const [leased] = await Promise.allSettled([lease(id, undefined, {}, two), one.removePool(id)]);
-      const truth = await openIpam(store, options);
-      if (leased.status === 'fulfilled') {
-        assert.notEqual(truth.pool(id), undefined, 'the pool of a lease is gone');
-        assert.equal(truth.find(id, address(leased.value))?.holder.kind, 'request');
-        await truth.release(id, address(leased.value));
-      } else {
-        assert.equal((leased.reason as { code?: string }).code, 'POOL_UNKNOWN');
-        assert.equal(truth.count(), 0);
-      }
-      await truth.removePool(id);
-      assert.deepEqual(await keysInStore(), []);
-    }
-  });
-});
-
-describe('a store that fails', () => {
-  it('leaves nothing behind of what the caller was told has failed', async () => {
-    const faulty = makeFaulty(store);
-    ipam = await openIpam(faulty, options);
-    const { id } = await open('10.1.0.0/24');
-    for (const kind of ['lost', 'unheard', 'full'] as const) {
-      faulty.failAt(0, kind);
-      const code = kind === 'full' ? 'STORE_FULL' : 'STORE_UNAVAILABLE';
-      await assert.rejects(lease(id), { code });
-      assert.equal(await lease(id), '10.1.0.1', kind);
-      await ipam.release(id, address('10.1.0.1'));
-      faulty.failAt(0, kind);
-      await assert.rejects(open('10.2.0.0/24'), { code });
-      await ipam.release(id, address('10.1.0.1'));
-      assert.deepEqual(await keysInStore(), ['berth/pool/berth/10.1.0.0-24'], kind);
-    }
-  });
-
-  it('decides nothing while it is unknown what stands there', async () => {
-    const faulty = makeFaulty(store);
-    ipam = await openIpam(faulty, options);
-    const { id } = await open('10.1.0.0/24');
-    faulty.failAt(0, 'unheard');
-    await assert.rejects(lease(id), { code: 'STORE_UNAVAILABLE' });
-    faulty.failReads(1);
-    await assert.rejects(lease(id), { code: 'STORE_UNAVAILABLE' });
-    assert.equal(await lease(id, '10.1.0.1'), '10.1.0.1');
-    assert.equal(ipam.count(), 1);
   });
 });
