@@ -29,6 +29,11 @@ export type Operation =
 export interface Transaction {
   readonly if?: readonly Condition[];
   readonly then: readonly Operation[];
+  /**
+   * Need not wait for the disk: outlives the process, but a power failure may undo it, with everything later that was relaxed as
+   * well. For what means nothing once the machine has restarted. A store that hosts share takes no notice.
+   */
+  readonly relaxed?: boolean;
 }
 
 export type TransactionResult =
@@ -66,7 +71,7 @@ export interface Store {
   list(prefix: string, page?: { readonly after?: string; readonly limit?: number }): Promise<Listing>;
 
   /**
-   * All or nothing, durable when it resolves. Keys must not repeat among the operations. What changes nothing (no operation,
+   * All or nothing, durable when it resolves (unless `relaxed`), and with it every earlier transaction. Keys must not repeat among the operations. What changes nothing (no operation,
    * or only deletions of absent keys) makes no revision. A put without a lease takes the key off the one it hung on.
    *
    * @throws RangeError for a key that repeats or is empty, and for text that is not Unicode.

@@ -18,8 +18,9 @@ export interface Database {
   history(prefix: string, from: number): HistoryPage;
   leases(): readonly { readonly id: LeaseId; readonly ttl: number }[];
   /**
-   * Applies all writes with a single wait for the disk; each succeeds or fails as if it were alone, in the order given.
-   * What one of them answers is durable when this returns; in the place of one that failed stands its BerthError.
+   * Applies all writes with a single wait for the disk, or none if all are relaxed; each succeeds or fails as if it were alone,
+   * in the order given. What one of them answers is durable when this returns, unless it is relaxed; in the place of one
+   * that failed stands its BerthError.
    */
   write(writes: readonly Write[]): readonly unknown[];
   close(): void;
@@ -143,10 +144,23 @@ export function createDatabase(sqlite: DatabaseSync, path: string): Database {
     }
   };
 
+  /**
+   * In WAL mode, FULL waits for the disk at each commit and NORMAL only when the journal is moved into the file
+   * (https://www.sqlite.org/pragma.html#pragma_synchronous). The journal is one file, so waiting for a later commit takes the
+   * earlier ones along.
+   */
+  let waits = true;
+  const waitForDisk = (wanted: boolean) => {
+    if (wanted === waits) return;
+    sqlite.exec(`PRAGMA synchronous = ${wanted ? 'FULL' : 'NORMAL'}`);
+    waits = wanted;
+  };
+
   /** All of them, or an exception and none. */
   const commit = (writes: readonly Write[]): unknown[] => {
     const before = { head, oldest };
     try {
+      waitForDisk(!writes.every((write) => write.call === 'transact' && write.transaction.relaxed === true));
       sqlite.exec('BEGIN IMMEDIATE');
       const results = writes.map(apply);
       sqlite.exec('COMMIT');

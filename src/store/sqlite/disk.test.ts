@@ -30,3 +30,8 @@ it('says so when the disk is full, keeps what it has, and goes on when there is 
 it('holds up nobody while the disk hangs, and goes on afterwards', { timeout: 60_000 }, () =>
   onDisk('truncate -s 20M image; mkfs.ext4 -q image; mount -o loop image disk', 'frozen-disk.ts'),
 );
+
+it('waits for the disk at each transaction, but for relaxed ones', { timeout: 60_000 }, () =>
+  // The file system's own journal would be written down every 5 s otherwise.
+  onDisk('truncate -s 20M image; mkfs.ext4 -q image; mount -o loop,commit=300 image disk', 'flushed-disk.ts'),
+);
