@@ -45,7 +45,7 @@ export interface Leases {
   all(): readonly Lease[];
   of(pool: PoolId): readonly Lease[];
   count(): number;
-  /** Subnets of all networks of the engine: automatic ones stay clear of them. */
+  /** What networks the engine has: automatic subnets stay clear of theirs. */
   learnEngine(networks: readonly EngineNetwork[]): void;
   /** A new engine process will ask for what it remembers; until the records have been compared, that is granted again. */
   engineStarted(): void;
@@ -244,7 +244,10 @@ export function createLeases(parts: LeasesParts): Leases {
     },
 
     learnEngine(networks) {
-      engineSubnets = networks.flatMap((network) => network.subnets.map(({ subnet }) => subnet));
+      // Those that have to do with us stand in our own records, which are never behind.
+      engineSubnets = networks
+        .filter(({ driver, ipamDriver }) => !plugins.has(driver) && !plugins.has(ipamDriver))
+        .flatMap((network) => network.subnets.map(({ subnet }) => subnet));
     },
     engineIsNew: () => repeating,
     engineStarted() {
