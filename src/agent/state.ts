@@ -88,8 +88,8 @@ export async function openState(store: Store, host: string): Promise<State> {
     return [{ do: 'put', key: keys.journal(host, step.open.name), value }];
   }
 
-  async function write(operation: Operation, step: JournalStep | undefined): Promise<void> {
-    await store.transact({ then: [operation, ...journalOperation(step)] });
+  async function write(operation: Operation, step: JournalStep | undefined, relaxed = false): Promise<void> {
+    await store.transact({ then: [operation, ...journalOperation(step)], relaxed });
     if (step === undefined) return;
     if ('close' in step) journal.delete(step.close);
     else journal.set(step.open.name, step.open);
@@ -120,15 +120,17 @@ export async function openState(store: Store, host: string): Promise<State> {
       networks.delete(id);
     },
     async putEndpoint(endpoint, step) {
-      await write({ do: 'put', key: keys.endpoint(endpoint.id), value: encodeEndpoint(endpoint) }, step);
+      // That it exists has to be on the disk. What follows tells of the kernel, which a power failure empties.
+      const relaxed = endpoint.phase !== 'created';
+      await write({ do: 'put', key: keys.endpoint(endpoint.id), value: encodeEndpoint(endpoint) }, step, relaxed);
       remember(endpoint);
     },
     async deleteEndpoint(id, step) {
-      await write({ do: 'delete', key: keys.endpoint(id) }, step);
+      await write({ do: 'delete', key: keys.endpoint(id) }, step, true);
       forget(id);
     },
     async closeJournal(name) {
-      await store.transact({ then: [{ do: 'delete', key: keys.journal(host, name) }] });
+      await store.transact({ then: [{ do: 'delete', key: keys.journal(host, name) }], relaxed: true });
       journal.delete(name);
     },
     amendEndpoint: remember,

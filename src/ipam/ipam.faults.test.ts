@@ -4,7 +4,7 @@ import { createMemoryStore } from '../store/memory.ts';
 import type { Store } from '../store/store.ts';
 import { openIpam } from './ipam.ts';
 import { makeFaulty } from './testing/faulty-store.ts';
-import { address, keysIn, leaseAddress, openPool, prefix } from './testing/requests.ts';
+import { address, endpoint, keysIn, leaseAddress, openPool, prefix } from './testing/requests.ts';
 
 const options = { seed: 'test' };
 let store: Store;
@@ -79,5 +79,32 @@ describe('a store that fails', () => {
     await assert.rejects(leaseAddress(ipam, id), { code: 'STORE_UNAVAILABLE' });
     assert.equal(await leaseAddress(ipam, id, '10.1.0.1'), '10.1.0.1');
     assert.equal(ipam.count(), 1);
+  });
+});
+
+describe('waiting for the disk', () => {
+  it('is for what somebody holds, not for what is asked for or given back', async () => {
+    const waited: string[] = [];
+    const watched: Store = {
+      ...store,
+      async transact(transaction) {
+        if (transaction.relaxed !== true) waited.push(...transaction.then.map(({ key }) => key.split('/')[1]!));
+        return await store.transact(transaction);
+      },
+    };
+    const ipam = await openIpam(watched, options);
+    const { id } = await openPool(ipam, '10.1.0.0/24');
+    await leaseAddress(ipam, id, undefined, { holder: { kind: 'gateway' } });
+    assert.deepEqual(waited.splice(0), ['pool', 'lease']);
+    const given = address(await leaseAddress(ipam, id));
+    assert.deepEqual(waited, []);
+    await ipam.claim(prefix('10.1.0.0/24'), given, endpoint(1));
+    assert.deepEqual(waited.splice(0), ['lease']);
+    await ipam.release(id, given);
+    assert.deepEqual(waited, []);
+    await ipam.releasePool(id, { inUse: true });
+    assert.deepEqual(waited.splice(0), ['pool']);
+    await leaseAddress(ipam, id);
+    assert.deepEqual(waited, ['lease', 'pool'], 'a pool that is taken back must stay taken back');
   });
 });

@@ -78,7 +78,10 @@ export function createLeases({ tables, writer, locks, now, leaseGone }: LeasePar
     const operations: Operation[] = [{ do: 'put', key, value }];
     const wanted = { ...pool, released: false };
     if (pool.released) operations.push({ do: 'put', key: keys.pool(pool.id), value: encodePool(wanted) });
-    const result = await writer.write({ if: conditions, then: operations }, new Map([[key, value]]));
+    // An address that no container has yet need not outlive a power failure. The record of its endpoint, which waits for the
+    // disk, takes the lease along.
+    const relaxed = lease.holder.kind === 'request' && !pool.released;
+    const result = await writer.write({ if: conditions, then: operations, relaxed }, new Map([[key, value]]));
     if (!result.committed) {
       tables.absorb(result.failed.key, result.found);
       return undefined;
@@ -172,6 +175,8 @@ export function createLeases({ tables, writer, locks, now, leaseGone }: LeasePar
       {
         if: records.map(({ key, revision }) => ({ key, is: 'at', revision })),
         then: records.map(({ key }) => ({ do: 'delete', key })),
+        // After a power failure it is one more address of a container that is gone, and freed as those are.
+        relaxed: true,
       },
       // Nobody will ask again for what has been released: should it turn out that it was not, it is then.
       new Map(records.map(({ key, lease }) => [key, encodeLease(lease)])),
