@@ -8,6 +8,7 @@ import {
   defaultRoute,
   docker,
   dockerFails,
+  enter,
   inspectNetwork,
   onlyInterface,
   reaches,
@@ -106,6 +107,16 @@ export function transcript(stage: LanStage): void {
     await start(host, 'box', '--network=lan --ip=192.168.159.140');
     assert.equal(await defaultRoute(host, 'box'), `${GATEWAY} eth0`);
     await reaches([host, 'box'], outside4);
+  });
+
+  test('without addresses, a container is a machine that has yet to get one', async () => {
+    const { host, other } = stage();
+    await docker(host, 'network create -d local --ipam-driver null bare');
+    await start(host, 'box', '--network bare');
+    // No gateway is known, and yet Docker adds no way out of its own.
+    assert.deepEqual((await onlyInterface(host, 'box')).addresses, []);
+    await enter(host, 'box', 'ip', 'address', 'add', '192.168.159.150/24', 'dev', 'eth0');
+    await reaches(other, '192.168.159.150');
   });
 
   test('a chosen MAC address and interface name', async () => {
