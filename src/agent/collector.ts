@@ -22,7 +22,14 @@ export interface Collector {
   collect(apply: boolean): Promise<readonly GarbageView[]>;
   /** Asks the engine what things are called now. @throws BerthError ENGINE_UNREACHABLE */
   learnNames(): Promise<void>;
-  engine(): { readonly reachable: boolean; readonly info?: EngineInfo };
+  engine(): {
+    readonly reachable: boolean;
+    /** It is not the engine that the records are of. */
+    readonly strange: boolean;
+    /** Its id, or until it answers the id of the one before. */
+    readonly id: string | undefined;
+    readonly info?: EngineInfo;
+  };
   /** Follows the engine until the signal aborts: connects again when it goes, and looks at each change. */
   follow(signal: AbortSignal): Promise<void>;
   /** Called by a plugin activation: a new engine process is about to repeat its requests. */
@@ -43,7 +50,11 @@ export interface CollectorParts {
   readonly interval: number;
   /** Makes the records of a network from what the engine knows of it. */
   adopt(seen: EngineNetwork, plugin: PluginConfig): Promise<void>;
-  now(): number;
+  /** Id of the engine that the records are of. */
+  readonly knownEngine: string | undefined;
+  rememberEngine(id: string): Promise<void>;
+  /** Milliseconds of a clock that nobody sets: a step of the host's must not make anything old. */
+  monotonic(): number;
 }
 
 const RECONNECT = { first: 250, most: 5000 } as const;
@@ -55,7 +66,8 @@ export function createCollector(parts: CollectorParts): Collector {
   const firstSeen = new Map<string, number>();
   let info: EngineInfo | undefined;
   let reachable = false;
-  let knownEngine: string | undefined;
+  let knownEngine = parts.knownEngine;
+  let strange = false;
   let soon: { readonly timer: NodeJS.Timeout; readonly due: number } | undefined;
 
   const served = (network: EngineNetwork): boolean => ours(network.driver) || ours(network.ipamDriver);
@@ -97,18 +109,24 @@ export function createCollector(parts: CollectorParts): Collector {
     events.emit(`${garbage.kind}.freed`, `${garbage.kind} ${garbageId(garbage)} was freed: ${garbage.reason}`);
   }
 
-  /** When somebody last had a use for it: an engine may ask again for what an interrupted request has left. */
-  function lastWanted(garbage: Garbage): number {
+  /** When the engine last asked for it: it may ask again for what an interrupted request has left. */
+  function lastAsked(garbage: Garbage): number {
     switch (garbage.kind) {
       case 'endpoint':
-        return garbage.endpoint.createdAt;
       case 'network':
-        return garbage.network.createdAt;
+        return Number.NEGATIVE_INFINITY;
       case 'lease':
-        return Math.max(garbage.lease.createdAt, leases.askedAt(garbage.lease.pool, garbage.lease.address));
+        return leases.askedAt(garbage.lease.pool, garbage.lease.address);
       case 'pool':
-        return Math.max(garbage.pool.createdAt, leases.askedAt(garbage.pool.id));
+        return leases.askedAt(garbage.pool.id);
     }
+  }
+
+  async function remember(id: string): Promise<void> {
+    strange = false;
+    if (knownEngine === id) return;
+    await parts.rememberEngine(id);
+    knownEngine = id;
   }
 
   /** A network that the engine has and we do not: our store was lost, or replaced. Its definition stands in the engine. */
@@ -123,24 +141,25 @@ export function createCollector(parts: CollectorParts): Collector {
 
   async function pass(): Promise<void> {
     info = await engine.info();
-    const sameEngine = knownEngine === undefined || knownEngine === info.id;
+    // Another engine knows nothing of our networks, which does not make them garbage: perhaps --docker names the wrong one.
+    strange = knownEngine !== undefined && knownEngine !== info.id;
     const { networks, garbage } = await look();
     setReachable(true);
     leases.reconciled();
-    const now = parts.now();
+    const now = parts.monotonic();
     const ids = new Set(garbage.map(garbageId));
     for (const id of firstSeen.keys()) if (!ids.has(id)) firstSeen.delete(id);
     for (const item of garbage) {
       const id = garbageId(item);
       const since = firstSeen.get(id) ?? now;
       firstSeen.set(id, since);
-      if (!sameEngine || now - since < parts.grace || now - lastWanted(item) < parts.grace) continue;
+      if (strange || now - since < parts.grace || now - lastAsked(item) < parts.grace) continue;
       await free(item);
       firstSeen.delete(id);
     }
-    if (sameEngine) {
+    if (!strange) {
       for (const network of networks) await adopt(network);
-      knownEngine = info.id;
+      await remember(info.id);
     }
     // What is on its way out is looked at again as soon as its grace is over, not at the next interval.
     if (firstSeen.size > 0) lookSoon(Math.min(parts.grace, parts.interval) + SETTLE);
@@ -158,7 +177,7 @@ export function createCollector(parts: CollectorParts): Collector {
   }
 
   function lookSoon(delay: number): void {
-    const due = parts.now() + delay;
+    const due = parts.monotonic() + delay;
     if (soon !== undefined && soon.due <= due) return;
     clearTimeout(soon?.timer);
     const timer = setTimeout(() => {
@@ -176,7 +195,7 @@ export function createCollector(parts: CollectorParts): Collector {
   return {
     pass,
     learnNames: async () => names.learn((await engine.networks()).filter(served)),
-    engine: () => (info === undefined ? { reachable } : { reachable, info }),
+    engine: () => ({ reachable, strange, id: info?.id ?? knownEngine, ...(info === undefined ? {} : { info }) }),
     engineStarted: () => lookSoon(SETTLE),
 
     async collect(apply) {
@@ -186,6 +205,7 @@ export function createCollector(parts: CollectorParts): Collector {
         if (apply) await free(item);
         views.push({ kind: item.kind, id: garbageId(item), reason: item.reason, removed: apply });
       }
+      if (apply && info !== undefined) await remember(info.id);
       return views;
     },
 

@@ -9,7 +9,7 @@ import type { Ipam } from '../ipam/ipam.ts';
 import { type Address, formatAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
 import type { EndpointId, NetworkId, PoolId } from '../model/ids.ts';
-import type { Endpoint, Network } from '../model/network.ts';
+import type { Endpoint, Network, Subnet } from '../model/network.ts';
 import type { Lease, Pool } from '../model/pool.ts';
 import { contains, type Prefix, samePrefix } from '../model/prefix.ts';
 import type { PluginConfig } from './config.ts';
@@ -23,6 +23,8 @@ export interface Leases {
   readonly driver: IpamDriver;
   /** Ties the leases of an endpoint's addresses to it. Addresses of Docker's own IPAM are not ours and are passed over. */
   claim(network: Network, endpoint: Endpoint): Promise<void>;
+  /** Ties the reserved addresses of a network (`--aux-address`) to its pools. */
+  reserve(subnets: readonly Subnet[]): Promise<void>;
   /** The endpoint that a lease of ours on this address belongs to. */
   holder(subnet: Prefix, address: Address): EndpointId | undefined;
   /** Whether addresses of this subnet are ours to give. */
@@ -39,7 +41,7 @@ export interface Leases {
   adopt(seen: EngineNetwork): Promise<void>;
   /** Whether the engine gave the pools of a network back, and then asked for them anew: it is done with the network. */
   givenBack(network: NetworkId): boolean;
-  /** When the engine last asked for a pool or an address: what it asks for again is not garbage, however old. Milliseconds. */
+  /** When the engine last asked for a pool or an address: what it asks for again is not garbage, however old. Milliseconds of `monotonic`. */
   askedAt(pool: PoolId, address?: Address): number;
   pools(): readonly Pool[];
   all(): readonly Lease[];
@@ -61,8 +63,8 @@ export interface LeasesParts {
   readonly names: Names;
   readonly plugins: ReadonlyMap<string, PluginConfig>;
   engineId(): string | undefined;
-  /** Milliseconds since the epoch. */
-  now(): number;
+  /** Milliseconds of a clock that nobody sets. */
+  monotonic(): number;
 }
 
 export function createLeases(parts: LeasesParts): Leases {
@@ -127,7 +129,7 @@ export function createLeases(parts: LeasesParts): Leases {
         subnet !== undefined && ipam.pools().some((pool) => pool.released && samePrefix(pool.subnet, subnet));
       const pool = await ipam.openPool({ ...request, taken: taken() });
       if (released) for (const { id } of networksOn(pool)) givenBack.add(id);
-      asked.set(pool.id, parts.now());
+      asked.set(pool.id, parts.monotonic());
       return { id: pool.id, subnet: pool.subnet };
     },
 
@@ -153,7 +155,7 @@ export function createLeases(parts: LeasesParts): Leases {
           ...(address === undefined ? {} : { address }),
           ...(request.mac === undefined ? {} : { mac: request.mac }),
         });
-        asked.set(`${pool.id} ${formatAddress(lease.address)}`, parts.now());
+        asked.set(`${pool.id} ${formatAddress(lease.address)}`, parts.monotonic());
         return { address: lease.address, length: pool.subnet.length };
       } catch (error) {
         throw named(error, address);
@@ -171,7 +173,8 @@ export function createLeases(parts: LeasesParts): Leases {
   return {
     driver,
     givenBack: (network) => givenBack.has(network),
-    askedAt: (pool, address) => asked.get(address === undefined ? pool : `${pool} ${formatAddress(address)}`) ?? 0,
+    askedAt: (pool, address) =>
+      asked.get(address === undefined ? pool : `${pool} ${formatAddress(address)}`) ?? Number.NEGATIVE_INFINITY,
     pools: () => ipam.pools(),
     all: () => ipam.leases(),
     of: (pool) => ipam.leasesOf(pool),
@@ -190,6 +193,12 @@ export function createLeases(parts: LeasesParts): Leases {
           );
         }),
       );
+    },
+
+    async reserve(subnets) {
+      for (const { prefix, auxiliary } of subnets) {
+        for (const address of Object.values(auxiliary)) await ipam.claim(prefix, address, { kind: 'auxiliary' });
+      }
     },
 
     holder(subnet, address) {

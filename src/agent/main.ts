@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
+import { z } from 'zod';
 import { connectEngine } from '../docker/engine-client.ts';
 import { createPluginServer, type PluginServer } from '../docker/plugin-server.ts';
 import { openIpam } from '../ipam/ipam.ts';
@@ -29,6 +30,7 @@ import { createNetworkDriver } from './network-driver.ts';
 import { serviceManager } from './notify.ts';
 import { createSandboxes } from './sandboxes.ts';
 import { openState, storeNotes } from './state.ts';
+import { watchStore } from './store-health.ts';
 
 /** The one folder whose sockets the engine finds without a discovery file (moby `pkg/plugins/discovery_unix.go`). */
 const ENGINE_SOCKETS = '/run/docker/plugins';
@@ -74,7 +76,9 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   const crash = crashPoints(process.env);
   await using cleanup = new AsyncDisposableStack();
 
-  const store = crash.store(await openSqliteStore(join(config.stateDir, 'berth.db')));
+  const { store, failure: storeFailure } = watchStore(
+    crash.store(await openSqliteStore(join(config.stateDir, 'berth.db'))),
+  );
   cleanup.defer(() => store.close());
   const kernel = crash.kernel(await openKernel());
   cleanup.defer(() => kernel.close());
@@ -85,12 +89,18 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   const plugins = new Map<string, PluginConfig>(config.plugins.map((plugin) => [plugin.name, plugin]));
   const state = await openState(store, hostname());
   const now = Date.now;
+  const monotonic = () => performance.now();
+  const notes = storeNotes(store, hostname());
+  const knownEngine = z
+    .string()
+    .optional()
+    .parse(await notes.get('engine'));
 
   const lifecycle = createLifecycle({
     state,
     kernel,
     host,
-    notes: storeNotes(store, hostname()),
+    notes,
     events,
     defaults: { bridge: config.bridge },
     engineRefusesGateway: () => REFUSES_GATEWAY.test(collector.engine().info?.version ?? ''),
@@ -98,7 +108,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   });
   cleanup.defer(() => lifecycle.close());
   const ipam = await openIpam(store, { bases: config.defaultPools });
-  const leases = createLeases({ ipam, state, host, names, plugins, engineId: () => collector.engine().info?.id, now });
+  const leases = createLeases({ ipam, state, host, names, plugins, engineId: () => collector.engine().id, monotonic });
   const networkDriver = createNetworkDriver({ state, lifecycle, leases, names, host, plugins, now });
   const sandboxes = createSandboxes({ state, kernel, host, lifecycle });
   cleanup.defer(() => sandboxes.close());
@@ -114,7 +124,9 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     grace: config.gcGrace,
     interval: config.auditInterval,
     adopt: createAdoption({ networkDriver, leases }),
-    now,
+    knownEngine,
+    rememberEngine: (id) => notes.put('engine', id),
+    monotonic,
   });
   const auditor = createAuditor({ state, kernel, host, lifecycle, events, metrics, interval: config.auditInterval });
   metrics.gauges(() => ({ ...counts(), objects: objects(), journal: state.pending() }));
@@ -194,8 +206,15 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
 
   function health() {
     const problems: string[] = [];
-    if (!collector.engine().reachable) problems.push(`the engine at ${config.docker} does not answer`);
-    return { healthy: true, problems };
+    const engine = collector.engine();
+    if (!engine.reachable) problems.push(`the engine at ${config.docker} does not answer`);
+    if (engine.strange) {
+      problems.push('the engine is not the one of before: nothing is freed until you say so with berth gc --apply');
+    }
+    const failure = storeFailure();
+    if (failure !== undefined) problems.push(failure);
+    // Without its engine an agent has nothing to do, but without its store it can do nothing.
+    return { healthy: failure === undefined, problems };
   }
 
   async function status(): Promise<StatusView> {

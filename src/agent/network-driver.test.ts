@@ -50,6 +50,8 @@ async function openDriver(leased?: ReadonlyMap<string, EndpointId>) {
     linger: 0,
   });
   const leases = {
+    reserve: () => Promise.resolve(),
+    givenBack: () => false,
     claim: () => Promise.resolve(),
     holder: (_subnet, address) => leased?.get(formatAddress(address)),
     serves: () => leased !== undefined,

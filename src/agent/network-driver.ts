@@ -50,6 +50,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     // Whoever makes a network has often made its interface a moment ago.
     await parts.host.refresh();
     const settings = await fabric.planNetwork(plan, lifecycle.context());
+    if (leased) await leases.reserve(subnets);
     await lifecycle.addNetwork({ ...plan, fabric: fabric.kind, leased, settings, createdAt: parts.now() });
   }
 
@@ -88,8 +89,16 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
       settings,
       createdAt: parts.now(),
     };
-    // One commit of the store for both; should only one of them have been written, the garbage collector sees the other.
-    await Promise.all([lifecycle.addEndpoint(endpoint), leases.claim(network, endpoint)]);
+    // One commit of the store for both; should a crash let through only one of them, the garbage collector sees the other.
+    const [added, claimed] = await Promise.allSettled([
+      lifecycle.addEndpoint(endpoint),
+      leases.claim(network, endpoint),
+    ]);
+    if (added.status === 'rejected') throw added.reason;
+    if (claimed.status === 'rejected') {
+      await state.deleteEndpoint(endpoint.id);
+      throw claimed.reason;
+    }
     return endpoint;
   }
 
