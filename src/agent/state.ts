@@ -120,9 +120,8 @@ export async function openState(store: Store, host: string): Promise<State> {
       networks.delete(id);
     },
     async putEndpoint(endpoint, step) {
-      // That it exists has to be on the disk. What follows tells of the kernel, which a power failure empties.
-      const relaxed = endpoint.phase !== 'created';
-      await write({ do: 'put', key: keys.endpoint(endpoint.id), value: encodeEndpoint(endpoint) }, step, relaxed);
+      // Neither its container nor its links outlive a power failure, so its record need not either.
+      await write({ do: 'put', key: keys.endpoint(endpoint.id), value: encodeEndpoint(endpoint) }, step, true);
       remember(endpoint);
     },
     async deleteEndpoint(id, step) {

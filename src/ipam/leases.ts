@@ -78,9 +78,7 @@ export function createLeases({ tables, writer, locks, now, leaseGone }: LeasePar
     const operations: Operation[] = [{ do: 'put', key, value }];
     const wanted = { ...pool, released: false };
     if (pool.released) operations.push({ do: 'put', key: keys.pool(pool.id), value: encodePool(wanted) });
-    // An address that no container has yet need not outlive a power failure. The record of its endpoint, which waits for the
-    // disk, takes the lease along.
-    const relaxed = lease.holder.kind === 'request' && !pool.released;
+    const relaxed = isOfContainer(lease.holder) && !pool.released;
     const result = await writer.write({ if: conditions, then: operations, relaxed }, new Map([[key, value]]));
     if (!result.committed) {
       tables.absorb(result.failed.key, result.found);
@@ -162,6 +160,7 @@ export function createLeases({ tables, writer, locks, now, leaseGone }: LeasePar
     const result = await writer.write({
       if: [{ key, is: 'at', revision }],
       then: [{ do: 'put', key, value: encodeLease(lease) }],
+      relaxed: isOfContainer(lease.holder),
     });
     if (result.committed) tables.setLease(key, lease, result.revision);
     else tables.absorb(key, result.found);
@@ -175,8 +174,7 @@ export function createLeases({ tables, writer, locks, now, leaseGone }: LeasePar
       {
         if: records.map(({ key, revision }) => ({ key, is: 'at', revision })),
         then: records.map(({ key }) => ({ do: 'delete', key })),
-        // After a power failure it is one more address of a container that is gone, and freed as those are.
-        relaxed: true,
+        relaxed: records.every(({ lease }) => isOfContainer(lease.holder)),
       },
       // Nobody will ask again for what has been released: should it turn out that it was not, it is then.
       new Map(records.map(({ key, lease }) => [key, encodeLease(lease)])),
@@ -262,6 +260,14 @@ function isRepeated(request: LeaseRequest, { holder, engine, mac }: Lease): bool
   // Of the same container: its answer was lost. Without a name or a MAC nothing tells one container from another.
   if (holder.kind !== 'request' || wanted.kind !== 'request') return false;
   return (mac !== undefined && mac === request.mac) || (holder.name !== undefined && holder.name === wanted.name);
+}
+
+/**
+ * No container outlives a power failure, so who holds an address need not be on the disk: an engine that comes back asks again
+ * for what it remembers.
+ */
+function isOfContainer(holder: LeaseHolder): boolean {
+  return holder.kind === 'request' || holder.kind === 'endpoint';
 }
 
 function isHolder(lease: Lease, holder: LeaseHolder): boolean {
