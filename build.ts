@@ -5,7 +5,7 @@
  *   node build.ts [--out DIR]
  */
 
-import { cpSync, globSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, globSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build, type Plugin } from 'esbuild';
@@ -47,16 +47,24 @@ const workers: Plugin = {
   },
 };
 
-/** koffi finds its native part by package name, so it keeps its place in a `node_modules` of its own. */
+/**
+ * koffi finds its native part by package name, so it keeps its place in a `node_modules` of its own. The copy is made beside and
+ * put in place: a running agent has the old file mapped, and writing into that would crash it (SIGSEGV).
+ */
 function copyKoffi(out: string): void {
+  const place = join(out, 'node_modules');
+  const fresh = `${place}.new`;
   const from = join(root, 'node_modules/koffi');
   // Its sources in C++ and its documentation are for those who build it.
   const runtime = /^(src(\/koffi(\/src)?)?|LICENSE\.txt|package\.json|[^/]*\.c?js|src\/koffi\/.*\.c?js)$/;
-  cpSync(from, join(out, 'node_modules/koffi'), {
+  rmSync(fresh, { recursive: true, force: true });
+  cpSync(from, join(fresh, 'koffi'), {
     recursive: true,
     filter: (path) => path === from || runtime.test(relative(from, path)),
   });
-  cpSync(join(root, 'node_modules/@koromix'), join(out, 'node_modules/@koromix'), { recursive: true });
+  cpSync(join(root, 'node_modules/@koromix'), join(fresh, '@koromix'), { recursive: true });
+  rmSync(place, { recursive: true, force: true });
+  renameSync(fresh, place);
 }
 
 const { values } = parseArgs({ options: { out: { type: 'string', default: join(root, 'dist') } } });
