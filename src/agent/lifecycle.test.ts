@@ -175,6 +175,34 @@ test('a removal is answered before the kernel has done it, and its record stays 
   await eventually(() => state.endpoints.size === 0);
 });
 
+test('of a container that has ended the link goes at Leave, of one that runs only with its endpoint', async () => {
+  await lifecycle.addNetwork(network);
+  await lifecycle.addEndpoint(endpoint);
+  for (const ended of [false, true]) {
+    await lifecycle.attach(endpoint.id, '/x', false);
+    lifecycle.detach(endpoint.id, { ended });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.equal(kernel.owned.has(`endpoint/${endpoint.id}`), !ended);
+    assert.equal(state.endpoints.get(endpoint.id)?.sandbox, undefined);
+    assert.equal(state.holder(network.id, '10.1.0.2')?.id, endpoint.id, 'its address is still its own');
+  }
+  await eventually(() => kernel.owned.size === 0);
+  await lifecycle.removeEndpoint(endpoint.id);
+  await eventually(() => state.endpoints.size === 0);
+});
+
+test('an endpoint that is joined again while its link is being removed has one afterwards', async () => {
+  await lifecycle.addNetwork(network);
+  await lifecycle.addEndpoint(endpoint);
+  await lifecycle.attach(endpoint.id, '/x', false);
+  lifecycle.detach(endpoint.id, { ended: true });
+  await lifecycle.attach(endpoint.id, '/y', false);
+  await lifecycle.settled();
+  assert.equal(kernel.links().filter((name) => name.startsWith('bv')).length, 1);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.ok(kernel.owned.has(`network/${network.id}`), 'the network has an endpoint again');
+});
+
 test('a restart finishes a removal that was interrupted', async () => {
   await lifecycle.addNetwork(network);
   await lifecycle.addEndpoint(endpoint);

@@ -19,7 +19,14 @@ export interface Lifecycle {
   removeNetwork(id: NetworkId): Promise<void>;
   addEndpoint(endpoint: Endpoint): Promise<void>;
   attach(id: EndpointId, sandbox: string, publishes: boolean): Promise<JoinAnswer>;
-  /** Durable when it resolves; the kernel follows in the background. */
+  /**
+   * The engine is about to unplug the container's interface and to delete the endpoint. After `ended` the link is removed at
+   * once, in the background: the engine then finds no interface, and is spared to move it out of the container, in which the
+   * kernel waits for a grace period (25 ms with every other change of a network in the system held up). While the container
+   * still runs that must not be: engines up to 29 would look for the lost interface whenever its statistics are asked for.
+   */
+  detach(id: EndpointId, how: { readonly ended: boolean }): void;
+  /** Written when it resolves; the kernel follows in the background. */
   removeEndpoint(id: EndpointId): Promise<void>;
   /** Finishes what a crash interrupted, and declares everything that must stand. */
   recover(): Promise<void>;
@@ -282,6 +289,21 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
         { endpoint: id, network: network.id },
       );
       return answer;
+    },
+
+    detach(id, { ended }) {
+      const endpoint = state.endpoints.get(id);
+      if (endpoint === undefined) return;
+      // Not written: Docker deletes the endpoint next, or joins it again, and both are.
+      const { sandbox: _left, sandboxInterface: _unplugged, ...rest } = endpoint;
+      if (!ended || endpoint.phase !== 'attached') {
+        state.amendEndpoint(rest);
+        return;
+      }
+      state.amendEndpoint({ ...rest, phase: 'created' });
+      later(kernel.remove(owners.endpoint(id)), `cannot remove the endpoint ${id.slice(0, 12)} from the kernel`);
+      const network = state.networks.get(endpoint.network);
+      if (network !== undefined && !carried(network)) lingerThenWithdraw(network);
     },
 
     async removeEndpoint(id) {

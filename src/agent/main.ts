@@ -28,6 +28,7 @@ import { createMetrics } from './metrics.ts';
 import { createNames } from './names.ts';
 import { createNetworkDriver } from './network-driver.ts';
 import { serviceManager } from './notify.ts';
+import { mayBeOccupied } from './occupied.ts';
 import { createSandboxes } from './sandboxes.ts';
 import { openState, storeNotes } from './state.ts';
 import { watchStore } from './store-health.ts';
@@ -109,7 +110,16 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   cleanup.defer(() => lifecycle.close());
   const ipam = await openIpam(store, { bases: config.defaultPools });
   const leases = createLeases({ ipam, state, host, names, plugins, engineId: () => collector.engine().id, monotonic });
-  const networkDriver = createNetworkDriver({ state, lifecycle, leases, names, host, plugins, now });
+  const networkDriver = createNetworkDriver({
+    state,
+    lifecycle,
+    leases,
+    names,
+    host,
+    plugins,
+    now,
+    occupied: mayBeOccupied,
+  });
   const sandboxes = createSandboxes({ state, kernel, host, lifecycle });
   cleanup.defer(() => sandboxes.close());
   const collector = createCollector({

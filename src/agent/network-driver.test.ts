@@ -59,7 +59,16 @@ async function openDriver(leased?: ReadonlyMap<string, EndpointId>) {
     engineIsNew: () => false,
   } satisfies Partial<Leases> as unknown as Leases;
   const plugins = new Map([['berth', { name: 'berth', fabric: 'cluster', scope: 'local' } as const]]);
-  const driver = createNetworkDriver({ state, lifecycle, leases, names: createNames(), host, plugins, now: () => 1 });
+  const driver = createNetworkDriver({
+    state,
+    lifecycle,
+    leases,
+    names: createNames(),
+    host,
+    plugins,
+    now: () => 1,
+    occupied: () => true,
+  });
   const subnets = ['10.1.0.0/24', 'fd00::/64'].map((text) => ({ prefix: parsePrefix(text)!, auxiliary: {} }));
   await driver.createNetwork({ id: network, subnets, internal: false, ipv6: true, options: {} }, call);
   return {

@@ -24,6 +24,8 @@ export interface NetworkDriverParts {
   readonly host: HostFacts;
   readonly plugins: ReadonlyMap<string, PluginConfig>;
   now(): number;
+  /** Whether a container's network namespace may still have processes in it. */
+  readonly occupied: (sandbox: string) => boolean;
 }
 
 const isRequested = (address: Address, request: CreateEndpoint): boolean =>
@@ -229,12 +231,8 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
 
     leave: (_network, id) =>
       lifecycle.serialise(id, () => {
-        const endpoint = state.endpoints.get(id);
-        if (endpoint?.sandbox !== undefined) {
-          // Not written: Docker deletes the endpoint next, or joins it again, and both are.
-          const { sandbox: _left, sandboxInterface: _unplugged, ...rest } = endpoint;
-          state.amendEndpoint(rest);
-        }
+        const sandbox = state.endpoints.get(id)?.sandbox;
+        if (sandbox !== undefined) lifecycle.detach(id, { ended: !parts.occupied(sandbox) });
         return Promise.resolve();
       }),
   };
