@@ -8,7 +8,7 @@ import { fabricOf } from '../fabric/fabrics.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { KernelObject } from '../kernel/objects.ts';
 import type { EndpointId, NetworkId } from '../model/ids.ts';
-import type { Endpoint, FabricKind, Network } from '../model/network.ts';
+import type { Endpoint, FabricKind, Json, Network } from '../model/network.ts';
 import type { Events } from './events.ts';
 import type { HostFacts } from './host.ts';
 import { keyedMutex } from './mutex.ts';
@@ -200,10 +200,19 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
     if (standing.length > 0) await kernel.apply(owners.standing(network.id), standing);
   }
 
+  const amend = ({ id }: Network, settings: Json): Promise<void> =>
+    mutex.run(`delete ${id}`, async () => {
+      const before = state.networks.get(id);
+      if (before === undefined) return;
+      const network = { ...before, settings };
+      await state.putNetwork(network);
+      await kernel.apply(owners.standing(id), fabricOf(network.fabric).desiredStanding?.(network, context()) ?? []);
+    });
+
   async function maintain(): Promise<void> {
     clearTimeout(chores);
     const kinds = new Set([...state.networks.values()].map((network) => network.fabric));
-    const waits = await Promise.all([...kinds].map(async (kind) => fabricOf(kind).maintain?.(context())));
+    const waits = await Promise.all([...kinds].map(async (kind) => fabricOf(kind).maintain?.(context(), amend)));
     const next = Math.min(...waits.filter((wait) => wait !== undefined));
     if (Number.isFinite(next)) {
       chores = setTimeout(() => later(maintain(), "cannot do a fabric's chores"), next);

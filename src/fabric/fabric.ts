@@ -103,9 +103,13 @@ export interface Fabric {
    * Chores: undo what was not confirmed in time, mend what kernel objects cannot express. Called at start and then again when
    * the time it returned is over.
    *
+   * @param amend gives a network other settings, and the kernel what then stands for it.
    * @returns milliseconds until it wants to be called again; undefined when it has nothing to wait for.
    */
-  maintain?(context: FabricContext): Promise<number | undefined>;
+  maintain?(
+    context: FabricContext,
+    amend: (network: Network, settings: Json) => Promise<void>,
+  ): Promise<number | undefined>;
 
   /** Checks an endpoint's options and decides its settings. Touches nothing. */
   planEndpoint(network: Network, request: EndpointRequest, context: FabricContext): Json;

@@ -75,7 +75,7 @@ export const lan: Fabric = {
     if (note?.state === 'trial') await settle(note, context.notes);
   },
 
-  async maintain(context) {
+  async maintain(context, amend) {
     let next: number | undefined;
     for (const note of await allNotes(context.notes)) {
       if (note.state === 'settled') {
@@ -87,8 +87,16 @@ export const lan: Fabric = {
       }
       if (note.state !== 'trial' || note.deadline === undefined) continue;
       const left = note.deadline - Date.now();
-      if (left <= 0) await returnUplink(note, context, 'remember');
-      else next = Math.min(next ?? left, left);
+      if (left > 0) {
+        next = Math.min(next ?? left, left);
+        continue;
+      }
+      // First: what still stood declared would be missed, and mended.
+      for (const network of context.networks) {
+        if (network.fabric !== 'lan' || settingsOf(network).parent !== note.parent) continue;
+        await amend(network, { ...settingsOf(network), returned: true });
+      }
+      await returnUplink(note, context, 'remember');
     }
     return next;
   },
@@ -103,8 +111,8 @@ export const lan: Fabric = {
   },
 
   desiredStanding(network) {
-    const { parent, bridge } = settingsOf(network);
-    if (parent === undefined) return [];
+    const { parent, bridge, returned } = settingsOf(network);
+    if (parent === undefined || returned === true) return [];
     // Adopted, though we made the bridge: it holds the host's addresses, so only `returnUplink` may take it away.
     return [
       { kind: 'link', type: 'adopted', name: bridge, up: true },

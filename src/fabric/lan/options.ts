@@ -57,6 +57,8 @@ const Settings = z.object({
   confirmSeconds: z.number(),
   mtu: z.number().optional(),
   interfacePrefix: z.string(),
+  /** Nobody confirmed the bridge in time: the NIC has been given back, and the network is to be removed. */
+  returned: z.boolean().optional(),
 });
 export type Settings = z.infer<typeof Settings>;
 

@@ -61,12 +61,6 @@ export async function interfaces(host: Host, container: string): Promise<Interfa
   return readInterfaces(stdout).filter(({ name }) => name !== 'lo');
 }
 
-/** The interfaces of a machine's own namespace. */
-export async function machineInterfaces(machine: Machine): Promise<Interface[]> {
-  const { stdout } = await machine.net(['ip', '-j', 'address']);
-  return readInterfaces(stdout);
-}
-
 function readInterfaces(json: string): Interface[] {
   return (JSON.parse(json) as IpLink[]).map((link) => ({
     name: link.ifname,

@@ -183,6 +183,10 @@ export function addressing(stage: DockerStage): void {
     assert.match(await refused('-o mtuu=1400'), /'mtuu' is not known; did you mean 'mtu'\?/);
     assert.match(await refused('-o mtu=100'), /'mtu' is a whole number from 1280/);
     await docker(host, `${create} --subnet 10.77.0.0/16 wide`);
+    assert.match(
+      await dockerFails(host, `run -d --network name=wide,driver-opt=speed=9 ${await host.image()}`),
+      /the option 'speed' is not known/,
+    );
     assert.match(await refused('--subnet 10.77.3.0/24'), /10\.77\.3\.0\/24 overlaps 10\.77\.0\.0\/16/);
   });
 

@@ -67,11 +67,18 @@ export function uplink(stage: LanStage): void {
     await docker(host, `${create} ${subnet} ${trial} tried`);
     assert.deepEqual(await holdings(host, BRIDGE), original);
     await reaches(elsewhere, ADDRESS);
+    // The agent that has put it on trial need not live to see the end of it.
+    await host.killBerth();
+    await host.startBerth();
     await waitFor('the card to be given back', async () => !(await exists(host, BRIDGE)), 10_000);
     assert.deepEqual(await holdings(host, 'eth1'), original);
     await reaches(elsewhere, ADDRESS);
     // The other one's time was over earlier.
     assert.equal(await exists(host, 'br-eth3'), true);
+
+    // What has been given back is not missed.
+    const audit = await host.berth('audit', '--json');
+    assert.deepEqual(JSON.parse(audit.stdout), [], audit.stdout);
 
     const late = await host.berth('network', 'confirm', 'tried');
     assert.notEqual(late.code, 0);
