@@ -43,6 +43,7 @@ const DEFAULT_ROUTE = { 4: parsePrefix('0.0.0.0/0')!, 6: parsePrefix('::/0')! } 
 export function createAuditor(parts: AuditorParts): Auditor {
   const { state, kernel, lifecycle, events, metrics } = parts;
   let timer: NodeJS.Timeout | undefined;
+  let passing = false;
   let lastFullPass: Date | undefined;
   let drifts = 0;
   let repaired = 0;
@@ -123,12 +124,15 @@ export function createAuditor(parts: AuditorParts): Auditor {
   }
 
   async function pass(): Promise<void> {
-    try {
-      await lifecycle.maintain();
-      await audit(true);
-    } catch (error) {
-      events.emit('audit.failed', `the audit could not be done: ${asBerthError(error).message}`);
+    if (passing) return;
+    passing = true;
+    // The kernel is audited also when the chores fail: they need the store, it does not.
+    for (const work of [() => lifecycle.maintain(), () => audit(true)]) {
+      await work().catch((error: unknown) => {
+        events.emit('audit.failed', `the audit could not be done: ${asBerthError(error).message}`);
+      });
     }
+    passing = false;
   }
 
   return {

@@ -69,6 +69,7 @@ export function createCollector(parts: CollectorParts): Collector {
   let knownEngine = parts.knownEngine;
   let strange = false;
   let soon: { readonly timer: NodeJS.Timeout; readonly due: number } | undefined;
+  let passing: Promise<void> = Promise.resolve();
 
   const served = (network: EngineNetwork): boolean => ours(network.driver) || ours(network.ipamDriver);
   const ours = (name: string): boolean => plugins.has(name) || plugins.has(name.replace(/:latest$/, ''));
@@ -139,7 +140,13 @@ export function createCollector(parts: CollectorParts): Collector {
     });
   }
 
-  async function pass(): Promise<void> {
+  /** One at a time: while the engine or the store is slow, looks would pile up, each to free the same. */
+  function pass(): Promise<void> {
+    passing = passing.catch(() => undefined).then(passOnce);
+    return passing;
+  }
+
+  async function passOnce(): Promise<void> {
     info = await engine.info();
     // Another engine knows nothing of our networks, which does not make them garbage: perhaps --docker names the wrong one.
     strange = knownEngine !== undefined && knownEngine !== info.id;
@@ -180,16 +187,20 @@ export function createCollector(parts: CollectorParts): Collector {
     const due = parts.monotonic() + delay;
     if (soon !== undefined && soon.due <= due) return;
     clearTimeout(soon?.timer);
-    const timer = setTimeout(() => {
-      soon = undefined;
-      pass().catch((error: unknown) => {
-        if (asBerthError(error).code === 'ENGINE_UNREACHABLE') setReachable(false);
-        else
-          events.emit('collector.failed', `cannot compare the records with the engine: ${asBerthError(error).message}`);
-      });
-    }, delay);
+    const timer = setTimeout(() => void lookNow(), delay);
     timer.unref();
     soon = { timer, due };
+  }
+
+  async function lookNow(): Promise<void> {
+    // What is asked for meanwhile is one more look, not many.
+    await passing.catch(() => undefined);
+    soon = undefined;
+    await pass().catch((error: unknown) => {
+      const { code, message } = asBerthError(error);
+      if (code === 'ENGINE_UNREACHABLE') setReachable(false);
+      else events.emit('collector.failed', `cannot compare the records with the engine: ${message}`);
+    });
   }
 
   return {

@@ -256,3 +256,21 @@ test('between two containers the network stays in the kernel for a while', async
   await lifecycle.removeNetwork(network.id);
   assert.equal(kernel.owned.size, 0);
 });
+
+test('a removal that the store refused is done by the next maintenance', async () => {
+  await lifecycle.addNetwork(network);
+  await lifecycle.addEndpoint(endpoint);
+  await lifecycle.attach(endpoint.id, '/run/docker/netns/x', false);
+  await lifecycle.settled();
+  const { deleteEndpoint } = state;
+  state.deleteEndpoint = () => Promise.reject(new BerthError('STORE_FULL', 'no room'));
+  await lifecycle.removeEndpoint(endpoint.id);
+  await lifecycle.settled();
+  await lifecycle.maintain();
+  await lifecycle.settled();
+  assert.equal(state.endpoints.get(endpoint.id)?.phase, 'removing', 'there is still no room');
+  state.deleteEndpoint = deleteEndpoint;
+  await lifecycle.maintain();
+  await eventually(() => kernel.owned.size === 0 && state.endpoints.size === 0);
+  assert.equal(state.pending(), 0);
+});

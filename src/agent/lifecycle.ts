@@ -57,6 +57,8 @@ export interface LifecycleParts {
   readonly linger: number;
 }
 
+const CHORES = "cannot do a fabric's chores";
+
 const owners = {
   shared: (kind: FabricKind) => `fabric/${kind}`,
   standing: (id: NetworkId) => `standing/${id}`,
@@ -76,6 +78,8 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
   const { state, kernel, host, events } = parts;
   const mutex = keyedMutex();
   const background = new Set<Promise<void>>();
+  /** By what they were to do. */
+  const failed = new Map<string, () => Promise<void>>();
   const lingering = new Map<NetworkId, NodeJS.Timeout>();
   let chores: NodeJS.Timeout | undefined;
   let toldBridges: readonly string[] = [];
@@ -110,11 +114,9 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
     if (bridges === sharedBridges) return;
     sharedBridges = bridges;
     for (const kind of new Set([...state.networks.values()].map((network) => network.fabric))) {
-      const rest = carriedNetworks(kind);
-      if (rest.length === 0) continue;
-      later(
-        kernel.apply(owners.shared(kind), fabricOf(kind).desiredShared(rest, context())),
-        "cannot tell the packet filter of the engine's bridges",
+      if (carriedNetworks(kind).length === 0) continue;
+      later("cannot tell the packet filter of the engine's bridges", () =>
+        kernel.apply(owners.shared(kind), fabricOf(kind).desiredShared(carriedNetworks(kind), context())),
       );
     }
   }
@@ -127,8 +129,10 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       (network) => network.fabric === kind && (carried(network) || lingering.has(network.id)),
     );
 
-  function later(work: Promise<void>, what: string): void {
-    const guarded = work.catch((error: unknown) => {
+  /** Work that nobody waits for, and that `maintain` repeats when it fails; it must be safe to repeat. */
+  function later(what: string, work: () => Promise<void>): void {
+    const guarded = work().catch((error: unknown) => {
+      failed.set(what, work);
       events.emit(
         'background.failed',
         `${what}: ${error instanceof Error ? error.message : String(error)}; the next audit tries again`,
@@ -136,6 +140,12 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
     });
     background.add(guarded);
     void guarded.then(() => background.delete(guarded));
+  }
+
+  function repeatFailed(): void {
+    const again = [...failed];
+    failed.clear();
+    for (const [what, work] of again) later(what, work);
   }
 
   /** Everything that a network must have in the kernel before an endpoint of it comes up: the filter first. */
@@ -163,11 +173,10 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
   function lingerThenWithdraw(network: Network): void {
     clearTimeout(lingering.get(network.id));
     const timer = setTimeout(() => {
-      later(
+      later(`cannot withdraw the network ${network.id.slice(0, 12)} from the kernel`, () =>
         mutex.run(kernelOf(network), async () => {
           if (state.networks.has(network.id) && lingering.get(network.id) === timer) await withdrawNetwork(network);
         }),
-        `cannot withdraw the network ${network.id.slice(0, 12)} from the kernel`,
       );
     }, parts.linger);
     timer.unref();
@@ -211,11 +220,12 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
 
   async function maintain(): Promise<void> {
     clearTimeout(chores);
+    repeatFailed();
     const kinds = new Set([...state.networks.values()].map((network) => network.fabric));
     const waits = await Promise.all([...kinds].map(async (kind) => fabricOf(kind).maintain?.(context(), amend)));
     const next = Math.min(...waits.filter((wait) => wait !== undefined));
     if (Number.isFinite(next)) {
-      chores = setTimeout(() => later(maintain(), "cannot do a fabric's chores"), next);
+      chores = setTimeout(() => later(CHORES, maintain), next);
       chores.unref();
     }
   }
@@ -254,7 +264,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
           throw error;
         }
         await state.closeJournal(name);
-        later(maintain(), "cannot do a fabric's chores");
+        later(CHORES, maintain);
       }
       events.emit('network.created', `network ${network.id.slice(0, 12)} (${network.plugin}) was created`, {
         network: network.id,
@@ -287,11 +297,12 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
         await mutex.run(kernelOf(network), () => applyNetwork(fabric, network));
         await kernel.apply(owners.endpoint(id), fabric.desiredEndpoint(network, endpoint, context()));
       } catch (error) {
-        await state.putEndpoint({ ...before, phase: 'created' }, { close: name });
+        // Should this fail too, Docker deletes the endpoint next.
+        await state.putEndpoint({ ...before, phase: 'created' }, { close: name }).catch(() => undefined);
         throw error;
       }
       // Docker need not wait for this: a restart that finds the entry applies again what is already there.
-      later(state.closeJournal(name), `cannot close the journal entry of endpoint ${id.slice(0, 12)}`);
+      later(`cannot close the journal entry of endpoint ${id.slice(0, 12)}`, () => state.closeJournal(name));
       events.emit(
         'endpoint.attached',
         `endpoint ${id.slice(0, 12)} was attached to network ${network.id.slice(0, 12)}`,
@@ -310,23 +321,23 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
         return;
       }
       state.amendEndpoint({ ...rest, phase: 'created' });
-      later(kernel.remove(owners.endpoint(id)), `cannot remove the endpoint ${id.slice(0, 12)} from the kernel`);
+      later(`cannot remove the endpoint ${id.slice(0, 12)} from the kernel`, async () => {
+        // When this is repeated it may have been joined again.
+        if (state.endpoints.get(id)?.phase !== 'attached') await kernel.remove(owners.endpoint(id));
+      });
       const network = state.networks.get(endpoint.network);
       if (network !== undefined && !carried(network)) lingerThenWithdraw(network);
     },
 
     async removeEndpoint(id) {
       const endpoint = state.endpoints.get(id);
-      if (endpoint === undefined) return;
+      if (endpoint === undefined || endpoint.phase === 'removing') return;
       const removing: Endpoint = { ...endpoint, phase: 'removing' };
-      if (endpoint.phase !== 'removing') {
-        await state.putEndpoint(removing, { open: { name: `endpoint-${id}`, operation: 'remove', target: id } });
-      }
-      later(
+      await state.putEndpoint(removing, { open: { name: `endpoint-${id}`, operation: 'remove', target: id } });
+      later(`cannot remove the endpoint ${id.slice(0, 12)} from the kernel`, () =>
         mutex.run(`erase ${id}`, async () => {
           if (state.endpoints.get(id)?.phase === 'removing') await eraseEndpoint(removing);
         }),
-        `cannot remove the endpoint ${id.slice(0, 12)} from the kernel`,
       );
       events.emit('endpoint.removed', `endpoint ${id.slice(0, 12)} was removed`, {
         endpoint: id,
