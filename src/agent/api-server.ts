@@ -1,8 +1,8 @@
 /** The agent's own API on `<run-dir>/berth.sock`, and its metrics and health on TCP when asked for. */
 
-import { chmodSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import { listenAtSocket } from '../docker/socket-file.ts';
 import { asBerthError, BerthError } from '../model/errors.ts';
 import type { ErrorView, EventView } from './api.ts';
 
@@ -26,24 +26,29 @@ export interface ApiParts {
 
 const MOST_BODY = 64 * 1024;
 
-/** Listens on the unix socket (mode 0600) and, when given, on TCP (there only /metrics and /health). */
+export function apiSocket(runDir: string): string {
+  return join(runDir, 'berth.sock');
+}
+
+/**
+ * Listens on the unix socket (mode 0600) and, when given, on TCP (there only /metrics and /health).
+ *
+ * @throws BerthError SOCKET_IN_USE, BAD_CONFIG
+ */
 export async function serveApi(
   parts: ApiParts,
   runDir: string,
   tcp: { readonly host: string; readonly port: number } | undefined,
 ): Promise<{ close(): Promise<void> }> {
-  const path = join(runDir, 'berth.sock');
   const followers = new Set<ServerResponse>();
   const local = createServer((request, response) => void answer(parts, request, response, followers));
-  await listen(local, `${path}.${process.pid}`);
-  chmodSync(`${path}.${process.pid}`, 0o600);
-  renameSync(`${path}.${process.pid}`, path);
+  const withdraw = await listenAtSocket(local, apiSocket(runDir));
   const servers: Server[] = [local];
   if (tcp !== undefined) {
     const open = createServer((request, response) => void answerPublic(parts, request, response));
     await listen(open, tcp).catch((error: Error) => {
+      withdraw();
       local.close();
-      rmSync(path, { force: true });
       throw new BerthError('BAD_CONFIG', `cannot listen on metrics-address ${tcp.host}:${tcp.port}: ${error.message}`, {
         cause: error,
       });
@@ -52,7 +57,7 @@ export async function serveApi(
   }
   return {
     async close() {
-      rmSync(path, { force: true });
+      withdraw();
       for (const response of followers) response.end();
       await Promise.all(
         servers.map((server) => {

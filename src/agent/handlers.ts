@@ -24,7 +24,7 @@ export interface HandlerParts {
   readonly names: Names;
   readonly auditor: Auditor;
   readonly collector: Collector;
-  status(): Promise<StatusView>;
+  status(): StatusView;
 }
 
 export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHandler>> {
@@ -51,7 +51,7 @@ export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHan
     );
 
   return {
-    'GET status': () => parts.status(),
+    'GET status': () => Promise.resolve(parts.status()),
 
     'GET networks': async ({ path }) => {
       await learnNetworks();

@@ -7,6 +7,7 @@ import { type Logger, pino } from 'pino';
 import { z } from 'zod';
 import { connectEngine } from '../docker/engine-client.ts';
 import { createPluginServer, type PluginServer } from '../docker/plugin-server.ts';
+import { answers } from '../docker/socket-file.ts';
 import { openIpam } from '../ipam/ipam.ts';
 import { openKernel } from '../kernel/linux.ts';
 import { asBerthError, BerthError } from '../model/errors.ts';
@@ -14,7 +15,7 @@ import { version } from '../model/version.ts';
 import { openSqliteStore } from '../store/sqlite/store.ts';
 import { createAdoption } from './adoption.ts';
 import type { StatusView } from './api.ts';
-import { serveApi } from './api-server.ts';
+import { apiSocket, serveApi } from './api-server.ts';
 import { createAuditor } from './auditor.ts';
 import { createCollector } from './collector.ts';
 import { type Config, loadConfig, type PluginConfig } from './config.ts';
@@ -77,14 +78,17 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   const crash = crashPoints(process.env);
   await using cleanup = new AsyncDisposableStack();
 
-  const { store, failure: storeFailure } = watchStore(
-    crash.store(await openSqliteStore(join(config.stateDir, 'berth.db'))),
-  );
-  cleanup.defer(() => store.close());
+  const events = openEvents(logger);
+  const opened = crash.store(await openSqliteStore(join(config.stateDir, 'berth.db')));
+  cleanup.defer(() => opened.close());
+  const storeHealth = watchStore(opened, hostname(), events);
+  cleanup.defer(() => storeHealth.close());
+  const { store } = storeHealth;
+  // Before anything is done: whoever serves there has containers that are none of ours.
+  await refuseServed([apiSocket(config.runDir), ...config.plugins.flatMap((plugin) => socketOf(config, plugin) ?? [])]);
   const kernel = crash.kernel(await openKernel());
   cleanup.defer(() => kernel.close());
   const host = await watchHost(kernel);
-  const events = openEvents(logger);
   const metrics = createMetrics();
   const names = createNames();
   const plugins = new Map<string, PluginConfig>(config.plugins.map((plugin) => [plugin.name, plugin]));
@@ -221,23 +225,22 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     if (engine.strange) {
       problems.push('the engine is not the one of before: nothing is freed until you say so with berth gc --apply');
     }
-    const failure = storeFailure();
+    const failure = storeHealth.problem();
     if (failure !== undefined) problems.push(failure);
     // Without its engine an agent has nothing to do, but without its store it can do nothing.
     return { healthy: failure === undefined, problems };
   }
 
-  async function status(): Promise<StatusView> {
+  function status(): StatusView {
     const { info, reachable } = collector.engine();
     const { lastFullPass, drifts, repaired } = auditor.totals();
-    const { revision } = await store.list('berth/none/');
     return {
       ...health(),
       version,
       pid: process.pid,
       startedAt: startedAt.toISOString(),
       stateDir: config.stateDir,
-      store: { kind: config.store.kind, revision },
+      store: { kind: config.store.kind, revision: storeHealth.revision() },
       engine: {
         address: config.docker,
         reachable,
@@ -264,14 +267,25 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   return { stop: () => running.disposeAsync() };
 }
 
+/** @throws BerthError SOCKET_IN_USE */
+async function refuseServed(paths: readonly string[]): Promise<void> {
+  const served = await Promise.all(paths.map((path) => answers({ path })));
+  const path = paths.find((_, index) => served[index]);
+  if (path !== undefined) throw new BerthError('SOCKET_IN_USE', `another process listens on ${path}`);
+}
+
+function socketOf(config: Config, plugin: PluginConfig): string | undefined {
+  return config.tls === undefined ? join(config.pluginDir, `${plugin.name}.sock`) : undefined;
+}
+
 function listenAt(config: Config, plugin: PluginConfig): Parameters<PluginServer['listen']>[0] {
-  if (config.tls === undefined) {
-    const path = join(config.pluginDir, `${plugin.name}.sock`);
+  const path = socketOf(config, plugin);
+  if (path !== undefined) {
     return config.pluginDir === ENGINE_SOCKETS
       ? { kind: 'unix', path }
       : { kind: 'unix', path, specDir: config.specDir };
   }
-  const { address, ca, cert, key, clientCert, clientKey } = config.tls;
+  const { address, ca, cert, key, clientCert, clientKey } = config.tls!;
   const client = { ca, certificate: clientCert, key: clientKey };
   return {
     kind: 'tls',

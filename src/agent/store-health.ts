@@ -1,20 +1,83 @@
-/** Whether the store takes what it is given, as the last write showed. */
+/** How the store is, as its last answers show: nobody should have to read a log to learn that the disk is full. */
 
 import { asBerthError } from '../model/errors.ts';
-import type { Store } from '../store/store.ts';
+import type { Store, Transaction, TransactionResult } from '../store/store.ts';
+import type { Events } from './events.ts';
 
-/** The same store, and why its last write failed, if it did. */
-export function watchStore(store: Store): { readonly store: Store; failure(): string | undefined } {
-  let failure: string | undefined;
-  const transact: Store['transact'] = async (...given) => {
+export interface StoreHealth {
+  /** The same store, watched. */
+  readonly store: Store;
+  /** What is wrong with it, in a sentence. */
+  problem(): string | undefined;
+  /** The newest revision that it has told. */
+  revision(): number;
+  close(): void;
+}
+
+/** Milliseconds between attempts to write to a store that failed. */
+const PROBE_INTERVAL = 1000;
+const PROBE = 'berth/probe/';
+
+/**
+ * A failure of the store itself is a problem until something has been written to it again; should nobody else want to write,
+ * we do, to a key of our own, because reading succeeds on a full disk.
+ */
+export function watchStore(store: Store, host: string, events: Events): StoreHealth {
+  const key = PROBE + host;
+  let problem: string | undefined;
+  let revision = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  function failed(sentence: string): void {
+    if (problem === undefined) {
+      events.emit('store.failed', `${sentence}; running containers are not affected`);
+      timer = setInterval(() => void probe(), PROBE_INTERVAL).unref();
+    }
+    problem = sentence;
+  }
+
+  function written(): void {
+    if (problem !== undefined) events.emit('store.recovered', 'the store can be written again');
+    problem = undefined;
+    clearInterval(timer);
+  }
+
+  async function watched<Result extends { readonly revision: number }>(work: Promise<Result>): Promise<Result> {
     try {
-      const result = await store.transact(...given);
-      failure = undefined;
+      const result = await work;
+      revision = Math.max(revision, result.revision);
       return result;
     } catch (error) {
-      failure = asBerthError(error).message;
+      const { code, message } = asBerthError(error);
+      if (code.startsWith('STORE_')) failed(message);
       throw error;
     }
+  }
+
+  async function transact(transaction: Transaction): Promise<TransactionResult> {
+    const before = revision;
+    const result = await watched(store.transact(transaction));
+    // What changes nothing is not written.
+    if (result.committed && result.revision > before) written();
+    return result;
+  }
+
+  async function probe(): Promise<void> {
+    try {
+      await transact({ then: [{ do: 'put', key, value: '1' }] });
+      await transact({ then: [{ do: 'delete', key }] });
+    } catch {
+      // Noted already; the next probe comes.
+    }
+  }
+
+  return {
+    store: Object.create(store, {
+      transact: { value: transact },
+      list: { value: (...given: Parameters<Store['list']>) => watched(store.list(...given)) },
+    }) as Store,
+    problem: () => problem,
+    revision: () => revision,
+    close: () => clearInterval(timer),
   };
-  return { store: Object.create(store, { transact: { value: transact } }) as Store, failure: () => failure };
 }
