@@ -39,11 +39,15 @@ async function up(): Promise<void> {
     show(before, 'Berth is up already.');
     return;
   }
-  step('Installing what is missing (Debian packages)');
-  if (spawnSync(join(root, 'tools/prepare-tests.sh'), { stdio: ['ignore', 'ignore', 'inherit'] }).status !== 0)
-    fail('the packages could not be installed');
-  mkdirSync(folder, { recursive: true });
   const engine = await listens('/run/docker.sock');
+  // Beside an engine that runs, only the demo's image needs something of the machine.
+  if (!engine || !existsSync('/usr/bin/busybox')) {
+    step('Installing what is missing (Debian packages)');
+    if (spawnSync(join(root, 'tools/prepare-tests.sh'), { stdio: ['ignore', 'ignore', 'inherit'] }).status !== 0) {
+      fail('the packages could not be installed');
+    }
+  }
+  mkdirSync(folder, { recursive: true });
   step(
     engine
       ? 'Starting the agent beside the Docker engine of this machine'
