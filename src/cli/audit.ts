@@ -2,7 +2,7 @@
 
 import type { DriftView } from '../agent/api.ts';
 import { exitCode } from './failure.ts';
-import type { Work } from './program.ts';
+import type { Work } from './session.ts';
 
 /** A pass over ten thousand objects takes seconds; repairing all of them, minutes. */
 const timeout = 300_000;

@@ -2,7 +2,7 @@
 
 import type { EventView } from '../agent/api.ts';
 import { exitCode } from './failure.ts';
-import type { Work } from './program.ts';
+import type { Work } from './session.ts';
 
 export const events: Work = async (session) => {
   // Ctrl-C is the usual end of this command, but scripts can still tell it from an agent that went away.

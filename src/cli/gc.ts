@@ -2,7 +2,7 @@
 
 import type { GarbageView } from '../agent/api.ts';
 import { exitCode } from './failure.ts';
-import type { Work } from './program.ts';
+import type { Work } from './session.ts';
 import { shortId, table } from './table.ts';
 
 const timeout = 300_000;

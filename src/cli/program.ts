@@ -5,14 +5,7 @@ import { version } from '../model/version.ts';
 import { agentCommand } from './commands/agent.ts';
 import { type ExitCode, exitCode } from './failure.ts';
 import { guide } from './help.ts';
-import { type GlobalOptions, openSession, type Session, type Surroundings } from './session.ts';
-
-/** What a command does. Without an exit code it has succeeded. */
-export type Work = (
-  session: Session,
-  args: readonly (string | readonly string[] | undefined)[],
-  options: Readonly<Record<string, unknown>>,
-) => Promise<ExitCode | undefined>;
+import { type GlobalOptions, openSession, type Surroundings, type Work } from './session.ts';
 
 export const defaultRunDir = '/run/berth';
 

@@ -1,7 +1,7 @@
 /** What a command has at hand while it runs: the agent, the output, and the options that every command knows. */
 
 import type { Client } from './client.ts';
-import { exitCode } from './failure.ts';
+import { type ExitCode, exitCode } from './failure.ts';
 
 export interface Output {
   write(text: string): unknown;
@@ -27,6 +27,13 @@ export interface Session extends Surroundings {
   /** Awaits something that may take long, and says so on a terminal. */
   progress<T>(what: string, work: Promise<T>): Promise<T>;
 }
+
+/** What a command does. Without an exit code it has succeeded. */
+export type Work = (
+  session: Session,
+  args: readonly (string | readonly string[] | undefined)[],
+  options: Readonly<Record<string, unknown>>,
+) => Promise<ExitCode | undefined>;
 
 export async function openSession(surroundings: Surroundings, options: GlobalOptions): Promise<Session> {
   const { agentClient } = await import('./client.ts');

@@ -3,7 +3,7 @@
 import type { StatusView } from '../agent/api.ts';
 import { version } from '../model/version.ts';
 import { exitCode, Failure } from './failure.ts';
-import type { Work } from './program.ts';
+import type { Work } from './session.ts';
 import { age } from './table.ts';
 
 export const status: Work = async (session) => {

@@ -1,7 +1,7 @@
 /** `berth completion SHELL`: short scripts that ask `berth __complete` for everything, so they never grow old. */
 
 import { exitCode } from '../failure.ts';
-import type { Work } from '../program.ts';
+import type { Work } from '../session.ts';
 
 /** The words so far go to `__complete`, the unfinished one last; it answers `VALUE<tab>DESCRIPTION` lines. */
 const scripts: Readonly<Record<string, string>> = {

@@ -1,7 +1,7 @@
 /** `berth doctor`: looks at this host, and says for each fault the one command that mends it. */
 
 import { type ExitCode, exitCode } from '../failure.ts';
-import type { Work } from '../program.ts';
+import type { Work } from '../session.ts';
 import type { Finding } from './check.ts';
 import { checks } from './checks.ts';
 import type { Facts } from './facts.ts';
