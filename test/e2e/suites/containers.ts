@@ -61,6 +61,12 @@ export async function interfaces(host: Host, container: string): Promise<Interfa
   return readInterfaces(stdout).filter(({ name }) => name !== 'lo');
 }
 
+/** The addresses of an interface in a machine's own namespace, link-local ones left out. */
+export async function machineAddresses(machine: Machine, name: string): Promise<readonly string[]> {
+  const { stdout } = await machine.net(['ip', '-j', 'address']);
+  return readInterfaces(stdout).find((link) => link.name === name)?.addresses ?? [];
+}
+
 function readInterfaces(json: string): Interface[] {
   return (JSON.parse(json) as IpLink[]).map((link) => ({
     name: link.ifname,
