@@ -5,7 +5,7 @@
 
 import type { Fabric, FabricContext, FabricDefaults, JoinAnswer, Notes } from '../fabric/fabric.ts';
 import { fabricOf } from '../fabric/fabrics.ts';
-import type { Kernel } from '../kernel/kernel.ts';
+import type { HostView, Kernel } from '../kernel/kernel.ts';
 import type { KernelObject } from '../kernel/objects.ts';
 import type { EndpointId, NetworkId } from '../model/ids.ts';
 import type { Endpoint, FabricKind, Json, Network } from '../model/network.ts';
@@ -97,9 +97,21 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
     };
   }
 
-  /** As told by the engine, and as seen on the host: a new one is there before the engine tells, or while it does not. */
+  let bridgesSeen: { view: HostView; told: readonly string[]; bridges: readonly string[] } | undefined;
+
+  /**
+   * As told by the engine, and as seen on the host: a new one is there before the engine tells, or while it does not. Asked
+   * for by every call, and looked for only in a new view of a host that may have thousands of links.
+   */
   function engineBridges(): readonly string[] {
-    const { links, routes } = host.current();
+    const view = host.current();
+    if (bridgesSeen?.view !== view || bridgesSeen.told !== toldBridges) {
+      bridgesSeen = { view, told: toldBridges, bridges: findEngineBridges(view) };
+    }
+    return bridgesSeen.bridges;
+  }
+
+  function findEngineBridges({ links, routes }: HostView): readonly string[] {
     const seen = links
       .filter(({ name, type }) => type === 'bridge' && ENGINE_BRIDGE.test(name))
       .map(({ name }) => name);
@@ -122,8 +134,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
   }
   host.onChange(refreshShared);
 
-  const carried = (network: Network): boolean =>
-    state.endpointsOf(network.id).some(({ phase }) => phase === 'attached');
+  const carried = (network: Network): boolean => state.carries(network.id);
   const carriedNetworks = (kind: FabricKind): Network[] =>
     [...state.networks.values()].filter(
       (network) => network.fabric === kind && (carried(network) || lingering.has(network.id)),

@@ -27,6 +27,8 @@ export interface State {
   pending(): number;
 
   endpointsOf(network: NetworkId): readonly Endpoint[];
+  /** Whether an endpoint of it is attached. Asked for each network at each Join. */
+  carries(network: NetworkId): boolean;
   /** The endpoint that holds an address (text) on a network. */
   holder(network: NetworkId, address: string): Endpoint | undefined;
   macHolder(network: NetworkId, mac: string): Endpoint | undefined;
@@ -109,6 +111,10 @@ export async function openState(store: Store, host: string): Promise<State> {
     interrupted,
     pending: () => journal.size,
     endpointsOf: (network) => [...(byNetwork.get(network)?.values() ?? [])],
+    carries(network) {
+      for (const { phase } of byNetwork.get(network)?.values() ?? []) if (phase === 'attached') return true;
+      return false;
+    },
     holder: (network, address) => endpoints.get(holders.get(`${network} ${address}`) as EndpointId),
     macHolder: (network, mac) => endpoints.get(holders.get(`${network} ${mac}`) as EndpointId),
     async putNetwork(network, step) {
