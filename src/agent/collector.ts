@@ -5,6 +5,7 @@
 
 import type { Engine, EngineInfo, EngineNetwork } from '../docker/engine.ts';
 import { asBerthError } from '../model/errors.ts';
+import type { Adoption } from './adoption.ts';
 import type { GarbageView } from './api.ts';
 import type { PluginConfig } from './config.ts';
 import type { Events } from './events.ts';
@@ -48,8 +49,9 @@ export interface CollectorParts {
   /** Milliseconds. */
   readonly grace: number;
   readonly interval: number;
-  /** Makes the records of a network from what the engine knows of it. */
-  adopt(seen: EngineNetwork, plugin: PluginConfig): Promise<void>;
+  readonly adoption: Adoption;
+  /** Looks whether the kernel has what the records say, and mends it. */
+  audit(): Promise<void>;
   /** Id of the engine that the records are of. */
   readonly knownEngine: string | undefined;
   rememberEngine(id: string): Promise<void>;
@@ -64,6 +66,8 @@ const SETTLE = 300;
 export function createCollector(parts: CollectorParts): Collector {
   const { engine, state, lifecycle, leases, names, events, metrics, plugins } = parts;
   const firstSeen = new Map<string, number>();
+  /** Why a network could not be taken over, as it was last told. */
+  const refusals = new Map<string, string>();
   let info: EngineInfo | undefined;
   let reachable = false;
   let knownEngine = parts.knownEngine;
@@ -130,14 +134,29 @@ export function createCollector(parts: CollectorParts): Collector {
     knownEngine = id;
   }
 
-  /** A network that the engine has and we do not: our store was lost, or replaced. Its definition stands in the engine. */
-  async function adopt(seen: EngineNetwork): Promise<void> {
-    const plugin = plugins.get(seen.driver);
-    if (plugin === undefined || state.networks.has(seen.id)) return;
-    await parts.adopt(seen, plugin);
-    events.emit('network.adopted', `network ${seen.name} was taken over from the engine: it was not in the store`, {
-      network: seen.id,
-    });
+  /** Networks that the engine has and we do not: our store was lost, or replaced. Their definition stands in the engine. */
+  async function adopt(networks: readonly EngineNetwork[]): Promise<void> {
+    const unknown = networks.filter((seen) => parts.adoption.isUnknown(seen));
+    for (const seen of unknown) await adoptOne(seen);
+    if (unknown.length > 0) await parts.audit();
+  }
+
+  /** One that cannot be taken up keeps no other from it. */
+  async function adoptOne(seen: EngineNetwork): Promise<void> {
+    try {
+      await parts.adoption.adopt(seen);
+      refusals.delete(seen.id);
+      events.emit('network.adopted', `network ${seen.name} was taken over from the engine: it was not in the store`, {
+        network: seen.id,
+      });
+    } catch (error) {
+      const { message } = asBerthError(error);
+      if (refusals.get(seen.id) === message) return;
+      refusals.set(seen.id, message);
+      events.emit('network.refused', `network ${seen.name} cannot be taken over from the engine: ${message}`, {
+        network: seen.id,
+      });
+    }
   }
 
   /** One at a time: while the engine or the store is slow, looks would pile up, each to free the same. */
@@ -165,7 +184,7 @@ export function createCollector(parts: CollectorParts): Collector {
       firstSeen.delete(id);
     }
     if (!strange) {
-      for (const network of networks) await adopt(network);
+      await adopt(networks);
       await remember(info.id);
     }
     // What is on its way out is looked at again as soon as its grace is over, not at the next interval.

@@ -54,7 +54,7 @@ function engine(...endpoints: (readonly [id: string, last: number])[]): EngineNe
     scope: 'local',
     internal: false,
     options: {},
-    subnets: [{ subnet, gateway: at(1) }],
+    subnets: [{ subnet, gateway: at(1), auxiliary: {} }],
     endpoints: endpoints.map(([id, last]) => ({
       id: id as EndpointId,
       container: 'c',

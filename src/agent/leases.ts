@@ -4,14 +4,14 @@
  */
 
 import type { IpamDriver } from '../docker/driver.ts';
-import type { EngineNetwork } from '../docker/engine.ts';
+import type { EngineNetwork, EngineSubnet } from '../docker/engine.ts';
 import type { Ipam } from '../ipam/ipam.ts';
 import { type Address, formatAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
 import type { EndpointId, NetworkId, PoolId } from '../model/ids.ts';
 import type { Endpoint, Network, Subnet } from '../model/network.ts';
-import type { Lease, Pool } from '../model/pool.ts';
-import { contains, type Prefix, samePrefix } from '../model/prefix.ts';
+import type { Lease, LeaseHolder, Pool } from '../model/pool.ts';
+import { contains, hostRange, type Prefix, samePrefix } from '../model/prefix.ts';
 import type { PluginConfig } from './config.ts';
 import type { HostFacts } from './host.ts';
 import type { Names } from './names.ts';
@@ -37,8 +37,10 @@ export interface Leases {
   endpointGone(endpoint: Endpoint): Promise<void>;
   free(lease: Lease): Promise<void>;
   freePool(pool: Pool): Promise<void>;
-  /** Takes up the pools and addresses of a network that only the engine knows. */
-  adopt(seen: EngineNetwork): Promise<void>;
+  /** Takes up the pools and addresses of a network that only the engine knows, as they are in use. */
+  adopt(seen: EngineNetwork, subnets: readonly EngineSubnet[]): Promise<void>;
+  /** What we give as the gateway of an empty subnet to a network of that plugin. */
+  usualGateway(plugin: string, subnet: Prefix): Address;
   /** Whether the engine gave the pools of a network back, and then asked for them anew: it is done with the network. */
   givenBack(network: NetworkId): boolean;
   /** When the engine last asked for a pool or an address: what it asks for again is not garbage, however old. Milliseconds of `monotonic`. */
@@ -95,13 +97,12 @@ export function createLeases(parts: LeasesParts): Leases {
   ];
 
   /** On a LAN the gateway is the router that the host itself uses, when it is in the subnet. */
-  function lanGateway(plugin: string, pool: Pool): Address | undefined {
+  function lanGateway(plugin: string, subnet: Prefix): Address | undefined {
     if (plugins.get(plugin)?.fabric !== 'lan') return undefined;
     return host
       .current()
-      .routes.find(
-        ({ destination, via }) => destination.length === 0 && via !== undefined && contains(pool.subnet, via),
-      )?.via;
+      .routes.find(({ destination, via }) => destination.length === 0 && via !== undefined && contains(subnet, via))
+      ?.via;
   }
 
   /** Says who holds an address by the container's name, where the lease knows only an id. */
@@ -143,7 +144,7 @@ export function createLeases(parts: LeasesParts): Leases {
       if (pool === undefined)
         throw new BerthError('POOL_UNKNOWN', `the pool ${request.pool.slice(0, 64)} is not known to Berth`);
       const gateway = request.purpose === 'gateway';
-      const address = request.address ?? (gateway ? lanGateway(call.plugin, pool) : undefined);
+      const address = request.address ?? (gateway ? lanGateway(call.plugin, pool.subnet) : undefined);
       try {
         const lease = await ipam.lease({
           pool: pool.id,
@@ -232,22 +233,36 @@ export function createLeases(parts: LeasesParts): Leases {
       return ipam.removePool(pool.id);
     },
 
-    async adopt(seen) {
-      if (!plugins.has(seen.ipamDriver)) return;
-      for (const { subnet, gateway } of seen.subnets) {
+    usualGateway: (plugin, subnet) =>
+      lanGateway(plugin, subnet) ?? { family: subnet.address.family, value: hostRange(subnet).first },
+
+    async adopt(seen, subnets) {
+      const ofOurs = plugins.has(seen.driver);
+      for (const { subnet, range, gateway, auxiliary } of subnets) {
+        const leases: Omit<Lease, 'pool' | 'createdAt'>[] = Object.values(auxiliary).map((address) => ({
+          address,
+          holder: { kind: 'auxiliary' },
+          engine: engine(),
+        }));
+        if (gateway !== undefined) leases.push({ address: gateway, holder: { kind: 'gateway' }, engine: engine() });
+        for (const { id, addresses, name, mac } of seen.endpoints) {
+          const holder: LeaseHolder = ofOurs
+            ? { kind: 'endpoint', endpoint: id, network: seen.id, name }
+            : { kind: 'request', name };
+          for (const { address } of addresses)
+            if (contains(subnet, address)) leases.push({ address, holder, engine: engine(), ...(mac && { mac }) });
+        }
         const pool = await ipam.openPool({
-          space: SPACES.local,
+          space: seen.scope === 'local' ? SPACES.local : SPACES.global,
           subnet,
           family: subnet.address.family,
           options: {},
           taken: [],
+          leases,
+          ...(range === undefined ? {} : { range }),
         });
-        const lease = { pool: pool.id, engine: engine(), replay: true };
-        if (gateway !== undefined) await ipam.lease({ ...lease, address: gateway, holder: { kind: 'gateway' } });
-        for (const { addresses, name } of seen.endpoints) {
-          for (const { address } of addresses) {
-            if (contains(subnet, address)) await ipam.lease({ ...lease, address, holder: { kind: 'request', name } });
-          }
+        for (const lease of leases) {
+          if (ipam.find(pool.id, lease.address) === undefined) await ipam.lease({ ...lease, pool: pool.id });
         }
       }
     },

@@ -18,7 +18,7 @@ import { openEvents } from './events.ts';
 import { createLifecycle, type Lifecycle } from './lifecycle.ts';
 import { openState, type State, storeNotes } from './state.ts';
 
-const host: HostView = { links: [], addresses: [], routes: [] };
+const bare: HostView = { links: [], addresses: [], routes: [] };
 const network: Network = {
   id: 'n1'.padEnd(64, '0') as NetworkId,
   fabric: 'cluster',
@@ -66,7 +66,7 @@ function rememberingKernel() {
       await fake.hold;
       owned.delete(owner);
     },
-    view: () => Promise.resolve(host),
+    view: () => Promise.resolve(bare),
     audit: () => Promise.resolve([]),
     execute: () => Promise.resolve(),
     announce: () => Promise.resolve(),
@@ -82,6 +82,14 @@ let store: Store;
 let kernel: ReturnType<typeof rememberingKernel>;
 let state: State;
 let lifecycle: Lifecycle;
+let host: HostView;
+/** The host as it was last read. */
+let seen: HostView;
+
+function refresh(): Promise<HostView> {
+  seen = host;
+  return Promise.resolve(seen);
+}
 
 async function open(linger = 0): Promise<void> {
   store = await openSqliteStore(join(folder, 'berth.db'));
@@ -89,7 +97,7 @@ async function open(linger = 0): Promise<void> {
   lifecycle = createLifecycle({
     state,
     kernel,
-    host: { current: () => host, refresh: () => Promise.resolve(host), onChange() {} },
+    host: { current: () => seen, refresh, onChange() {} },
     notes: storeNotes(store, 'h'),
     events: openEvents(pino({ level: 'silent' })),
     defaults: { bridge: 'br0' },
@@ -108,6 +116,8 @@ async function restart(): Promise<void> {
 }
 
 beforeEach(async () => {
+  host = bare;
+  seen = bare;
   folder = mkdtempSync(join(tmpdir(), 'berth-lifecycle-'));
   kernel = rememberingKernel();
   await open();
@@ -273,4 +283,37 @@ test('a removal that the store refused is done by the next maintenance', async (
   await lifecycle.maintain();
   await eventually(() => kernel.owned.size === 0 && state.endpoints.size === 0);
   assert.equal(state.pending(), 0);
+});
+
+test('a bridge that was made just before the container starts is found', async () => {
+  const lan: Network = {
+    ...network,
+    fabric: 'lan',
+    settings: { bridge: 'br0', confirm: 'auto', confirmSeconds: 60, interfacePrefix: 'eth' },
+  };
+  await lifecycle.addNetwork(lan);
+  await lifecycle.addEndpoint(endpoint);
+  await assert.rejects(lifecycle.attach(endpoint.id, '/run/docker/netns/x', false), { code: 'INTERFACE_UNKNOWN' });
+  const bridge = { index: 2, name: 'br0', type: 'bridge', mtu: 1500, up: true, running: true, loopback: false };
+  host = { ...bare, links: [bridge] };
+  await lifecycle.attach(endpoint.id, '/run/docker/netns/x', false);
+  assert.equal(state.endpoints.get(endpoint.id)?.phase, 'attached');
+});
+
+test('a network whose record was lost is declared as it is, with what runs on it', async () => {
+  await lifecycle.adopt(network, [{ ...endpoint, phase: 'attached' }]);
+  assert.deepEqual(
+    [...kernel.owned.keys()].toSorted(),
+    [`endpoint/${endpoint.id}`, 'fabric/cluster', `network/${network.id}`].toSorted(),
+  );
+  await restart();
+  assert.deepEqual([...state.networks.keys()], [network.id]);
+  assert.equal(state.endpoints.get(endpoint.id)?.phase, 'attached');
+  // It stays as long as what ran on it before the loss.
+  await lifecycle.addEndpoint({ ...endpoint, id: 'e2'.padEnd(64, '0') as EndpointId });
+  await lifecycle.attach('e2'.padEnd(64, '0') as EndpointId, '/run/docker/netns/y', false);
+  await lifecycle.removeEndpoint('e2'.padEnd(64, '0') as EndpointId);
+  await lifecycle.settled();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.ok(kernel.owned.has(`network/${network.id}`));
 });

@@ -16,6 +16,11 @@ import type { State } from './state.ts';
 
 export interface Lifecycle {
   addNetwork(network: Network): Promise<void>;
+  /**
+   * Takes up a network whose record was lost, with the endpoints that run on it: says only what the kernel must have, for an
+   * audit to look at. Safe to repeat; what fails changes nothing that is there.
+   */
+  adopt(network: Network, endpoints: readonly Endpoint[]): Promise<void>;
   removeNetwork(id: NetworkId): Promise<void>;
   addEndpoint(endpoint: Endpoint): Promise<void>;
   attach(id: EndpointId, sandbox: string, publishes: boolean): Promise<JoinAnswer>;
@@ -229,6 +234,36 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       await kernel.apply(owners.standing(id), fabricOf(network.fabric).desiredStanding?.(network, context()) ?? []);
     });
 
+  /** What is not there may have been made a moment ago: that is found out before anybody is told. */
+  async function joinAnswer(fabric: Fabric, network: Network, endpoint: Endpoint): Promise<JoinAnswer> {
+    try {
+      return fabric.join(network, endpoint, context());
+    } catch {
+      await host.refresh();
+      return fabric.join(network, endpoint, context());
+    }
+  }
+
+  /** Says what must be there of a network, when it is not known what is: the next audit looks. */
+  function declareCarried(network: Network): void {
+    const fabric = fabricOf(network.fabric);
+    const standing = fabric.desiredStanding?.(network, context()) ?? [];
+    if (standing.length > 0) kernel.declare(owners.standing(network.id), standing);
+    if (carried(network)) kernel.declare(owners.network(network.id), fabric.desiredNetwork(network, context()));
+  }
+
+  function declareShared(kind: FabricKind): void {
+    const rest = carriedNetworks(kind);
+    if (rest.length > 0) kernel.declare(owners.shared(kind), fabricOf(kind).desiredShared(rest, context()));
+  }
+
+  function declareEndpoint(endpoint: Endpoint): void {
+    const network = state.networks.get(endpoint.network);
+    if (network === undefined || endpoint.phase !== 'attached') return;
+    const desired = fabricOf(network.fabric).desiredEndpoint(network, endpoint, context());
+    kernel.declare(owners.endpoint(endpoint.id), desired);
+  }
+
   async function maintain(): Promise<void> {
     clearTimeout(chores);
     repeatFailed();
@@ -290,6 +325,16 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       events.emit('network.removed', `network ${id.slice(0, 12)} was removed`, { network: id });
     },
 
+    async adopt(network, endpoints) {
+      await open(network);
+      // The network last: as long as its record is missing, all of this is repeated.
+      for (const endpoint of endpoints) await state.putEndpoint(endpoint);
+      await state.putNetwork(network);
+      declareCarried(network);
+      if (carried(network)) declareShared(network.fabric);
+      for (const endpoint of endpoints) declareEndpoint(endpoint);
+    },
+
     async addEndpoint(endpoint) {
       await state.putEndpoint(endpoint);
     },
@@ -301,7 +346,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       const { sandboxInterface: _plugged, ...rest } = before;
       const endpoint: Endpoint = { ...rest, phase: 'attached', sandbox, publishes };
       // The answer is worked out first: when it cannot be given, nothing has been done.
-      const answer = fabric.join(network, endpoint, context());
+      const answer = await joinAnswer(fabric, network, endpoint);
       const name = `endpoint-${id}`;
       await state.putEndpoint(endpoint, { open: { name, operation: 'attach', target: id } });
       try {
@@ -367,33 +412,19 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       const removing = [...state.endpoints.values()].filter(({ phase }) => phase === 'removing');
       await Promise.all(removing.map((endpoint) => mutex.run(endpoint.id, () => eraseEndpoint(endpoint))));
       for (const network of state.networks.values()) {
-        const fabric = fabricOf(network.fabric);
-        const standing = fabric.desiredStanding?.(network, context()) ?? [];
-        if (standing.length > 0) kernel.declare(owners.standing(network.id), standing);
-        if (carried(network)) kernel.declare(owners.network(network.id), fabric.desiredNetwork(network, context()));
-        else await kernel.remove(owners.network(network.id), fabric.desiredNetwork(network, context()));
+        declareCarried(network);
+        if (!carried(network)) {
+          const known = fabricOf(network.fabric).desiredNetwork(network, context());
+          await kernel.remove(owners.network(network.id), known);
+        }
       }
       for (const kind of new Set([...state.networks.values()].map((network) => network.fabric))) {
-        const rest = carriedNetworks(kind);
-        const fabric = fabricOf(kind);
-        if (rest.length > 0) kernel.declare(owners.shared(kind), fabric.desiredShared(rest, context()));
-        else
-          await kernel.remove(
-            owners.shared(kind),
-            fabric.desiredShared(
-              [...state.networks.values()].filter((network) => network.fabric === kind),
-              context(),
-            ),
-          );
+        declareShared(kind);
+        if (carriedNetworks(kind).length > 0) continue;
+        const all = [...state.networks.values()].filter((network) => network.fabric === kind);
+        await kernel.remove(owners.shared(kind), fabricOf(kind).desiredShared(all, context()));
       }
-      for (const endpoint of state.endpoints.values()) {
-        const network = state.networks.get(endpoint.network);
-        if (network === undefined || endpoint.phase !== 'attached') continue;
-        kernel.declare(
-          owners.endpoint(endpoint.id),
-          fabricOf(network.fabric).desiredEndpoint(network, endpoint, context()),
-        );
-      }
+      for (const endpoint of state.endpoints.values()) declareEndpoint(endpoint);
       for (const entry of state.interrupted) {
         if (entry.operation === 'attach') await state.closeJournal(entry.name);
       }

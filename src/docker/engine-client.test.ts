@@ -101,14 +101,30 @@ describe('networks', () => {
     Scope: 'local',
     Internal: false,
     Options: { mtu: '1400' },
-    IPAM: { Driver: 'berth', Config: [{ Subnet: '10.1.0.0/24', Gateway: '10.1.0.1' }] },
+    IPAM: {
+      Driver: 'berth',
+      Config: [
+        {
+          Subnet: '10.1.0.0/24',
+          IPRange: '10.1.0.64/26',
+          Gateway: '10.1.0.1',
+          AuxiliaryAddresses: { nas: '10.1.0.9', junk: 'x' },
+        },
+      ],
+    },
     ...more,
   });
 
   it('reads subnets, options and running endpoints', async () => {
     const full = network('1', {
       Containers: {
-        [id('c')]: { Name: 'web', EndpointID: id('e'), IPv4Address: '10.1.0.5/24', IPv6Address: 'fd00::5/64' },
+        [id('c')]: {
+          Name: 'web',
+          EndpointID: id('e'),
+          MacAddress: '02:42:0a:01:00:05',
+          IPv4Address: '10.1.0.5/24',
+          IPv6Address: 'fd00::5/64',
+        },
         'ep-x': { Name: 'x', EndpointID: '', IPv4Address: '' },
       },
     });
@@ -130,12 +146,25 @@ describe('networks', () => {
       },
     );
     assert.deepEqual(
-      found!.subnets.map((s) => [formatPrefix(s.subnet), formatAddress(s.gateway!)]),
-      [['10.1.0.0/24', '10.1.0.1']],
+      found!.subnets.map((s) => [
+        formatPrefix(s.subnet),
+        formatPrefix(s.range!),
+        formatAddress(s.gateway!),
+        Object.entries(s.auxiliary).map(([name, held]) => `${name} ${formatAddress(held)}`),
+      ]),
+      [['10.1.0.0/24', '10.1.0.64/26', '10.1.0.1', ['nas 10.1.0.9']]],
     );
     assert.deepEqual(
       found!.endpoints.map((e) => ({ ...e, addresses: e.addresses.map(formatPrefix) })),
-      [{ id: id('e'), container: id('c'), name: 'web', addresses: ['10.1.0.5/24', 'fd00::5/64'] }],
+      [
+        {
+          id: id('e'),
+          container: id('c'),
+          name: 'web',
+          addresses: ['10.1.0.5/24', 'fd00::5/64'],
+          mac: '02:42:0a:01:00:05',
+        },
+      ],
     );
   });
 

@@ -7,8 +7,9 @@ import { z } from 'zod';
 import { parseAddress } from '../model/address.ts';
 import type { EngineId } from '../model/ids.ts';
 import { parseEndpointId, parseNetworkId } from '../model/ids.ts';
+import { parseMac } from '../model/mac.ts';
 import { type InterfaceAddress, parseInterfaceAddress, prefixOf } from '../model/prefix.ts';
-import type { EngineEndpoint, EngineEvent, EngineInfo, EngineNetwork } from './engine.ts';
+import type { EngineEndpoint, EngineEvent, EngineInfo, EngineNetwork, EngineSubnet } from './engine.ts';
 
 const text = z
   .string()
@@ -28,7 +29,9 @@ export const infoAnswer = z.object({
   Swarm: z.object({ LocalNodeState: text }).nullish(),
 });
 
-const container = z.object({ Name: text, EndpointID: text, IPv4Address: text, IPv6Address: text });
+const container = z.object({ Name: text, EndpointID: text, MacAddress: text, IPv4Address: text, IPv6Address: text });
+
+const subnet = z.object({ Subnet: text, IPRange: text, Gateway: text, AuxiliaryAddresses: textMap });
 
 export const networkAnswer = z.object({
   Id: z.string(),
@@ -40,7 +43,7 @@ export const networkAnswer = z.object({
   IPAM: z
     .object({
       Driver: text,
-      Config: z.array(z.object({ Subnet: text, Gateway: text })).nullish(),
+      Config: z.array(subnet).nullish(),
     })
     .nullish(),
   Containers: z.record(z.string(), container).nullish(),
@@ -93,11 +96,23 @@ function bridgeName(answer: z.output<typeof networkAnswer>): string {
 }
 
 /** Engines before 25 keep a subnet as the user wrote it, host bits included; a gateway may carry a length. */
-function toSubnet(config: { Subnet: string; Gateway: string }): EngineNetwork['subnets'] {
-  const subnet = parseInterfaceAddress(config.Subnet);
-  if (subnet === undefined) return [];
+function toSubnet(config: z.output<typeof subnet>): EngineSubnet[] {
+  const within = parseInterfaceAddress(config.Subnet);
+  if (within === undefined) return [];
+  const range = parseInterfaceAddress(config.IPRange);
   const gateway = parseAddress(config.Gateway) ?? parseInterfaceAddress(config.Gateway)?.address;
-  return [{ subnet: prefixOf(subnet), ...(gateway === undefined ? {} : { gateway }) }];
+  const auxiliary = Object.entries(config.AuxiliaryAddresses).flatMap(([name, value]) => {
+    const address = parseAddress(value);
+    return address === undefined ? [] : [[name, address] as const];
+  });
+  return [
+    {
+      subnet: prefixOf(within),
+      ...(range === undefined ? {} : { range: prefixOf(range) }),
+      ...(gateway === undefined ? {} : { gateway }),
+      auxiliary: Object.fromEntries(auxiliary),
+    },
+  ];
 }
 
 /** The key is a container's id, or `ep-…`, `lb-…`, `gateway_…` for an endpoint that belongs to none. */
@@ -107,7 +122,8 @@ function toEndpoint(key: string, value: z.output<typeof container>): EngineEndpo
   const addresses = [value.IPv4Address, value.IPv6Address]
     .map(parseInterfaceAddress)
     .filter((address): address is InterfaceAddress => address !== undefined);
-  return [{ id, container: key, name: value.Name, addresses }];
+  const mac = parseMac(value.MacAddress);
+  return [{ id, container: key, name: value.Name, addresses, ...(mac === undefined ? {} : { mac }) }];
 }
 
 export function toEvent(line: z.output<typeof eventLine>): EngineEvent {

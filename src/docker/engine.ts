@@ -1,6 +1,8 @@
 /** The part of the Docker Engine API that Berth reads. Never from within a plugin call: the engine would wait for itself. */
 
+import type { Address } from '../model/address.ts';
 import type { EndpointId, EngineId, NetworkId } from '../model/ids.ts';
+import type { Mac } from '../model/mac.ts';
 import type { InterfaceAddress, Prefix } from '../model/prefix.ts';
 
 export interface EngineInfo {
@@ -21,11 +23,21 @@ export interface EngineNetwork {
   readonly scope: string;
   readonly internal: boolean;
   readonly options: Readonly<Record<string, string>>;
-  readonly subnets: readonly { readonly subnet: Prefix; readonly gateway?: InterfaceAddress['address'] }[];
+  readonly subnets: readonly EngineSubnet[];
   /** Name of the bridge that the engine made for it, if it did. */
   readonly bridge?: string;
   /** Only containers that run have one. */
   readonly endpoints: readonly EngineEndpoint[];
+}
+
+export interface EngineSubnet {
+  readonly subnet: Prefix;
+  /** `--ip-range`. */
+  readonly range?: Prefix;
+  /** Engines do not tell one that they chose themselves for a subnet that the user gave. */
+  readonly gateway?: Address;
+  /** `--aux-address`. */
+  readonly auxiliary: Readonly<Record<string, Address>>;
 }
 
 export interface EngineEndpoint {
@@ -35,6 +47,7 @@ export interface EngineEndpoint {
   /** Name of the container. */
   readonly name: string;
   readonly addresses: readonly InterfaceAddress[];
+  readonly mac?: Mac;
 }
 
 export interface EngineEvent {

@@ -111,6 +111,9 @@ export interface Fabric {
     amend: (network: Network, settings: Json) => Promise<void>,
   ): Promise<number | undefined>;
 
+  /** The gateways of a network that the kernel still has, for when its record was lost. */
+  findGateways?(network: Network['id'], context: FabricContext): readonly Address[];
+
   /** Checks an endpoint's options and decides its settings. Touches nothing. */
   planEndpoint(network: Network, request: EndpointRequest, context: FabricContext): Json;
 

@@ -47,6 +47,39 @@ describe('a pool', () => {
     await open('10.2.0.0/16');
   });
 
+  it('is made with what is in use on it, before anybody can ask for an address', async () => {
+    const subnet = prefix('10.1.0.0/24');
+    const request = { space: 'berth', subnet, family: 4 as const, options: {}, taken: [] };
+    const used = ['10.1.0.1', '10.1.0.2', '10.1.0.4'].map((text) => ({
+      address: address(text),
+      holder: text === '10.1.0.1' ? ({ kind: 'gateway' } as const) : endpoint(1),
+      engine: 'A',
+    }));
+    const { revision } = await store.list('');
+    const [pool, first] = await Promise.all([
+      ipam.openPool({ ...request, leases: used }),
+      // As early as can be: the pool becomes known with all of its leases.
+      (async () => {
+        for (;;) {
+          const given = await lease('berth/10.1.0.0-24' as PoolId).catch(() => undefined);
+          if (given !== undefined) return given;
+        }
+      })(),
+    ]);
+    assert.equal((await store.list('')).revision, revision + 2, 'one transaction for all, one for the newcomer');
+    assert.equal(first, '10.1.0.3');
+    assert.equal(await gateway(pool.id), '10.1.0.1');
+    assert.equal(await lease(pool.id), '10.1.0.5');
+    await assert.rejects(lease(pool.id, '10.1.0.2'), { code: 'ADDRESS_TAKEN' });
+    // Another range of the subnet has what this one knows already.
+    await ipam.openPool({ ...request, range: prefix('10.1.0.128/25'), leases: used });
+    const again = await openIpam(store, options);
+    assert.deepEqual(
+      again.leases().map(({ address }) => formatAddress(address)),
+      ['10.1.0.1', '10.1.0.2', '10.1.0.3', '10.1.0.4', '10.1.0.5'],
+    );
+  });
+
   it('may not be opened where no network can be', async () => {
     for (const text of ['127.0.0.0/24', '0.0.0.0/0', '10.0.0.1/32', 'fe80::/64']) {
       await assert.rejects(open(text), { code: 'BAD_SUBNET' });

@@ -28,6 +28,8 @@ export interface PoolRequest {
    * engine rejects a subnet that overlaps one of them, and asks again.
    */
   readonly taken: readonly Prefix[];
+  /** In use already, when the pool has to be made: in one transaction with it, so that nobody is given one of them. */
+  readonly leases?: readonly Omit<Lease, 'pool' | 'createdAt'>[];
 }
 
 export interface PoolParts {
@@ -93,7 +95,40 @@ export function createPools({ store, tables, writer, locks, bases, now, monotoni
     const id = poolId(space, subnet, range);
     const pool = { id, space, subnet, released: false, options, createdAt: now() };
     const whole = range === undefined ? pool : { ...pool, range };
-    return change(whole, { key: keys.pool(id), is: 'absent' });
+    const { leases = [] } = request;
+    return leases.length === 0
+      ? change(whole, { key: keys.pool(id), is: 'absent' })
+      : createInUse(
+          whole,
+          leases.map((lease) => ({ ...lease, pool: id, createdAt: pool.createdAt })),
+        );
+  };
+
+  /** What another pool of the subnet has leased already stays as it is. */
+  const createInUse = async (pool: Pool, leases: readonly Lease[]): Promise<Pool | undefined> => {
+    const subnet = subnetId(pool);
+    const known = tables.tablesOf(pool.subnet).find(({ id }) => id === subnet)?.leases;
+    const values = new Map([[keys.pool(pool.id), encodePool(pool)]]);
+    const missing = new Map(
+      leases
+        .filter(({ address }) => known?.has(address.value) !== true)
+        .map((lease) => [keys.lease(subnet, lease.address), lease]),
+    );
+    for (const [key, lease] of missing) values.set(key, encodeLease(lease));
+    const result = await writer.write(
+      {
+        if: [...values.keys()].map((key) => ({ key, is: 'absent' })),
+        then: [...values].map(([key, value]) => ({ do: 'put', key, value })),
+      },
+      values,
+    );
+    if (!result.committed) {
+      tables.absorb(result.failed.key, result.found);
+      return undefined;
+    }
+    tables.setPool(pool, result.revision);
+    for (const [key, lease] of missing) tables.setLease(key, lease, result.revision);
+    return pool;
   };
 
   const openGiven = async (request: PoolRequest, subnet: Prefix): Promise<Pool | undefined> => {

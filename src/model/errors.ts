@@ -66,7 +66,10 @@ const catalogue = {
   ENGINE_UNREACHABLE: { status: 503, next: 'Start Docker, or give its socket with --docker.' },
   AGENT_UNREACHABLE: { status: 503, next: 'Start the agent with: berth agent' },
   SHUTTING_DOWN: { status: 503, next: 'Try again when the agent has restarted.' },
-  SOCKET_IN_USE: { status: 409, next: 'Stop the other program that listens there, or give another folder: --plugin-dir or --run-dir.' },
+  SOCKET_IN_USE: {
+    status: 409,
+    next: 'Stop the other program that listens there, or give another folder: --plugin-dir or --run-dir.',
+  },
   INTERNAL: {
     status: 500,
     next: 'This is a defect of Berth. Please report it with the output of: berth status --json',

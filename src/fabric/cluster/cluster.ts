@@ -125,6 +125,13 @@ export const cluster: Fabric = {
     return Promise.resolve(chosen === undefined ? planned : { ...planned, mtu: chosen });
   },
 
+  findGateways(network, { host }) {
+    const bridge = linkName(BRIDGE, network);
+    return host.addresses
+      .filter(({ link, scope }) => link === bridge && scope === 'global')
+      .map(({ address }) => address.address);
+  },
+
   planEndpoint(_network, request) {
     readOptions(request.options, []);
     return null;

@@ -41,6 +41,8 @@ const Note = z.object({
 export type UplinkNote = z.infer<typeof Note>;
 
 const noteName = (parent: string) => `uplink/${parent}`;
+/** By which a bridge of ours is known again, should the note be lost. */
+const alias = (parent: string) => `berth uplink ${parent}`;
 
 export async function readNote(notes: Notes, parent: string): Promise<UplinkNote | undefined> {
   const note = await notes.get(noteName(parent));
@@ -57,6 +59,7 @@ export async function allNotes(notes: Notes): Promise<readonly UplinkNote[]> {
  * @throws BerthError INTERFACE_UNKNOWN, INTERFACE_UNSUITABLE
  */
 export function checkUplink(parent: string, bridge: string, host: HostView): void {
+  if (isTaken(parent, bridge, host)) return;
   const link = host.links.find((candidate) => candidate.name === parent);
   if (link === undefined) throw new BerthError('INTERFACE_UNKNOWN', `there is no interface ${parent} on this host`);
   if (link.loopback)
@@ -92,6 +95,11 @@ export async function takeUplink(
   const known = await readNote(context.notes, parent);
   if (known?.state === 'settled' || known?.state === 'trial') return known;
   const host = await context.kernel.view();
+  if (known === undefined && isTaken(parent, bridge, host)) {
+    const found: UplinkNote = { ...survey(parent, bridge, host), ...holdings(bridge, host), state: 'settled' };
+    await context.notes.put(noteName(parent), found);
+    return found;
+  }
   const note = known?.state === 'moving' ? known : survey(parent, bridge, host);
   await context.notes.put(noteName(parent), note);
   await context.kernel.execute(takeSteps(note));
@@ -139,6 +147,14 @@ export async function answeringGateways(link: string, host: HostView): Promise<R
     [...unique].map(async ([text, gateway]) => ((await reachable(gateway, 4000)) ? [text] : [])),
   );
   return new Set(answers.flat());
+}
+
+/** Whether the interface is the port of this bridge already, which we made from it. */
+function isTaken(parent: string, bridge: string, host: HostView): boolean {
+  return (
+    host.links.some(({ name, master }) => name === parent && master === bridge) &&
+    host.links.some((link) => link.name === bridge && link.type === 'bridge' && link.alias === alias(parent))
+  );
 }
 
 /** What an interface holds that must follow it. */
@@ -211,7 +227,7 @@ function takeSteps(note: UplinkNote): KernelStep[] {
         up: true,
         stp: false,
         forwardDelay: 0,
-        alias: `berth uplink ${note.parent}`,
+        alias: alias(note.parent),
       },
     },
     ...addressesOn(note, note.bridge).map((make) => ({ make })),
