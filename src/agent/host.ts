@@ -40,11 +40,14 @@ export async function watchHost(kernel: Kernel): Promise<HostFacts> {
     return reading;
   };
   kernel.onChange(() => {
-    soon ??= setTimeout(() => {
-      soon = undefined;
-      // A failed read leaves the last view; the next change or full pass reads again.
-      refresh().catch(() => undefined);
-    }, rested - performance.now());
+    soon ??= setTimeout(
+      () => {
+        soon = undefined;
+        // A failed read leaves the last view; the next change or full pass reads again.
+        refresh().catch(() => undefined);
+      },
+      Math.max(0, rested - performance.now()),
+    );
     soon.unref();
   });
   return { current: () => view, refresh, onChange: (listener) => listeners.push(listener) };

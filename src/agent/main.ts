@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
-import { z } from 'zod';
+import * as z from 'zod';
 import { connectEngine } from '../docker/engine-client.ts';
 import { createPluginServer, type PluginServer } from '../docker/plugin-server.ts';
 import { answers } from '../docker/socket-file.ts';

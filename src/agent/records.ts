@@ -1,6 +1,6 @@
 /** Networks and endpoints as the store holds them: JSON with text where memory has values, and a version. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { formatAddress, parseAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
 import type { EndpointId, NetworkId } from '../model/ids.ts';

@@ -3,7 +3,7 @@
  * missing or null in some version or other; none of those makes the rest unreadable.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseAddress } from '../model/address.ts';
 import type { EngineId } from '../model/ids.ts';
 import { parseEndpointId, parseNetworkId } from '../model/ids.ts';

@@ -7,7 +7,7 @@
  * ignored: newer engines add some. Go also reads keys in any case; it writes them in one, so these are exact.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 
 const text = z
   .string()

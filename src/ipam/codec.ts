@@ -1,6 +1,6 @@
 /** Pools and leases as they are written in the store. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Address, formatAddress, parseAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
 import { type EndpointId, type NetworkId, type PoolId, parseEndpointId, parseNetworkId } from '../model/ids.ts';

@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { HostView } from '../../kernel/kernel.ts';
 import type { KernelObject } from '../../kernel/objects.ts';
 import { BerthError } from '../../model/errors.ts';

@@ -1,6 +1,6 @@
 /** The options of a LAN network, and what becomes of them. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { BerthError } from '../../model/errors.ts';
 import { linkName } from '../../model/ids.ts';
 import type { Network } from '../../model/network.ts';

@@ -4,7 +4,7 @@
  * was found before stands in a note, so that a crash in the middle is finished or undone.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { HostView, KernelStep } from '../../kernel/kernel.ts';
 import type { LinkAddress, Route } from '../../kernel/objects.ts';
 import { formatAddress, parseAddress } from '../../model/address.ts';
