@@ -3,16 +3,17 @@
  * safe to repeat; what is repeated after a crash or by Docker ends in the same state.
  */
 
-import type { Fabric, FabricContext, FabricDefaults, JoinAnswer, Notes } from '../fabric/fabric.ts';
+import type { Fabric, FabricContext, JoinAnswer } from '../fabric/fabric.ts';
 import { fabricOf } from '../fabric/fabrics.ts';
-import type { HostView, Kernel } from '../kernel/kernel.ts';
 import type { KernelObject } from '../kernel/objects.ts';
 import type { EndpointId, NetworkId } from '../model/ids.ts';
-import type { Endpoint, FabricKind, Json, Network } from '../model/network.ts';
+import type { Endpoint, Json, Network } from '../model/network.ts';
+import { createBackground } from './background.ts';
+import { createCarriage } from './carriage.ts';
 import type { Events } from './events.ts';
-import type { HostFacts } from './host.ts';
 import { keyedMutex } from './mutex.ts';
-import type { State } from './state.ts';
+import { owners } from './owners.ts';
+import { createSurroundings, type SurroundingsParts } from './surroundings.ts';
 
 export interface Lifecycle {
   addNetwork(network: Network): Promise<void>;
@@ -50,154 +51,25 @@ export interface Lifecycle {
   close(): void;
 }
 
-export interface LifecycleParts {
-  readonly state: State;
-  readonly kernel: Kernel;
-  readonly host: HostFacts;
-  readonly notes: Notes;
+export interface LifecycleParts extends SurroundingsParts {
   readonly events: Events;
-  readonly defaults: FabricDefaults;
-  engineRefusesGateway(): boolean;
-  /** How long a network's kernel objects outlive its last endpoint, so that `docker run --rm` in a loop does not make and remove them each time. Milliseconds. */
+  /** See `CarriageParts`. Milliseconds. */
   readonly linger: number;
 }
 
 const CHORES = "cannot do a fabric's chores";
 
-const owners = {
-  shared: (kind: FabricKind) => `fabric/${kind}`,
-  standing: (id: NetworkId) => `standing/${id}`,
-  network: (id: NetworkId) => `network/${id}`,
-  endpoint: (id: EndpointId) => `endpoint/${id}`,
-} as const;
-
-/** libnetwork `drivers/bridge`: `br-` and the first 12 characters of the network's id, unless an option names another. */
-const ENGINE_BRIDGE = /^br-[0-9a-f]{12}$/;
-/** Those of its networks that every engine has; fabrics know them. */
-const KNOWN_BRIDGES = ['docker0', 'docker_gwbridge'];
-
-/** What a network has in the kernel is changed by one at a time. Not under its id, which callers hold already. */
-const kernelOf = (network: Network): string => `kernel ${network.id}`;
-
 export function createLifecycle(parts: LifecycleParts): Lifecycle {
   const { state, kernel, host, events } = parts;
   const mutex = keyedMutex();
-  const background = new Set<Promise<void>>();
-  /** By what they were to do. */
-  const failed = new Map<string, () => Promise<void>>();
-  const lingering = new Map<NetworkId, NodeJS.Timeout>();
+  const background = createBackground(events);
+  const { later } = background;
+  const surroundings = createSurroundings(parts);
+  const { context } = surroundings;
+  const carriage = createCarriage({ state, kernel, background, context, linger: parts.linger });
+  const { carried } = carriage;
+  surroundings.onBridges(() => carriage.refreshShared());
   let chores: NodeJS.Timeout | undefined;
-  let toldBridges: readonly string[] = [];
-  let sharedBridges = '';
-
-  function context(): FabricContext {
-    return {
-      kernel,
-      host: host.current(),
-      notes: parts.notes,
-      networks: [...state.networks.values()],
-      defaults: parts.defaults,
-      engineBridges: engineBridges(),
-      engineRefusesGateway: parts.engineRefusesGateway(),
-    };
-  }
-
-  let bridgesSeen: { view: HostView; told: readonly string[]; bridges: readonly string[] } | undefined;
-
-  /**
-   * As told by the engine, and as seen on the host: a new one is there before the engine tells, or while it does not. Asked
-   * for by every call, and looked for only in a new view of a host that may have thousands of links.
-   */
-  function engineBridges(): readonly string[] {
-    const view = host.current();
-    if (bridgesSeen?.view !== view || bridgesSeen.told !== toldBridges) {
-      bridgesSeen = { view, told: toldBridges, bridges: findEngineBridges(view) };
-    }
-    return bridgesSeen.bridges;
-  }
-
-  function findEngineBridges({ links, routes }: HostView): readonly string[] {
-    const seen = links
-      .filter(({ name, type }) => type === 'bridge' && ENGINE_BRIDGE.test(name))
-      .map(({ name }) => name);
-    // `dockerd --bridge=br0` may name the host's own way out, which stays open.
-    const uplinks = new Set(routes.filter(({ via }) => via !== undefined).map(({ link }) => link));
-    const told = toldBridges.filter((name) => !KNOWN_BRIDGES.includes(name) && !uplinks.has(name));
-    return [...new Set([...seen, ...told])].toSorted();
-  }
-
-  function refreshShared(): void {
-    const bridges = engineBridges().join();
-    if (bridges === sharedBridges) return;
-    sharedBridges = bridges;
-    for (const kind of new Set([...state.networks.values()].map((network) => network.fabric))) {
-      if (carriedNetworks(kind).length === 0) continue;
-      later("cannot tell the packet filter of the engine's bridges", () =>
-        kernel.apply(owners.shared(kind), fabricOf(kind).desiredShared(carriedNetworks(kind), context())),
-      );
-    }
-  }
-  host.onChange(refreshShared);
-
-  const carried = (network: Network): boolean => state.carries(network.id);
-  const carriedNetworks = (kind: FabricKind): Network[] =>
-    [...state.networks.values()].filter(
-      (network) => network.fabric === kind && (carried(network) || lingering.has(network.id)),
-    );
-
-  /** Work that nobody waits for, and that `maintain` repeats when it fails; it must be safe to repeat. */
-  function later(what: string, work: () => Promise<void>): void {
-    const guarded = work().catch((error: unknown) => {
-      failed.set(what, work);
-      events.emit(
-        'background.failed',
-        `${what}: ${error instanceof Error ? error.message : String(error)}; the next audit tries again`,
-      );
-    });
-    background.add(guarded);
-    void guarded.then(() => background.delete(guarded));
-  }
-
-  function repeatFailed(): void {
-    const again = [...failed];
-    failed.clear();
-    for (const [what, work] of again) later(what, work);
-  }
-
-  /** Everything that a network must have in the kernel before an endpoint of it comes up: the filter first. */
-  async function applyNetwork(fabric: Fabric, network: Network): Promise<void> {
-    const now = context();
-    const sharing = new Map(
-      [...carriedNetworks(fabric.kind), network].map((carriedOne) => [carriedOne.id, carriedOne]),
-    );
-    await kernel.apply(owners.shared(fabric.kind), fabric.desiredShared([...sharing.values()], now));
-    await kernel.apply(owners.network(network.id), fabric.desiredNetwork(network, now));
-  }
-
-  async function withdrawNetwork(network: Network): Promise<void> {
-    const fabric = fabricOf(network.fabric);
-    clearTimeout(lingering.get(network.id));
-    lingering.delete(network.id);
-    if (carried(network)) return;
-    await kernel.remove(owners.network(network.id), fabric.desiredNetwork(network, context()));
-    // Not this one: its last endpoint may just have begun to let it linger.
-    const rest = carriedNetworks(fabric.kind).filter(({ id }) => id !== network.id);
-    if (rest.length === 0) await kernel.remove(owners.shared(fabric.kind), fabric.desiredShared([network], context()));
-    else await kernel.apply(owners.shared(fabric.kind), fabric.desiredShared(rest, context()));
-  }
-
-  function lingerThenWithdraw(network: Network): void {
-    clearTimeout(lingering.get(network.id));
-    const timer = setTimeout(() => {
-      later(`cannot withdraw the network ${network.id.slice(0, 12)} from the kernel`, () =>
-        mutex.run(kernelOf(network), async () => {
-          if (state.networks.has(network.id) && lingering.get(network.id) === timer) await withdrawNetwork(network);
-        }),
-      );
-    }, parts.linger);
-    timer.unref();
-    lingering.set(network.id, timer);
-  }
 
   /** The kernel part of a removal; the record goes last, so a crash before that repeats it. */
   async function eraseEndpoint(endpoint: Endpoint): Promise<void> {
@@ -205,14 +77,14 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
     const known = network === undefined ? [] : fabricOf(network.fabric).desiredEndpoint(network, endpoint, context());
     await kernel.remove(owners.endpoint(endpoint.id), known);
     await state.deleteEndpoint(endpoint.id, { close: `endpoint-${endpoint.id}` });
-    if (network !== undefined && !carried(network)) lingerThenWithdraw(network);
+    if (network !== undefined && !carried(network)) carriage.linger(network);
   }
 
   async function eraseNetwork(network: Network): Promise<void> {
     const fabric = fabricOf(network.fabric);
     for (const endpoint of state.endpointsOf(network.id))
       await mutex.run(`erase ${endpoint.id}`, () => eraseEndpoint(endpoint));
-    await mutex.run(kernelOf(network), () => withdrawNetwork(network));
+    await carriage.withdraw(network);
     await kernel.remove(owners.standing(network.id));
     await fabric.closeNetwork?.(network, context());
     await state.deleteNetwork(network.id, { close: `network-${network.id}` });
@@ -244,17 +116,9 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
     }
   }
 
-  /** Says what must be there of a network, when it is not known what is: the next audit looks. */
-  function declareCarried(network: Network): void {
-    const fabric = fabricOf(network.fabric);
-    const standing = fabric.desiredStanding?.(network, context()) ?? [];
+  function declareStanding(network: Network): void {
+    const standing = fabricOf(network.fabric).desiredStanding?.(network, context()) ?? [];
     if (standing.length > 0) kernel.declare(owners.standing(network.id), standing);
-    if (carried(network)) kernel.declare(owners.network(network.id), fabric.desiredNetwork(network, context()));
-  }
-
-  function declareShared(kind: FabricKind): void {
-    const rest = carriedNetworks(kind);
-    if (rest.length > 0) kernel.declare(owners.shared(kind), fabricOf(kind).desiredShared(rest, context()));
   }
 
   function declareEndpoint(endpoint: Endpoint): void {
@@ -266,7 +130,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
 
   async function maintain(): Promise<void> {
     clearTimeout(chores);
-    repeatFailed();
+    background.repeatFailed();
     const kinds = new Set([...state.networks.values()].map((network) => network.fabric));
     const waits = await Promise.all([...kinds].map(async (kind) => fabricOf(kind).maintain?.(context(), amend)));
     const next = Math.min(...waits.filter((wait) => wait !== undefined));
@@ -278,10 +142,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
 
   return {
     context,
-    learnBridges(bridges) {
-      toldBridges = bridges;
-      refreshShared();
-    },
+    learnBridges: surroundings.learnBridges,
     maintain,
     serialise: (id, work) => mutex.run(id, work),
     objectsOf: (network) => {
@@ -330,8 +191,9 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       // The network last: as long as its record is missing, all of this is repeated.
       for (const endpoint of endpoints) await state.putEndpoint(endpoint);
       await state.putNetwork(network);
-      declareCarried(network);
-      if (carried(network)) declareShared(network.fabric);
+      declareStanding(network);
+      carriage.declare(network);
+      if (carried(network)) carriage.declareShared(network.fabric);
       for (const endpoint of endpoints) declareEndpoint(endpoint);
     },
 
@@ -350,7 +212,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       const name = `endpoint-${id}`;
       await state.putEndpoint(endpoint, { open: { name, operation: 'attach', target: id } });
       try {
-        await mutex.run(kernelOf(network), () => applyNetwork(fabric, network));
+        await carriage.apply(network);
         await kernel.apply(owners.endpoint(id), fabric.desiredEndpoint(network, endpoint, context()));
       } catch (error) {
         // Should this fail too, Docker deletes the endpoint next.
@@ -382,7 +244,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
         if (state.endpoints.get(id)?.phase !== 'attached') await kernel.remove(owners.endpoint(id));
       });
       const network = state.networks.get(endpoint.network);
-      if (network !== undefined && !carried(network)) lingerThenWithdraw(network);
+      if (network !== undefined && !carried(network)) carriage.linger(network);
     },
 
     async removeEndpoint(id) {
@@ -412,19 +274,13 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       const removing = [...state.endpoints.values()].filter(({ phase }) => phase === 'removing');
       await Promise.all(removing.map((endpoint) => mutex.run(endpoint.id, () => eraseEndpoint(endpoint))));
       for (const network of state.networks.values()) {
-        declareCarried(network);
-        if (!carried(network)) {
-          const known = fabricOf(network.fabric).desiredNetwork(network, context());
-          await kernel.remove(owners.network(network.id), known);
-        }
-      }
-      for (const kind of new Set([...state.networks.values()].map((network) => network.fabric))) {
-        declareShared(kind);
-        if (carriedNetworks(kind).length > 0) continue;
-        const all = [...state.networks.values()].filter((network) => network.fabric === kind);
-        await kernel.remove(owners.shared(kind), fabricOf(kind).desiredShared(all, context()));
+        declareStanding(network);
+        carriage.declare(network);
+        carriage.declareShared(network.fabric);
       }
       for (const endpoint of state.endpoints.values()) declareEndpoint(endpoint);
+      // After all has been declared: what two networks need stays when one of them goes.
+      await carriage.sweep();
       for (const entry of state.interrupted) {
         if (entry.operation === 'attach') await state.closeJournal(entry.name);
       }
@@ -438,13 +294,11 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       });
     },
 
-    async settled() {
-      while (background.size > 0) await Promise.all(background);
-    },
+    settled: background.settled,
 
     close() {
       clearTimeout(chores);
-      for (const timer of lingering.values()) clearTimeout(timer);
+      carriage.close();
     },
   };
 }
