@@ -22,6 +22,8 @@ export interface AuditTotals {
 export interface Auditor {
   /** Compares everything now. */
   audit(repair: boolean): Promise<readonly Drift[]>;
+  /** Compares and mends everything; a failure is told, and the next pass tries again. */
+  pass(): Promise<void>;
   totals(): AuditTotals;
   start(): void;
   stop(): void;
@@ -137,6 +139,7 @@ export function createAuditor(parts: AuditorParts): Auditor {
 
   return {
     audit,
+    pass,
     totals: () => ({ lastFullPass, drifts, repaired }),
     start() {
       kernel.onDrift(report);

@@ -88,7 +88,7 @@ export function createCarriage(parts: CarriageParts): Carriage {
     linger(network) {
       clearTimeout(lingering.get(network.id));
       const timer = setTimeout(() => {
-        background.later(`cannot withdraw the network ${network.id.slice(0, 12)} from the kernel`, () =>
+        void background.later(`cannot withdraw the network ${network.id.slice(0, 12)} from the kernel`, () =>
           mutex.run(network.id, async () => {
             if (state.networks.has(network.id) && lingering.get(network.id) === timer) await withdraw(network);
           }),
@@ -117,7 +117,7 @@ export function createCarriage(parts: CarriageParts): Carriage {
     refreshShared() {
       for (const kind of kinds()) {
         if (carriedNetworks(kind).length === 0) continue;
-        background.later("cannot tell the packet filter of the engine's bridges", () =>
+        void background.later("cannot tell the packet filter of the engine's bridges", () =>
           kernel.apply(owners.shared(kind), fabricOf(kind).desiredShared(carriedNetworks(kind), context())),
         );
       }

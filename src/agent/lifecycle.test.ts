@@ -253,6 +253,22 @@ test('a restart finishes the removal of a network', async () => {
   assert.deepEqual([state.networks.size, state.endpoints.size, state.pending(), kernel.owned.size], [0, 0, 0, 0]);
 });
 
+test('what cannot be finished at the start is told and tried again, and the agent serves all the same', async () => {
+  await lifecycle.addNetwork(network);
+  await lifecycle.addEndpoint(endpoint);
+  await lifecycle.attach(endpoint.id, '/x', false);
+  await lifecycle.settled();
+  await state.putNetwork(network, { open: { name: `network-${network.id}`, operation: 'close', target: network.id } });
+  const { remove } = kernel;
+  kernel.remove = () => Promise.reject(new BerthError('KERNEL_BUSY', 'not now'));
+  await restart();
+  assert.equal(state.networks.size, 1);
+  kernel.remove = remove;
+  await lifecycle.maintain();
+  await lifecycle.settled();
+  assert.deepEqual([state.networks.size, state.endpoints.size, state.pending(), kernel.owned.size], [0, 0, 0, 0]);
+});
+
 test('between two containers the network stays in the kernel for a while', async () => {
   lifecycle.close();
   await store.close();

@@ -34,7 +34,10 @@ export interface Lifecycle {
   detach(id: EndpointId, how: { readonly ended: boolean }): void;
   /** Written when it resolves; the kernel follows in the background. */
   removeEndpoint(id: EndpointId): Promise<void>;
-  /** Finishes what a crash interrupted, and declares everything that must stand. */
+  /**
+   * Finishes what a crash interrupted, and declares everything that must stand. What cannot be finished now is tried again
+   * later: an agent that did not serve would be worse.
+   */
   recover(): Promise<void>;
   confirm(network: Network): Promise<void>;
   /** Runs the fabrics' chores now. */
@@ -135,7 +138,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
     const waits = await Promise.all([...kinds].map(async (kind) => fabricOf(kind).maintain?.(context(), amend)));
     const next = Math.min(...waits.filter((wait) => wait !== undefined));
     if (Number.isFinite(next)) {
-      chores = setTimeout(() => later(CHORES, maintain), next);
+      chores = setTimeout(() => void later(CHORES, maintain), next);
       chores.unref();
     }
   }
@@ -171,7 +174,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
           throw error;
         }
         await state.closeJournal(name);
-        later(CHORES, maintain);
+        void later(CHORES, maintain);
       }
       events.emit('network.created', `network ${network.id.slice(0, 12)} (${network.plugin}) was created`, {
         network: network.id,
@@ -220,7 +223,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
         throw error;
       }
       // Docker need not wait for this: a restart that finds the entry applies again what is already there.
-      later(`cannot close the journal entry of endpoint ${id.slice(0, 12)}`, () => state.closeJournal(name));
+      void later(`cannot close the journal entry of endpoint ${id.slice(0, 12)}`, () => state.closeJournal(name));
       events.emit(
         'endpoint.attached',
         `endpoint ${id.slice(0, 12)} was attached to network ${network.id.slice(0, 12)}`,
@@ -239,7 +242,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
         return;
       }
       state.amendEndpoint({ ...rest, phase: 'created' });
-      later(`cannot remove the endpoint ${id.slice(0, 12)} from the kernel`, async () => {
+      void later(`cannot remove the endpoint ${id.slice(0, 12)} from the kernel`, async () => {
         // When this is repeated it may have been joined again.
         if (state.endpoints.get(id)?.phase !== 'attached') await kernel.remove(owners.endpoint(id));
       });
@@ -252,7 +255,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       if (endpoint === undefined || endpoint.phase === 'removing') return;
       const removing: Endpoint = { ...endpoint, phase: 'removing' };
       await state.putEndpoint(removing, { open: { name: `endpoint-${id}`, operation: 'remove', target: id } });
-      later(`cannot remove the endpoint ${id.slice(0, 12)} from the kernel`, () =>
+      void later(`cannot remove the endpoint ${id.slice(0, 12)} from the kernel`, () =>
         mutex.run(`erase ${id}`, async () => {
           if (state.endpoints.get(id)?.phase === 'removing') await eraseEndpoint(removing);
         }),
@@ -266,13 +269,19 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
     async recover() {
       for (const entry of state.interrupted) {
         const network = state.networks.get(entry.target as NetworkId);
-        if (entry.operation === 'close' && network !== undefined) await eraseNetwork(network);
-        // Docker was never answered, so it has no such network: undo.
-        else if (entry.operation === 'open' && network !== undefined) await eraseNetwork(network);
-        else if (entry.operation !== 'remove' && entry.operation !== 'attach') await state.closeJournal(entry.name);
+        // An `open` that Docker was never told of is undone: it has no such network.
+        if ((entry.operation === 'close' || entry.operation === 'open') && network !== undefined) {
+          await later(`cannot finish the removal of network ${network.id.slice(0, 12)}`, () => eraseNetwork(network));
+        } else if (entry.operation !== 'remove' && entry.operation !== 'attach') await state.closeJournal(entry.name);
       }
       const removing = [...state.endpoints.values()].filter(({ phase }) => phase === 'removing');
-      await Promise.all(removing.map((endpoint) => mutex.run(endpoint.id, () => eraseEndpoint(endpoint))));
+      await Promise.all(
+        removing.map((endpoint) =>
+          later(`cannot remove the endpoint ${endpoint.id.slice(0, 12)} from the kernel`, () =>
+            mutex.run(`erase ${endpoint.id}`, () => eraseEndpoint(endpoint)),
+          ),
+        ),
+      );
       for (const network of state.networks.values()) {
         declareStanding(network);
         carriage.declare(network);
@@ -280,11 +289,11 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       }
       for (const endpoint of state.endpoints.values()) declareEndpoint(endpoint);
       // After all has been declared: what two networks need stays when one of them goes.
-      await carriage.sweep();
+      await later('cannot withdraw unused networks from the kernel', () => carriage.sweep());
       for (const entry of state.interrupted) {
         if (entry.operation === 'attach') await state.closeJournal(entry.name);
       }
-      await maintain();
+      await later(CHORES, maintain);
     },
 
     async confirm(network) {
