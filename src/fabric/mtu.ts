@@ -15,8 +15,20 @@ export const overhead = {
   vxlan: { 4: 50, 6: 70 },
 } as const;
 
+/** A view is asked for each object that has an MTU, and a host may have thousands of links. */
+const known = new WeakMap<HostView, number>();
+
 /** The MTU of the link that the host's default route leaves by: the smallest, when there are several; 1500 without one. */
 export function uplinkMtu(host: HostView): number {
+  let mtu = known.get(host);
+  if (mtu === undefined) {
+    mtu = readUplinkMtu(host);
+    known.set(host, mtu);
+  }
+  return mtu;
+}
+
+function readUplinkMtu(host: HostView): number {
   const uplinks = new Set(
     host.routes.filter((route) => route.table === 254 && route.destination.length === 0).map((route) => route.link),
   );
