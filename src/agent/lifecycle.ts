@@ -220,6 +220,9 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       } catch (error) {
         // Should this fail too, Docker deletes the endpoint next.
         await state.putEndpoint({ ...before, phase: 'created' }, { close: name }).catch(() => undefined);
+        // When something has just gone, the fabric says it better than the kernel.
+        await host.refresh();
+        fabric.join(network, endpoint, context());
         throw error;
       }
       // Docker need not wait for this: a restart that finds the entry applies again what is already there.

@@ -47,6 +47,9 @@ const REFUSES_GATEWAY = /^29\.0\.[0-2]($|[^0-9])/;
  * @throws BerthError BAD_CONFIG, STATE_LOCKED, STORE_CORRUPT, STORE_NEWER, SOCKET_IN_USE: nothing was changed.
  */
 export async function runAgent(flags: Readonly<Record<string, string>>): Promise<void> {
+  // From the start: whoever stops it while it starts must not leave names behind that nobody answers.
+  const { promise: told, resolve: tell } = Promise.withResolvers<NodeJS.Signals>();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, tell);
   const config = loadConfig(flags, process.env);
   const logger = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
   const agent = await startAgent(config, logger);
@@ -56,8 +59,6 @@ export async function runAgent(flags: Readonly<Record<string, string>>): Promise
     { event: 'agent.ready', pid: process.pid },
     `Berth ${version} serves ${config.plugins.map(({ name }) => name).join(', ')}`,
   );
-  const { promise: told, resolve: tell } = Promise.withResolvers<NodeJS.Signals>();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, tell);
   const signal = await told;
   manager.stopping();
   logger.info({ event: 'agent.stopping' }, `stopping on ${signal}; the containers keep their network`);
@@ -126,8 +127,9 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   });
   const sandboxes = createSandboxes({ state, kernel, host, lifecycle });
   cleanup.defer(() => sandboxes.close());
+  const following = new AbortController();
   const collector = createCollector({
-    engine: connectEngine(config.docker),
+    engine: connectEngine(config.docker, { signal: following.signal }),
     state,
     lifecycle,
     leases,
@@ -197,7 +199,6 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     await server.listen(listenAt(config, plugin));
   }
 
-  const following = new AbortController();
   const followed = collector.follow(following.signal);
   cleanup.defer(async () => {
     following.abort();

@@ -39,6 +39,14 @@ const NetworkRecord = z.object({
   createdAt: z.number(),
 });
 
+/** What a journal entry says is under way. */
+const JournalRecord = z.object({
+  name: z.string(),
+  operation: z.enum(['attach', 'remove', 'open', 'close']),
+  target: z.string(),
+});
+export type JournalEntry = Readonly<z.infer<typeof JournalRecord>>;
+
 const EndpointRecord = z.object({
   id: z.string(),
   network: z.string(),
@@ -59,12 +67,7 @@ const EndpointRecord = z.object({
  * @throws BerthError STORE_NEWER when a later version of Berth wrote it, STORE_CORRUPT when it is not readable.
  */
 function decode<Value>(schema: z.ZodType<Value>, key: string, value: string): Value {
-  let raw: unknown;
-  try {
-    raw = JSON.parse(value);
-  } catch (error) {
-    throw new BerthError('STORE_CORRUPT', `the value of ${key} in the store is not JSON`, { cause: error });
-  }
+  const raw = parse(key, value);
   const version = z.object({ version: z.number() }).safeParse(raw);
   if (version.success && version.data.version > SCHEMA_VERSION) {
     throw new BerthError(
@@ -79,6 +82,24 @@ function decode<Value>(schema: z.ZodType<Value>, key: string, value: string): Va
     'STORE_CORRUPT',
     `the value of ${key} in the store is damaged: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`,
   );
+}
+
+/** @throws BerthError STORE_CORRUPT */
+function parse(key: string, value: string): unknown {
+  try {
+    return JSON.parse(value);
+  } catch (error) {
+    throw new BerthError('STORE_CORRUPT', `the value of ${key} in the store is not JSON`, { cause: error });
+  }
+}
+
+export function decodeJournal(key: string, value: string): JournalEntry {
+  return decode(JournalRecord, key, value);
+}
+
+/** Whoever wrote the note knows what it should be. */
+export function decodeNote(key: string, value: string): Json {
+  return parse(key, value) as Json;
 }
 
 export function decodeNetwork(key: string, value: string): Network {

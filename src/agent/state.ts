@@ -4,19 +4,19 @@
  */
 
 import { formatAddress } from '../model/address.ts';
-import { BerthError } from '../model/errors.ts';
 import type { EndpointId, NetworkId } from '../model/ids.ts';
 import { keys, SCHEMA_VERSION } from '../model/keys.ts';
-import type { Endpoint, Json, Network } from '../model/network.ts';
+import type { Endpoint, Network } from '../model/network.ts';
 import type { Operation, Store } from '../store/store.ts';
-import { decodeEndpoint, decodeNetwork, encodeEndpoint, encodeNetwork } from './records.ts';
-
-/** What a journal entry says is under way. */
-export interface JournalEntry {
-  readonly name: string;
-  readonly operation: 'attach' | 'remove' | 'open' | 'close';
-  readonly target: string;
-}
+import {
+  decodeEndpoint,
+  decodeJournal,
+  decodeNetwork,
+  decodeNote,
+  encodeEndpoint,
+  encodeNetwork,
+  type JournalEntry,
+} from './records.ts';
 
 export interface State {
   readonly networks: ReadonlyMap<NetworkId, Network>;
@@ -102,7 +102,9 @@ export async function openState(store: Store, host: string): Promise<State> {
     networks.set(network.id, network);
   }
   for (const { key, value } of (await store.list(keys.endpoints)).entries) remember(decodeEndpoint(key, value));
-  const interrupted = (await store.list(keys.journals(host))).entries.map(({ key, value }) => readJournal(key, value));
+  const interrupted = (await store.list(keys.journals(host))).entries.map(({ key, value }) =>
+    decodeJournal(key, value),
+  );
   for (const entry of interrupted) journal.set(entry.name, entry);
 
   return {
@@ -142,25 +144,17 @@ export async function openState(store: Store, host: string): Promise<State> {
   };
 }
 
-function readJournal(key: string, value: string): JournalEntry {
-  const raw = JSON.parse(value) as JournalEntry;
-  if (typeof raw.name !== 'string' || typeof raw.target !== 'string') {
-    throw new BerthError('STORE_CORRUPT', `the journal entry ${key} in the store is damaged`);
-  }
-  return { name: raw.name, operation: raw.operation, target: raw.target };
-}
-
 /** Durable notes for fabrics, on the store. */
 export function storeNotes(store: Store, host: string): import('../fabric/fabric.ts').Notes {
   const prefix = `berth/note/${host}/`;
   return {
     async get(name) {
       const entry = await store.get(prefix + name);
-      return entry === undefined ? undefined : (JSON.parse(entry.value) as Json);
+      return entry === undefined ? undefined : decodeNote(entry.key, entry.value);
     },
     async list(beginning) {
       const { entries } = await store.list(prefix + beginning);
-      return new Map(entries.map(({ key, value }) => [key.slice(prefix.length), JSON.parse(value) as Json]));
+      return new Map(entries.map(({ key, value }) => [key.slice(prefix.length), decodeNote(key, value)]));
     },
     async put(name, value) {
       await store.transact({ then: [{ do: 'put', key: prefix + name, value: JSON.stringify(value) }] });

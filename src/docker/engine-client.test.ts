@@ -253,6 +253,19 @@ describe('failures', () => {
     assert.ok(performance.now() - start < 1000);
   });
 
+  it('a connection that hangs when nobody waits for it any more', async () => {
+    await fakeEngine({ '/version': () => undefined });
+    const ending = new AbortController();
+    const start = performance.now();
+    const asking = assert.rejects(
+      connectEngine(address, { signal: ending.signal }).info(),
+      unreachable(/cannot be reached: .*aborted/),
+    );
+    ending.abort();
+    await asking;
+    assert.ok(performance.now() - start < 1000);
+  });
+
   it('an answer that hangs in the middle', async () => {
     await fakeEngine({ '/version': ((_request, response) => response.write('{"ApiV')) as RequestListener });
     await assert.rejects(connectEngine(address, { deadlineMs: 100 }).info(), unreachable(/within 0\.1 s/));

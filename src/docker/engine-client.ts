@@ -21,6 +21,8 @@ export interface EngineOptions {
   /** How long one call may take, in milliseconds; 5,000 unless told. */
   readonly deadlineMs?: number;
   readonly tls?: EngineTls;
+  /** Ends all calls: nobody waits any more for what the engine has to say. */
+  readonly signal?: AbortSignal;
 }
 
 /** What is read here has been the same since this version, and engines up to 29 speak it (29.0 speaks nothing older). */
@@ -36,7 +38,7 @@ const CONCURRENCY = 4;
  * @throws BerthError BAD_CONFIG for another kind of address, or TLS files that cannot be read.
  */
 export function connectEngine(address: string, options: EngineOptions = {}): Engine {
-  const http = engineHttp(address, options.deadlineMs ?? 5000, options.tls);
+  const http = engineHttp(address, options.deadlineMs ?? 5000, options);
   let negotiated: string | undefined;
 
   async function negotiate(): Promise<string> {

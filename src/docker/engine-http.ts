@@ -31,7 +31,11 @@ export interface EngineHttp {
 const MAX_ANSWER = 64 * 1024 * 1024;
 
 /** @throws BerthError BAD_CONFIG when the address is neither `unix:///path` nor `tcp://host:port`. */
-export function engineHttp(address: string, deadlineMs: number, tls?: EngineTls): EngineHttp {
+export function engineHttp(
+  address: string,
+  deadlineMs: number,
+  { tls, signal: ending }: { readonly tls?: EngineTls; readonly signal?: AbortSignal } = {},
+): EngineHttp {
   const target = parseTarget(address);
   // Connections that are kept do not keep the process.
   const agent =
@@ -73,7 +77,7 @@ export function engineHttp(address: string, deadlineMs: number, tls?: EngineTls)
     const expired = new AbortController();
     const timer = setTimeout(() => expired.abort(), deadlineMs);
     try {
-      return await work(AbortSignal.any([...outer, expired.signal]));
+      return await work(AbortSignal.any([...outer, expired.signal, ...(ending === undefined ? [] : [ending])]));
     } catch (error) {
       if (error instanceof BerthError) throw error;
       if (expired.signal.aborted) throw fail(`does not answer GET ${path} within ${deadlineMs / 1000} s`, error);

@@ -249,6 +249,12 @@ describe('the state file is damaged, from the future, or taken', () => {
       sentence: /berth\/endpoint\/\S+ in the store is not JSON$/,
       damage: (file) => alter(file, `UPDATE kv SET value = substr(value, 1, 40) WHERE key LIKE 'berth/endpoint/%'`),
     },
+    {
+      name: 'its journal is cut off',
+      code: 'STORE_CORRUPT',
+      sentence: /berth\/journal\/h1\/x in the store is not JSON$/,
+      damage: (file) => alter(file, `INSERT INTO kv VALUES ('berth/journal/h1/x', '{"name', 1, 1, NULL)`),
+    },
   ];
 
   const fingerprint = (host: Host): string =>
