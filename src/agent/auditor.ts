@@ -119,7 +119,8 @@ export function createAuditor(parts: AuditorParts): Auditor {
     const started = performance.now();
     await parts.host.refresh();
     const found = await kernel.audit({ repair });
-    report(found);
+    // Who only looks does not want it mended, and the same drift would be counted at each look.
+    if (repair) report(found);
     lastFullPass = new Date();
     metrics.fullPass((performance.now() - started) / 1000);
     return found;
