@@ -1,69 +1,33 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type RequestListener, type Server } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import type { RequestListener } from 'node:http';
+import { describe, it } from 'node:test';
 import { formatAddress } from '../model/address.ts';
 import { formatPrefix } from '../model/prefix.ts';
-import type { EngineEvent } from './engine.ts';
 import { connectEngine } from './engine-client.ts';
+import { fakeEngineForEach, VERSION } from './testing/fake-engine.ts';
 
 const id = (digit: string) => digit.repeat(64);
-const VERSION = { ApiVersion: '1.51', MinAPIVersion: '1.24', Version: '28.5.2' };
 const INFO = {
   ID: 'engine-1',
   ServerVersion: '28.5.2',
   LiveRestoreEnabled: true,
   Swarm: { LocalNodeState: 'inactive' },
 };
-
-let directory: string;
-let address: string;
-let server: Server | undefined;
-/** Paths that were asked for. */
-let asked: string[];
-
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'engine-'));
-  address = `unix://${directory}/docker.sock`;
-  asked = [];
-});
-afterEach(async () => {
-  server?.closeAllConnections();
-  await new Promise((resolve) => (server === undefined ? resolve(undefined) : server.close(resolve)));
-  server = undefined;
-  rmSync(directory, { recursive: true });
-});
-
-/** An engine that answers these paths (without version) with JSON, a status, or as the function does; others with 404. */
-function fakeEngine(answers: Record<string, unknown>): Promise<void> {
-  const listener: RequestListener = (request, response) => {
-    asked.push(request.url!);
-    const path = request.url!.replace(/^\/v\d+\.\d+/, '').replace(/\?.*/, '');
-    const answer = answers[path];
-    if (typeof answer === 'function') return (answer as RequestListener)(request, response);
-    if (typeof answer === 'number') response.writeHead(answer).end(JSON.stringify({ message: 'no such\nluck' }));
-    else if (answer === undefined) response.writeHead(404).end(JSON.stringify({ message: 'not found' }));
-    else response.end(JSON.stringify(answer));
-  };
-  server = createServer(listener);
-  return new Promise((resolve) => server!.listen(`${directory}/docker.sock`, resolve));
-}
-
 const unreachable = (pattern: RegExp) => ({ name: 'BerthError', code: 'ENGINE_UNREACHABLE', message: pattern });
+
+const fake = fakeEngineForEach();
 
 describe('info', () => {
   it('tells the engine apart and speaks the newest version that both know', async () => {
-    await fakeEngine({ '/version': VERSION, '/info': INFO });
-    assert.deepEqual(await connectEngine(address).info(), {
+    await fake.answer({ '/version': VERSION, '/info': INFO });
+    assert.deepEqual(await connectEngine(fake.address).info(), {
       id: 'engine-1',
       version: '28.5.2',
       apiVersion: '1.44',
       liveRestore: true,
       swarm: false,
     });
-    assert.deepEqual(asked, ['/version', '/v1.44/info']);
+    assert.deepEqual(fake.asked, ['/version', '/v1.44/info']);
   });
 
   const negotiated = [
@@ -74,18 +38,18 @@ describe('info', () => {
   ] as const;
   for (const [title, version, expected] of negotiated)
     it(`negotiates with ${title}`, async () => {
-      await fakeEngine({ '/version': version, '/info': { ID: 'x' } });
-      const info = await connectEngine(address).info();
+      await fake.answer({ '/version': version, '/info': { ID: 'x' } });
+      const info = await connectEngine(fake.address).info();
       assert.deepEqual(info, { id: 'x', version: '', apiVersion: expected, liveRestore: false, swarm: false });
     });
 
   it('negotiates anew each time, for the engine may have been upgraded', async () => {
     let current = '1.41';
-    await fakeEngine({
+    await fake.answer({
       '/version': ((_request, response) => response.end(JSON.stringify({ ApiVersion: current }))) as RequestListener,
       '/info': { ID: 'x', Swarm: { LocalNodeState: 'active' } },
     });
-    const engine = connectEngine(address);
+    const engine = connectEngine(fake.address);
     assert.equal((await engine.info()).apiVersion, '1.41');
     current = '1.43';
     const { apiVersion, swarm } = await engine.info();
@@ -128,8 +92,8 @@ describe('networks', () => {
         'ep-x': { Name: 'x', EndpointID: '', IPv4Address: '' },
       },
     });
-    await fakeEngine({ '/version': VERSION, '/networks': [network('1')], [`/networks/${id('1')}`]: full });
-    const [found, ...more] = await connectEngine(address).networks();
+    await fake.answer({ '/version': VERSION, '/networks': [network('1')], [`/networks/${id('1')}`]: full });
+    const [found, ...more] = await connectEngine(fake.address).networks();
     assert.deepEqual(more, []);
     assert.deepEqual(
       { ...found, subnets: undefined, endpoints: undefined },
@@ -187,8 +151,8 @@ describe('networks', () => {
       { Id: id('3'), Name: 'named', Driver: 'bridge', Options: { 'com.docker.network.bridge.name': 'docker0' } },
       { Id: 'not an id', Name: 'odd' },
     ];
-    await fakeEngine({ '/version': VERSION, '/networks': networks });
-    const found = await connectEngine(address).networks(() => false);
+    await fake.answer({ '/version': VERSION, '/networks': networks });
+    const found = await connectEngine(fake.address).networks(() => false);
     assert.deepEqual(
       found.map((n) => [
         n.name,
@@ -201,18 +165,18 @@ describe('networks', () => {
         ['named', 'docker0', []],
       ],
     );
-    assert.deepEqual(asked, ['/version', '/v1.44/networks']);
+    assert.deepEqual(fake.asked, ['/version', '/v1.44/networks']);
   });
 
-  it('inspects only what is asked for, and skips what went away in between', async () => {
+  it('inspects only what is fake.asked for, and skips what went away in between', async () => {
     const listed = [network('1'), network('2'), network('3', { Driver: 'bridge' })];
-    await fakeEngine({ '/version': VERSION, '/networks': listed, [`/networks/${id('1')}`]: network('1') });
-    const found = await connectEngine(address).networks((n) => n.driver === 'berth');
+    await fake.answer({ '/version': VERSION, '/networks': listed, [`/networks/${id('1')}`]: network('1') });
+    const found = await connectEngine(fake.address).networks((n) => n.driver === 'berth');
     assert.deepEqual(
       found.map((n) => n.name),
       ['n1', 'n3'],
     );
-    assert.deepEqual(asked.slice(2).sort(), [`/v1.44/networks/${id('1')}`, `/v1.44/networks/${id('2')}`]);
+    assert.deepEqual(fake.asked.slice(2).sort(), [`/v1.44/networks/${id('1')}`, `/v1.44/networks/${id('2')}`]);
   });
 
   it('inspects four at a time', async () => {
@@ -228,8 +192,8 @@ describe('networks', () => {
           response.end(JSON.stringify(network(d)));
         }, 5);
       }) as RequestListener;
-    await fakeEngine(answers);
-    const found = await connectEngine(address).networks();
+    await fake.answer(answers);
+    const found = await connectEngine(fake.address).networks();
     assert.deepEqual(
       found.map((n) => n.name),
       digits.map((d) => `n${d}`),
@@ -240,25 +204,25 @@ describe('networks', () => {
 
 describe('failures', () => {
   it('nobody listens', async () => {
-    await assert.rejects(connectEngine(address).info(), unreachable(/cannot be reached: .*ENOENT/));
+    await assert.rejects(connectEngine(fake.address).info(), unreachable(/cannot be reached: .*ENOENT/));
   });
 
   it('a connection that hangs', async () => {
-    await fakeEngine({ '/version': () => undefined });
+    await fake.answer({ '/version': () => undefined });
     const start = performance.now();
     await assert.rejects(
-      connectEngine(address, { deadlineMs: 100 }).info(),
+      connectEngine(fake.address, { deadlineMs: 100 }).info(),
       unreachable(/does not answer GET \/version within 0\.1 s/),
     );
     assert.ok(performance.now() - start < 1000);
   });
 
   it('a connection that hangs when nobody waits for it any more', async () => {
-    await fakeEngine({ '/version': () => undefined });
+    await fake.answer({ '/version': () => undefined });
     const ending = new AbortController();
     const start = performance.now();
     const asking = assert.rejects(
-      connectEngine(address, { signal: ending.signal }).info(),
+      connectEngine(fake.address, { signal: ending.signal }).info(),
       unreachable(/cannot be reached: .*aborted/),
     );
     ending.abort();
@@ -267,40 +231,43 @@ describe('failures', () => {
   });
 
   it('an answer that hangs in the middle', async () => {
-    await fakeEngine({ '/version': ((_request, response) => response.write('{"ApiV')) as RequestListener });
-    await assert.rejects(connectEngine(address, { deadlineMs: 100 }).info(), unreachable(/within 0\.1 s/));
+    await fake.answer({ '/version': ((_request, response) => response.write('{"ApiV')) as RequestListener });
+    await assert.rejects(connectEngine(fake.address, { deadlineMs: 100 }).info(), unreachable(/within 0\.1 s/));
   });
 
   it('a network that hangs while it is inspected fails the whole within its own deadline', async () => {
     const listed = Array.from({ length: 16 }, (_, i) => ({ Id: id(i.toString(16)), Name: 'n' }));
     const hang = Object.fromEntries(listed.map((n) => [`/networks/${n.Id}`, () => undefined]));
-    await fakeEngine({ '/version': VERSION, '/networks': listed, ...hang });
+    await fake.answer({ '/version': VERSION, '/networks': listed, ...hang });
     const start = performance.now();
-    await assert.rejects(connectEngine(address, { deadlineMs: 100 }).networks(), unreachable(/within 0\.1 s/));
+    await assert.rejects(connectEngine(fake.address, { deadlineMs: 100 }).networks(), unreachable(/within 0\.1 s/));
     assert.ok(performance.now() - start < 1000);
-    assert.equal(asked.length, 2 + 4);
+    assert.equal(fake.asked.length, 2 + 4);
   });
 
   it('a connection that breaks off', async () => {
-    await fakeEngine({ '/version': ((request) => request.socket.destroy()) as RequestListener });
-    await assert.rejects(connectEngine(address).info(), unreachable(/cannot be reached: socket hang up/));
+    await fake.answer({ '/version': ((request) => request.socket.destroy()) as RequestListener });
+    await assert.rejects(connectEngine(fake.address).info(), unreachable(/cannot be reached: socket hang up/));
   });
 
   it('garbage', async () => {
-    await fakeEngine({ '/version': ((_request, response) => response.end('<html>\u001b[31m')) as RequestListener });
-    await assert.rejects(connectEngine(address).info(), unreachable(/not JSON: "<html>\\u\{1b\}\[31m"$/));
+    await fake.answer({ '/version': ((_request, response) => response.end('<html>\u001b[31m')) as RequestListener });
+    await assert.rejects(connectEngine(fake.address).info(), unreachable(/not JSON: "<html>\\u\{1b\}\[31m"$/));
   });
 
   it('JSON of another kind', async () => {
-    await fakeEngine({ '/version': VERSION, '/networks': { message: 'x' }, '/info': { ID: null } });
-    await assert.rejects(connectEngine(address).networks(), unreachable(/answers \/networks with the answer wrong/));
-    await assert.rejects(connectEngine(address).info(), unreachable(/answers \/info with ID wrong/));
+    await fake.answer({ '/version': VERSION, '/networks': { message: 'x' }, '/info': { ID: null } });
+    await assert.rejects(
+      connectEngine(fake.address).networks(),
+      unreachable(/answers \/networks with the answer wrong/),
+    );
+    await assert.rejects(connectEngine(fake.address).info(), unreachable(/answers \/info with ID wrong/));
   });
 
   it('an error of the engine, on one line', async () => {
-    await fakeEngine({ '/version': VERSION, '/info': 500 });
+    await fake.answer({ '/version': VERSION, '/info': 500 });
     await assert.rejects(
-      connectEngine(address).info(),
+      connectEngine(fake.address).info(),
       unreachable(/answers 500 to GET \/v1.44\/info: no such\\u\{a\}luck/),
     );
   });
@@ -311,11 +278,11 @@ describe('failures', () => {
   });
 
   it('works again when the engine is back, with another version', async () => {
-    const engine = connectEngine(address);
+    const engine = connectEngine(fake.address);
     await assert.rejects(engine.networks(), unreachable(/ENOENT/));
-    await fakeEngine({ '/version': { ApiVersion: '1.42' }, '/networks': [] });
+    await fake.answer({ '/version': { ApiVersion: '1.42' }, '/networks': [] });
     assert.deepEqual(await engine.networks(), []);
-    assert.equal(asked.at(-1), '/v1.42/networks');
+    assert.equal(fake.asked.at(-1), '/v1.42/networks');
   });
 });
 
@@ -323,20 +290,20 @@ describe('recovery', () => {
   it('negotiates again after a failure', async () => {
     let version = '1.41';
     let works = true;
-    await fakeEngine({
+    await fake.answer({
       '/version': ((_request, response) => response.end(JSON.stringify({ ApiVersion: version }))) as RequestListener,
       '/networks': ((_request, response) => response.writeHead(works ? 200 : 400).end('[]')) as RequestListener,
     });
-    const engine = connectEngine(address);
+    const engine = connectEngine(fake.address);
     await engine.networks();
     await engine.networks();
-    assert.deepEqual(asked, ['/version', '/v1.41/networks', '/v1.41/networks']);
+    assert.deepEqual(fake.asked, ['/version', '/v1.41/networks', '/v1.41/networks']);
     works = false;
     await assert.rejects(engine.networks(), unreachable(/answers 400/));
     works = true;
     version = '1.43';
     await engine.networks();
-    assert.equal(asked.at(-1), '/v1.43/networks');
+    assert.equal(fake.asked.at(-1), '/v1.43/networks');
   });
 
   it('asks again when a kept connection turns out to be closed', async () => {
@@ -346,8 +313,8 @@ describe('recovery', () => {
       else response.end(JSON.stringify(request.url === '/version' ? VERSION : []));
       used.add(request.socket);
     };
-    await fakeEngine({ '/version': onceEach, '/networks': onceEach });
-    const engine = connectEngine(address);
+    await fake.answer({ '/version': onceEach, '/networks': onceEach });
+    const engine = connectEngine(fake.address);
     assert.deepEqual(await engine.networks(), []);
     assert.deepEqual(await engine.networks(), []);
     assert.ok(used.size >= 2);
@@ -358,102 +325,9 @@ describe('recovery', () => {
     const slow: RequestListener = (_request, response) =>
       void setTimeout(() => response.end(JSON.stringify(listed[1])), 20);
     const inspects = Object.fromEntries(listed.map((n) => [`/networks/${n.Id}`, slow]));
-    await fakeEngine({ '/version': VERSION, '/networks': listed, ...inspects, [`/networks/${id('0')}`]: 500 });
-    await assert.rejects(connectEngine(address).networks(), unreachable(/answers 500/));
+    await fake.answer({ '/version': VERSION, '/networks': listed, ...inspects, [`/networks/${id('0')}`]: 500 });
+    await assert.rejects(connectEngine(fake.address).networks(), unreachable(/answers 500/));
     await new Promise((resolve) => setTimeout(resolve, 100));
-    assert.equal(asked.length, 2 + 4);
-  });
-});
-
-describe('events', () => {
-  const line = (type: string, action: string) =>
-    `${JSON.stringify({ Type: type, Action: action, Actor: { ID: 'i', Attributes: { name: 'web' } } })}\n`;
-
-  async function collect(signal: AbortSignal, each?: (event: EngineEvent) => void): Promise<string[]> {
-    const seen: string[] = [];
-    for await (const event of connectEngine(address, { deadlineMs: 200 }).events(signal)) {
-      seen.push(`${event.type} ${event.action}`);
-      each?.(event);
-    }
-    return seen;
-  }
-
-  it('begin when it is connected, and end when the engine ends them', async () => {
-    await fakeEngine({
-      '/version': VERSION,
-      '/events': ((_request, response) => {
-        response.write(line('network', 'create') + line('container', 'die').slice(0, 20));
-        setImmediate(() =>
-          response.end(`${line('container', 'die').slice(20)}\n{"Type":"daemon","Action":"reload"}\n`),
-        );
-      }) as RequestListener,
-    });
-    const events: EngineEvent[] = [];
-    assert.deepEqual(await collect(new AbortController().signal, (event) => events.push(event)), [
-      'engine connected',
-      'network create',
-      'container die',
-      'daemon reload',
-    ]);
-    assert.deepEqual(events[1], { type: 'network', action: 'create', actor: 'i', attributes: { name: 'web' } });
-    assert.equal(decodeURIComponent(asked[1]!), '/v1.44/events?filters={"type":["network","container","daemon"]}');
-  });
-
-  it('end when the connection breaks off', async () => {
-    await fakeEngine({
-      '/version': VERSION,
-      '/events': ((request, response) => {
-        response.write(line('network', 'create'), () => request.socket.destroy());
-      }) as RequestListener,
-    });
-    assert.deepEqual(await collect(new AbortController().signal), ['engine connected', 'network create']);
-  });
-
-  it('outlive the deadline of a call, and end when the signal aborts', async () => {
-    await fakeEngine({
-      '/version': VERSION,
-      '/events': ((_request, response) => {
-        response.flushHeaders();
-        setTimeout(() => response.write(line('network', 'create')), 400);
-      }) as RequestListener,
-    });
-    const abort = new AbortController();
-    const seen = await collect(abort.signal, (event) => event.action === 'create' && abort.abort());
-    assert.deepEqual(seen, ['engine connected', 'network create']);
-  });
-
-  it('end when the signal aborts while nothing happens, or before', { timeout: 5000 }, async () => {
-    await fakeEngine({
-      '/version': VERSION,
-      '/events': ((_request, response) => response.flushHeaders()) as RequestListener,
-    });
-    const abort = new AbortController();
-    assert.deepEqual(await collect(abort.signal, () => setTimeout(() => abort.abort(), 20)), ['engine connected']);
-    assert.deepEqual(await collect(AbortSignal.abort()), []);
-  });
-
-  it('fail when the engine does not begin to answer', async () => {
-    await fakeEngine({ '/version': VERSION, '/events': () => undefined });
-    await assert.rejects(
-      collect(new AbortController().signal),
-      unreachable(/does not answer GET .*events.* within 0\.2 s/),
-    );
-  });
-
-  it('fail on garbage and on a line without end', async () => {
-    await fakeEngine({
-      '/version': VERSION,
-      '/events': ((_request, response) => response.end('{"Type":\n')) as RequestListener,
-    });
-    await assert.rejects(
-      collect(new AbortController().signal),
-      unreachable(/an event that cannot be read: "\{"Type":"/),
-    );
-    await new Promise((resolve) => server!.close(resolve));
-    await fakeEngine({
-      '/version': VERSION,
-      '/events': ((_request, response) => response.end('x'.repeat(2_000_000))) as RequestListener,
-    });
-    await assert.rejects(collect(new AbortController().signal), unreachable(/longer than 1 MiB/));
+    assert.equal(fake.asked.length, 2 + 4);
   });
 });
