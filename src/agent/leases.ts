@@ -126,10 +126,14 @@ export function createLeases(parts: LeasesParts): Leases {
 
     async requestPool(request) {
       const { subnet } = request;
+      // A route that was made a moment ago is not known yet, and an automatic subnet must not cut it off.
+      if (subnet === undefined) await host.refresh();
       const released =
         subnet !== undefined && ipam.pools().some((pool) => pool.released && samePrefix(pool.subnet, subnet));
       const pool = await ipam.openPool({ ...request, taken: taken() });
-      if (released) for (const { id } of networksOn(pool)) givenBack.add(id);
+      // Of several that share it, one has gone; which is not known.
+      const [only, ...others] = networksOn(pool);
+      if (released && only !== undefined && others.length === 0) givenBack.add(only.id);
       asked.set(pool.id, parts.monotonic());
       return { id: pool.id, subnet: pool.subnet };
     },

@@ -63,7 +63,10 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
   function forgotten(subnets: readonly Subnet[], leased: boolean): readonly NetworkId[] {
     return [...state.networks.values()]
       .filter((other) => other.subnets.some((old) => subnets.some(({ prefix }) => overlaps(prefix, old.prefix))))
-      .filter((other) => (leased ? leases.givenBack(other.id) : !other.leased))
+      .filter((other) =>
+        // The engine removes no network that a container is on.
+        leased ? leases.givenBack(other.id) && state.endpointsOf(other.id).length === 0 : !other.leased,
+      )
       .map(({ id }) => id);
   }
 
