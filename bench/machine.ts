@@ -38,8 +38,16 @@ function ticks(): { idle: number; total: number } {
   return { idle: fields[3]! + fields[4]!, total: fields.reduce((sum, field) => sum + field, 0) };
 }
 
-/** Resident memory of a process in MB (10⁶ bytes), from proc(5) `VmRSS`. */
-export function residentMegabytes(pid: number): number {
-  const [, kilobytes] = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))!;
-  return (Number(kilobytes) * 1024) / 1e6;
+export interface Memory {
+  readonly resident: number;
+  /** What nobody else could use as well: without the program's own file, which all that run it share. */
+  readonly own: number;
+}
+
+/** Memory of a process in MB (10⁶ bytes): `VmRSS` and `RssAnon` of proc(5). */
+export function memoryOf(pid: number): Memory {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const megabytes = (field: string) =>
+    (Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)![1]) * 1024) / 1e6;
+  return { resident: megabytes('VmRSS'), own: megabytes('RssAnon') };
 }

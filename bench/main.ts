@@ -7,6 +7,7 @@
  * is a result, not a failure: the exit code is 1 only when a benchmark could not be run.
  */
 
+import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type EngineVersion, engineVersions } from '../test/e2e/bed/engines.ts';
 import type { Benchmark } from './benchmark.ts';
@@ -61,7 +62,10 @@ async function main(): Promise<void> {
       const table = await benchmark.run(context);
       const seconds = Math.round((performance.now() - began) / 1000);
       if (json) results.push({ benchmark: benchmark.name, engine, machine, seconds, ...table, rows: judge(table) });
-      else console.log(`${render({ ...table, notes: [`${machineText(machine)}; ${seconds} s`, ...table.notes] })}`);
+      else
+        console.log(
+          `${render({ ...table, notes: [`${machineText(machine)}; took ${seconds} s, load then ${loadavg()[0]!.toFixed(1)}`, ...table.notes] })}`,
+        );
     } catch (error) {
       process.exitCode = 1;
       console.error(`${benchmark.name} failed:`, error);

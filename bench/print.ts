@@ -2,6 +2,7 @@
 
 import type { Budget, Judged, Table, Verdict } from './result.ts';
 import { judge } from './result.ts';
+import type { Summary } from './statistics.ts';
 
 const names = { median: '', p99: 'p99 ', ratio: 'ratio ' } as const;
 
@@ -22,6 +23,10 @@ function verdictText({ budget, met, beyond, close }: Verdict, several: boolean):
   return `${several ? names[budget.of] || 'median ' : ''}${outcome}${close ? ', within noise' : ''}`;
 }
 
+function ratioText({ runs, median, q1, q3 }: Summary): string {
+  return runs > 1 ? `${median.toFixed(2)} (${q1.toFixed(2)}–${q3.toFixed(2)})` : median.toFixed(2);
+}
+
 function cells(row: Judged): string[] {
   const { summary, ratio, verdicts } = row;
   return [
@@ -29,12 +34,10 @@ function cells(row: Judged): string[] {
     row.name,
     `${summary.runs}`,
     `${figure(summary.median)} ${row.unit}`,
-    `${figure(summary.q1)}–${figure(summary.q3)}`,
-    `${figure(summary.min)}–${figure(summary.max)}`,
+    summary.runs > 1 ? `${figure(summary.q1)}–${figure(summary.q3)}` : '',
+    summary.runs > 1 ? `${figure(summary.min)}–${figure(summary.max)}` : '',
     summary.runs >= 100 ? figure(summary.p99) : '',
-    ratio === undefined
-      ? ''
-      : `${ratio.median.toFixed(2)} (${ratio.q1.toFixed(2)}–${ratio.q3.toFixed(2)}) × ${row.peer}`,
+    ratio === undefined ? '' : `${ratioText(ratio)} × ${row.peer}`,
     verdicts.map(({ budget }) => budgetText(budget)).join(', '),
     verdicts.map((verdict) => verdictText(verdict, verdicts.length > 1)).join('; '),
   ];
