@@ -25,6 +25,8 @@ export interface Leases {
   claim(network: Network, endpoint: Endpoint): Promise<void>;
   /** Ties the reserved addresses of a network (`--aux-address`) to its pools. */
   reserve(subnets: readonly Subnet[]): Promise<void>;
+  /** The network that its pools were asked for has been made. */
+  settle(subnets: readonly Subnet[]): void;
   /** The endpoint that a lease of ours on this address belongs to. */
   holder(subnet: Prefix, address: Address): EndpointId | undefined;
   /** Whether addresses of this subnet are ours to give. */
@@ -200,6 +202,10 @@ export function createLeases(parts: LeasesParts): Leases {
       );
     },
 
+    settle(subnets) {
+      for (const { prefix } of subnets) ipam.settlePool(prefix);
+    },
+
     async reserve(subnets) {
       for (const { prefix, auxiliary } of subnets) {
         for (const address of Object.values(auxiliary)) await ipam.claim(prefix, address, { kind: 'auxiliary' });
@@ -223,8 +229,11 @@ export function createLeases(parts: LeasesParts): Leases {
     },
 
     async freeReleased() {
-      for (const pool of ipam.pools().filter(({ released }) => released))
-        await ipam.releasePool(pool.id, { inUse: inUse(pool) });
+      for (const pool of ipam.pools().filter(({ released }) => released)) {
+        // The network that gave it back has gone: the others want it.
+        if (inUse(pool)) await ipam.keepPool(pool.id);
+        else await ipam.releasePool(pool.id, { inUse: false });
+      }
     },
 
     endpointGone: (endpoint) => ipam.releaseEndpoint(endpoint.id),

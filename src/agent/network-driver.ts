@@ -54,6 +54,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     const settings = await fabric.planNetwork(plan, lifecycle.context());
     if (leased) await leases.reserve(subnets);
     await lifecycle.addNetwork({ ...plan, fabric: fabric.kind, leased, settings, createdAt: parts.now() });
+    leases.settle(subnets);
   }
 
   /**

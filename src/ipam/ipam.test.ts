@@ -181,12 +181,48 @@ describe('a pool', () => {
     await gateway(id);
     clock += 2000;
     await ipam.releasePool(id, { inUse: true });
-    await ipam.releasePool(id, { inUse: false });
-    assert.notEqual(ipam.pool(id), undefined);
-    // Nobody made a network: the collector may have it at once, and the next release after a while.
-    clock += 60_000;
+    assert.equal(ipam.pool(id)?.released, false);
+    // Nobody made a network.
     await ipam.releasePool(id, { inUse: false });
     assert.deepEqual(await keysInStore(), []);
+  });
+
+  it('is what it was before when it is given back because its network was refused', async () => {
+    const { id, subnet } = await open('10.1.0.0/24');
+    await gateway(id);
+    ipam.settlePool(subnet);
+    for (let time = 0; time < 2; time++) {
+      await open('10.1.0.0/24');
+      assert.equal(await gateway(id), '10.1.0.1');
+      clock += 9000;
+      await ipam.releasePool(id, { inUse: true });
+      assert.equal(ipam.pool(id)?.released, false);
+    }
+    // Another driver's network: we are not told that it was made.
+    const other = await open('10.2.0.0/24');
+    await gateway(other.id);
+    await open('10.2.0.0/24');
+    await ipam.releasePool(other.id);
+    assert.equal(ipam.pool(other.id)?.released, false);
+    await ipam.releasePool(other.id);
+    assert.equal(ipam.pool(other.id), undefined);
+    // The network of the first goes.
+    await ipam.releasePool(id, { inUse: true });
+    assert.equal(ipam.pool(id)?.released, true);
+    await ipam.releasePool(id, { inUse: false });
+    assert.deepEqual(await keysInStore(), []);
+  });
+
+  it('is kept when one of the networks that share it goes', async () => {
+    const { id } = await open('10.1.0.0/24');
+    ipam.settlePool(prefix('10.1.0.0/24'));
+    await ipam.releasePool(id, { inUse: true });
+    await ipam.keepPool(id);
+    assert.equal(ipam.pool(id)?.released, false);
+    await ipam.keepPool('absent' as PoolId);
+    await lease(id);
+    await ipam.release(id, address('10.1.0.1'));
+    assert.notEqual(ipam.pool(id), undefined);
   });
 
   it('with a range shares the addresses of its subnet with all others on it', async () => {

@@ -34,10 +34,15 @@ export interface Ipam {
    */
   openPool(request: PoolRequest): Promise<Pool>;
   /**
-   * Docker gives a pool back. It goes when no network is on it (`inUse`: at the time of the call one may still be) and no
-   * container holds an address of it; to be called again when that has changed. Giving back the unknown succeeds.
+   * Docker gives a pool back: one that it has just opened, and is then what it was before; or that of a network. It goes when no
+   * network is on it (`inUse`: at the time of the call one may still be) and no container holds an address of it; to be called
+   * again when that has changed. Giving back the unknown succeeds.
    */
   releasePool(id: PoolId, options?: { readonly inUse: boolean }): Promise<void>;
+  /** A network was made of a pool of this subnet that was opened for it. */
+  settlePool(subnet: Prefix): void;
+  /** A pool that was given back is wanted after all: not all of the networks that share it have gone. */
+  keepPool(id: PoolId): Promise<void>;
   /** No engine has a network on this pool: it goes, as soon as no container holds an address of it. */
   removePool(id: PoolId): Promise<void>;
 
@@ -119,6 +124,8 @@ export async function openIpam(store: Store, options: IpamOptions = {}): Promise
   return {
     openPool: (request) => pools.open(request),
     releasePool: (id, { inUse } = { inUse: false }) => pools.release(id, inUse),
+    settlePool: (subnet) => pools.settle(subnet),
+    keepPool: (id) => pools.keep(id),
     removePool: (id) => pools.remove(id),
     ...leases,
     pool: (id) => tables.pool(id)?.pool,

@@ -48,6 +48,8 @@ export interface Pools {
   open(request: PoolRequest): Promise<Pool>;
   release(id: PoolId, inUse: boolean): Promise<void>;
   remove(id: PoolId): Promise<void>;
+  settle(subnet: Prefix): void;
+  keep(id: PoolId): Promise<void>;
   /** A lease on this pool has gone: so does the pool, if that was all that kept it. */
   leaseGone(id: PoolId): Promise<void>;
 }
@@ -56,23 +58,42 @@ export interface Pools {
 const ATTEMPTS = 16;
 
 /**
- * An engine that opened a pool makes its network within this many milliseconds. Until then nothing but this memory tells that
- * it is wanted, when another network that shared it goes at the same time.
+ * An engine that opened a pool has made its network, or given the pool back, within this many milliseconds. Until then nothing
+ * but this memory tells that it is wanted, when another network that shared it goes at the same time.
  */
-const OPENING = 10_000;
+const OPENING = 60_000;
+
+/** A pool was asked for, and whether a network will come of it is not known yet. */
+interface Opening {
+  readonly at: number;
+  /** What it was before: what it is again when it is given back. */
+  readonly before: 'absent' | 'released' | 'open';
+}
 
 /** Under this lock all that concerns which pools there are. */
 const LOCK = ['pools'];
 
 export function createPools({ store, tables, writer, locks, bases, now, monotonic }: PoolParts): Pools {
-  /** When each pool was opened since the start, and not given back. */
-  const openings = new Map<PoolId, number[]>();
+  const openings = new Map<PoolId, Opening[]>();
   /** Released pools that no network uses, and that only leases keep. */
   const lingering = new Set<PoolId>();
 
-  const noteOpening = (id: PoolId) => {
+  const openingsOf = (id: PoolId): Opening[] => (openings.get(id) ?? []).filter(({ at }) => monotonic() - at < OPENING);
+
+  const setOpenings = (id: PoolId, of: Opening[]) => {
+    if (of.length === 0) openings.delete(id);
+    else openings.set(id, of);
+  };
+
+  const noteOpening = (id: PoolId, before: Opening['before']) => {
     lingering.delete(id);
-    openings.set(id, [...(openings.get(id) ?? []), monotonic()]);
+    setOpenings(id, [...openingsOf(id), { at: monotonic(), before }]);
+  };
+
+  const stateOf = (id: PoolId): Opening['before'] => {
+    const record = tables.pool(id);
+    if (record === undefined) return 'absent';
+    return record.pool.released ? 'released' : 'open';
   };
 
   const put = ({ pool, revision }: PoolRecord, released: boolean) =>
@@ -198,12 +219,10 @@ export function createPools({ store, tables, writer, locks, bases, now, monotoni
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const record = tables.pool(id);
       if (record === undefined || record.pool.released) return record;
-      if ((await put(record, true)) !== undefined) openings.get(id)?.shift();
+      await put(record, true);
     }
     throw busy(id);
   };
-
-  const isOpening = (id: PoolId): boolean => (openings.get(id) ?? []).some((at) => monotonic() - at < OPENING);
 
   const underLock = <T>(work: () => Promise<T>): Promise<T> =>
     locks.run(LOCK, async () => {
@@ -224,9 +243,10 @@ export function createPools({ store, tables, writer, locks, bases, now, monotoni
       }
       return await underLock(async () => {
         for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+          const before = subnet === undefined ? 'absent' : stateOf(poolId(request.space, subnet, range));
           const pool = subnet === undefined ? await openAny(request) : await openGiven(request, subnet);
           if (pool === undefined) continue;
-          noteOpening(pool.id);
+          noteOpening(pool.id, before);
           return pool;
         }
         throw busy('pools');
@@ -235,8 +255,12 @@ export function createPools({ store, tables, writer, locks, bases, now, monotoni
 
     release: (id, inUse) =>
       underLock(async () => {
+        // Of the latest opening when one is under way: it came to nothing, and takes nothing from those who were there before.
+        const [latest, ...earlier] = openingsOf(id).reverse();
+        setOpenings(id, earlier.reverse());
+        if (latest?.before === 'open') return;
         const record = await giveBack(id);
-        if (record === undefined || inUse || isOpening(id)) return;
+        if (record === undefined || inUse || earlier.length > 0) return;
         lingering.add(id);
         await removeUnlessLeased(record);
       }),
@@ -247,6 +271,19 @@ export function createPools({ store, tables, writer, locks, bases, now, monotoni
         if (record === undefined) return;
         lingering.add(id);
         await removeUnlessLeased(record);
+      }),
+
+    settle(subnet) {
+      for (const table of tables.tablesOf(subnet)) {
+        for (const id of table.pools) setOpenings(id, openingsOf(id).slice(1));
+      }
+    },
+
+    keep: (id) =>
+      underLock(async () => {
+        const record = tables.pool(id);
+        if (record?.pool.released === true) await put(record, false);
+        lingering.delete(id);
       }),
 
     async leaseGone(id) {

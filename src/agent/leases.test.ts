@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Call } from '../docker/driver.ts';
+import { openIpam } from '../ipam/ipam.ts';
+import type { NetworkId } from '../model/ids.ts';
+import type { Network } from '../model/network.ts';
+import { parsePrefix } from '../model/prefix.ts';
+import { createMemoryStore } from '../store/memory.ts';
+import { createLeases } from './leases.ts';
+import { createNames } from './names.ts';
+import { openState } from './state.ts';
+
+const subnet = parsePrefix('10.1.0.0/24')!;
+const call = { plugin: 'local', signal: new AbortController().signal } satisfies Call;
+const request = { space: 'berth', subnet, family: 4 as const, options: {} };
+const networkId = (digit: string) => digit.repeat(64) as NetworkId;
+const network = (digit: string): Network => ({
+  id: networkId(digit),
+  fabric: 'lan',
+  plugin: 'local',
+  subnets: [{ prefix: subnet, auxiliary: {} }],
+  internal: false,
+  options: {},
+  settings: null,
+  leased: true,
+  createdAt: 0,
+});
+
+async function open() {
+  const store = createMemoryStore();
+  const state = await openState(store, 'h');
+  const ipam = await openIpam(store);
+  const view = { links: [], addresses: [], routes: [] };
+  const leases = createLeases({
+    ipam,
+    state,
+    host: { current: () => view, refresh: () => Promise.resolve(view), onChange() {} },
+    names: createNames(),
+    plugins: new Map(),
+    engineId: () => 'engine',
+    monotonic: () => performance.now(),
+  });
+  /** As an engine makes a network, and as it removes one. */
+  const make = async (digit: string) => {
+    const { id } = await leases.driver.requestPool(request, call);
+    await state.putNetwork(network(digit));
+    leases.settle(network(digit).subnets);
+    return id;
+  };
+  const remove = async (digit: string) => {
+    const { id } = ipam.pools()[0]!;
+    await leases.driver.releasePool(id, call);
+    await state.deleteNetwork(networkId(digit));
+    await leases.freeReleased();
+  };
+  return { ipam, leases, make, remove };
+}
+
+test('of networks that share a subnet, one that goes does not make the others look done with', async () => {
+  const { ipam, leases, make, remove } = await open();
+  await make('1');
+  await make('2');
+  await remove('2');
+  assert.equal(ipam.pools()[0]?.released, false);
+  await make('3');
+  assert.equal(leases.givenBack(networkId('1')), false);
+  await remove('3');
+  await remove('1');
+  assert.deepEqual(ipam.pools(), []);
+});
+
+test('a network that was refused does not make the one that was there look done with, however often', async () => {
+  const { ipam, leases, make } = await open();
+  await make('1');
+  for (let time = 0; time < 3; time++) {
+    const { id } = await leases.driver.requestPool(request, call);
+    await leases.driver.releasePool(id, call);
+    assert.equal(leases.givenBack(networkId('1')), false);
+    assert.equal(ipam.pools()[0]?.released, false);
+  }
+});
+
+test('a network whose pool was given back and asked for anew is done with', async () => {
+  const { leases, make } = await open();
+  const id = await make('1');
+  await leases.driver.releasePool(id, call);
+  await leases.driver.requestPool(request, call);
+  assert.equal(leases.givenBack(networkId('1')), true);
+});
