@@ -5,6 +5,7 @@
 
 import { readFileSync } from 'node:fs';
 import { BerthError } from '../model/errors.ts';
+import { isLinkName } from '../model/ids.ts';
 import { nearest } from '../model/nearest.ts';
 import type { FabricKind } from '../model/network.ts';
 import { type Prefix, parsePrefix } from '../model/prefix.ts';
@@ -179,10 +180,10 @@ export function loadConfig(flags: RawConfig & { readonly config?: string }, envi
     store: storeKind(value('store')),
     logLevel: oneOf(value('log-level'), LOG_LEVELS),
     plugins: pluginList(value('plugins')),
-    bridge: value('bridge').text,
+    bridge: interfaceName(value('bridge')),
     defaultPools: poolBases(value('default-pools')),
     tls: tlsConfig(optional),
-    metricsAddress: hostPort(optional('metrics-address')),
+    metricsAddress: hostPort(value('metrics-address')),
     auditInterval: seconds(value('audit-interval'), 1, 3600),
     gcGrace: seconds(value('gc-grace'), 1, 86400),
     linger: seconds(value('linger'), 0, 3600),
@@ -235,6 +236,11 @@ function folder(given: Given): string {
 
 function dockerAddress(given: Given): string {
   if (!/^(unix:\/\/\/.+|tcp:\/\/.+:[0-9]+)$/.test(given.text)) throw bad(given, 'unix:///path or tcp://host:port');
+  return given.text;
+}
+
+function interfaceName(given: Given): string {
+  if (!isLinkName(given.text)) throw bad(given, 'the name of an interface');
   return given.text;
 }
 
@@ -297,10 +303,10 @@ function tlsConfig(optional: (key: string) => string | undefined): TlsConfig | u
   return { address, ca: ca!, cert: cert!, key: key!, clientCert: clientCert!, clientKey: clientKey! };
 }
 
-function hostPort(text: string | undefined): Config['metricsAddress'] {
-  if (text === undefined) return undefined;
-  const match = /^(\[[0-9a-fA-F:]+\]|[^:]+):([0-9]{1,5})$/.exec(text);
+function hostPort(given: Given): Config['metricsAddress'] {
+  if (given.text === 'none') return undefined;
+  const match = /^(\[[0-9a-fA-F:]+\]|[^:]+):([0-9]{1,5})$/.exec(given.text);
   const port = Number(match?.[2]);
-  if (match === null || port > 65535) throw bad({ text, source: 'metrics-address' }, 'address:port');
+  if (match === null || port > 65535) throw bad(given, 'address:port');
   return { host: match[1]!.replaceAll(/[[\]]/g, ''), port };
 }

@@ -1,8 +1,8 @@
 /** The daemon: opens what it stands on, recovers, serves, and drains when it is told to stop. */
 
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Logger, pino } from 'pino';
 import * as z from 'zod';
 import { connectEngine } from '../docker/engine-client.ts';
@@ -300,10 +300,18 @@ function listenAt(config: Config, plugin: PluginConfig): Parameters<PluginServer
   };
 }
 
-/** @throws BerthError BAD_CONFIG */
+/**
+ * With those above it. Not by Node's own recursion, which tries for ever where the kernel answers ENOENT, as it does below /proc.
+ *
+ * @throws BerthError BAD_CONFIG
+ */
 function makeFolder(path: string, mode: number): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isDirectory() === true) return;
+  if (found !== undefined) throw new BerthError('BAD_CONFIG', `${path} is not a folder`);
+  if (path !== dirname(path)) makeFolder(dirname(path), mode);
   try {
-    mkdirSync(path, { recursive: true, mode });
+    mkdirSync(path, { mode });
   } catch (error) {
     throw new BerthError('BAD_CONFIG', `the folder ${path} cannot be made: ${asBerthError(error).message}`, {
       cause: error,

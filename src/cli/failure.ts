@@ -5,7 +5,7 @@ export const exitCode = {
   ok: 0,
   /** It failed, or it found what should not be: drift, an unhealthy agent, a failed check. */
   failed: 1,
-  /** The command line was wrong. */
+  /** The command line or the configuration was wrong. */
   usage: 2,
   /** No agent answers. */
   unreachable: 3,

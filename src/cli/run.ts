@@ -29,7 +29,8 @@ function explain(error: unknown, { stderr }: Surroundings): ExitCode {
   }
   if (error instanceof Failure || error instanceof BerthError) {
     stderr.write(`berth: ${error.message.replaceAll('\n', '\n  ')}\n  next: ${error.next}\n`);
-    return error instanceof Failure ? error.exitCode : exitCode.failed;
+    if (error instanceof Failure) return error.exitCode;
+    return error.code === 'BAD_CONFIG' ? exitCode.usage : exitCode.failed;
   }
   stderr.write(`berth: a defect: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   stderr.write('  next: Please report it, with what you typed.\n');

@@ -102,7 +102,17 @@ export function answers(at: { path: string } | { host: string; port: number }): 
     socket.once('connect', () => settle(true));
     socket.once('error', (error: NodeJS.ErrnoException) =>
       settle(
-        !['ECONNREFUSED', 'ENOENT', 'ENOTSOCK', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH'].includes(error.code ?? ''),
+        // EINVAL: the path is too long for a socket.
+        ![
+          'ECONNREFUSED',
+          'ENOENT',
+          'ENOTDIR',
+          'ENOTSOCK',
+          'ENOTFOUND',
+          'EHOSTUNREACH',
+          'ENETUNREACH',
+          'EINVAL',
+        ].includes(error.code ?? ''),
       ),
     );
   });

@@ -1,6 +1,7 @@
 /** Reads `-o key=value` options against a fabric's table: unknown keys and bad values are errors, never silent defaults. */
 
 import { BerthError } from '../model/errors.ts';
+import { isLinkName } from '../model/ids.ts';
 import { nearest } from '../model/nearest.ts';
 import type { OptionSpec } from './fabric.ts';
 
@@ -84,16 +85,11 @@ export function choiceOption<Choice extends string>(
   throw new BerthError('BAD_OPTION', `the option '${name}' is one of ${choices.join(', ')}, not '${printable(value)}'`);
 }
 
-/**
- * The name of an interface, as the kernel takes it (`dev_valid_name`, net/core/dev.c: 1 to 15 bytes, no slash, colon or
- * white space, not `.` or `..`); we take ASCII only.
- *
- * @throws BerthError BAD_OPTION
- */
+/** @throws BerthError BAD_OPTION */
 export function linkOption(values: OptionValues, name: string, longest = 15): string | undefined {
   const value = values.get(name);
   if (value === undefined) return undefined;
-  if (!/^[0-9A-Za-z_.@-]+$/.test(value) || value.length > longest || value === '.' || value === '..') {
+  if (!isLinkName(value) || value.length > longest) {
     throw new BerthError(
       'BAD_OPTION',
       `the option '${name}' is the name of an interface (1 to ${longest} letters, digits, '.', '_', '-'), not '${printable(value)}'`,

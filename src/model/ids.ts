@@ -24,6 +24,14 @@ export function parseEndpointId(text: string): EndpointId | undefined {
 }
 
 /**
+ * Whether an interface may be called so, as the kernel sees it (`dev_valid_name`, net/core/dev.c: 1 to 15 bytes, no slash, colon
+ * or white space, not `.` or `..`); we take ASCII only.
+ */
+export function isLinkName(text: string): boolean {
+  return /^[0-9A-Za-z_.@-]{1,15}$/.test(text) && text !== '.' && text !== '..';
+}
+
+/**
  * A name for a kernel link that is derived from an id: always the same, and within IFNAMSIZ (15 characters). Hashed, because
  * ids of swarm are not hexadecimal, and because 5 characters of an id, as the old local plugin took, collide.
  *

@@ -8,6 +8,7 @@ describe('nearest', () => {
     ['web', ['webs', 'wab', 'db'], ['wab', 'webs']],
     ['lan', ['lan-office', 'lan-lab', 'cluster'], ['lan-lab', 'lan-office']],
     ['LAN', ['lan'], ['lan']],
+    ['mut', ['mtu', 'bridge'], ['mtu']],
     ['zzz', ['network', 'endpoint'], []],
     ['', ['a'], ['a']],
     ['ab', ['abcdef'], []],

@@ -9,7 +9,7 @@ import { generatedNote, markdownTable } from './markdown.ts';
 const exitMeanings: Readonly<Record<keyof typeof exitCode, string>> = {
   ok: 'Done, and nothing to complain about.',
   failed: 'It failed, or it found what should not be: drift that remains, an unhealthy agent, a failed check.',
-  usage: 'The command line was wrong.',
+  usage: 'The command line or the configuration was wrong.',
   unreachable: 'No agent answers.',
   notFound: 'What was named does not exist.',
   interrupted: 'Ended with Ctrl-C.',
