@@ -16,13 +16,18 @@ export function readBody(request: IncomingMessage, signal: AbortSignal): Promise
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
-    const fail = () => reject(new BerthError('BAD_REQUEST', 'the request ends in the middle of its body'));
+    let ended = false;
+    const fail = () => {
+      // Every request is closed in the end; to make an error for nobody takes as long as to check a request.
+      if (!ended) reject(new BerthError('BAD_REQUEST', 'the request ends in the middle of its body'));
+    };
     request.on('data', (chunk: Buffer) => {
       size += chunk.length;
       if (size > MAX_BODY) chunks.length = 0;
       else chunks.push(chunk);
     });
     request.once('end', () => {
+      ended = true;
       if (size > MAX_BODY) reject(new BerthError('BODY_TOO_LARGE', `the body has ${size} bytes; at most ${MAX_BODY}`));
       else resolve(Buffer.concat(chunks, size));
     });

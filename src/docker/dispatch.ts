@@ -128,6 +128,7 @@ function refusal(request: IncomingMessage): Outcome | undefined {
 
 function send(response: ServerResponse, { status, answer }: Outcome): void {
   const body = JSON.stringify(answer);
+  response.sendDate = false;
   response.writeHead(status, {
     'Content-Type': CONTENT_TYPE,
     'Content-Length': Buffer.byteLength(body),
