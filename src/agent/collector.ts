@@ -101,7 +101,7 @@ export function createCollector(parts: CollectorParts): Collector {
         break;
       case 'network':
         await lifecycle.removeNetwork(garbage.network.id);
-        await leases.freeReleased();
+        await leases.freeReleased(garbage.network);
         break;
       case 'lease':
         await leases.free(garbage.lease);

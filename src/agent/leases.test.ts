@@ -47,13 +47,16 @@ async function open() {
     leases.settle(network(digit).subnets);
     return id;
   };
-  const remove = async (digit: string) => {
-    const { id } = ipam.pools()[0]!;
-    await leases.driver.releasePool(id, call);
+  const giveBack = () => leases.driver.releasePool(ipam.pools()[0]!.id, call);
+  const forget = async (digit: string) => {
     await state.deleteNetwork(networkId(digit));
-    await leases.freeReleased();
+    await leases.freeReleased(network(digit));
   };
-  return { ipam, leases, make, remove };
+  const remove = async (digit: string) => {
+    await giveBack();
+    await forget(digit);
+  };
+  return { ipam, leases, make, remove, giveBack, forget };
 }
 
 test('of networks that share a subnet, one that goes does not make the others look done with', async () => {
@@ -66,6 +69,27 @@ test('of networks that share a subnet, one that goes does not make the others lo
   assert.equal(leases.givenBack(networkId('1')), false);
   await remove('3');
   await remove('1');
+  assert.deepEqual(ipam.pools(), []);
+});
+
+test('of networks that share a subnet, those that go at the same time leave nothing', async () => {
+  const { ipam, make, remove, giveBack, forget } = await open();
+  for (const digit of ['1', '2', '3']) await make(digit);
+  await giveBack();
+  await giveBack();
+  await forget('1');
+  await forget('2');
+  assert.equal(ipam.pools()[0]?.released, false, 'one is left');
+  await remove('3');
+  assert.deepEqual(ipam.pools(), []);
+});
+
+test('a network that goes has nothing to do with the pools of another that is about to go', async () => {
+  const { ipam, make, giveBack, forget, leases } = await open();
+  await make('1');
+  await giveBack();
+  await leases.freeReleased({ ...network('2'), subnets: [{ prefix: parsePrefix('10.2.0.0/24')!, auxiliary: {} }] });
+  await forget('1');
   assert.deepEqual(ipam.pools(), []);
 });
 

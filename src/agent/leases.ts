@@ -33,8 +33,8 @@ export interface Leases {
   serves(subnet: Prefix): boolean;
   /** CreateEndpoint refused an address that another endpoint holds: the engine is about to release it, and must not. */
   refused(address: Address, subnet: Prefix): void;
-  /** For when a network is gone: pools that the engine gave back, and that no network uses any more, go too. */
-  freeReleased(): Promise<void>;
+  /** Pools that the engine gave back, and that no network uses any more, go; and what is left of those of a network that has gone stays. */
+  freeReleased(gone?: Network): Promise<void>;
   /** The engine has forgotten an endpoint: its addresses are free. */
   endpointGone(endpoint: Endpoint): Promise<void>;
   free(lease: Lease): Promise<void>;
@@ -76,6 +76,8 @@ export function createLeases(parts: LeasesParts): Leases {
   /** Addresses whose next release is the undoing of a refusal, as `pool address`. */
   const refusals = new Set<string>();
   const givenBack = new Set<NetworkId>();
+  /** How many of a pool's networks are on their way out: it was given back for them, and they are still there. */
+  const leaving = new Map<PoolId, number>();
   /** As `pool`, or `pool address`. */
   const asked = new Map<string, number>();
   let engineSubnets: readonly Prefix[] = [];
@@ -142,7 +144,9 @@ export function createLeases(parts: LeasesParts): Leases {
 
     async releasePool(id) {
       const pool = ipam.pool(id);
-      if (pool !== undefined) await ipam.releasePool(id, { inUse: inUse(pool) });
+      if (pool === undefined) return;
+      await ipam.releasePool(id, { inUse: inUse(pool) });
+      if (ipam.pool(id)?.released === true) leaving.set(id, (leaving.get(id) ?? 0) + 1);
     },
 
     async requestAddress(request, call) {
@@ -228,11 +232,15 @@ export function createLeases(parts: LeasesParts): Leases {
       }
     },
 
-    async freeReleased() {
+    async freeReleased(gone) {
       for (const pool of ipam.pools().filter(({ released }) => released)) {
-        // The network that gave it back has gone: the others want it.
-        if (inUse(pool)) await ipam.keepPool(pool.id);
-        else await ipam.releasePool(pool.id, { inUse: false });
+        const wasIts = gone?.subnets.some(({ prefix }) => samePrefix(prefix, pool.subnet)) === true;
+        const others = (leaving.get(pool.id) ?? 0) - (wasIts ? 1 : 0);
+        if (others > 0) leaving.set(pool.id, others);
+        else leaving.delete(pool.id);
+        if (!inUse(pool)) await ipam.releasePool(pool.id, { inUse: false });
+        // The network that gave it back has gone: those that are left want it.
+        else if (wasIts && others <= 0) await ipam.keepPool(pool.id);
       }
     },
 

@@ -196,8 +196,9 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
 
     deleteNetwork: (id) =>
       lifecycle.serialise(`delete ${id}`, async () => {
+        const network = state.networks.get(id);
         await lifecycle.removeNetwork(id);
-        await leases.freeReleased();
+        await leases.freeReleased(network);
       }),
 
     createEndpoint: (request) =>
