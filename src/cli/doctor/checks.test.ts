@@ -170,7 +170,7 @@ const faults: readonly (readonly [
   ],
   [
     'an nftables chain that drops',
-    { droppingChains: [{ family: 'inet', table: 'filter', chain: 'forward' }] },
+    { droppingChains: [{ family: 'inet', table: 'filter', chain: 'forward', accepts: [] }] },
     'firewall',
     'warn',
     /inet filter forward drops/,

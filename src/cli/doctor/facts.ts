@@ -44,7 +44,16 @@ export interface ForwardChain {
   readonly policy: string;
   /** Whether there is a DOCKER-USER chain, in which Berth keeps its accepting rules. */
   readonly hasDockerUser: boolean;
-  /** Interface patterns that DOCKER-USER accepts, as `-i bt+` or `-o bt+`. */
+  /** Interface patterns that it, or FORWARD itself, accepts, as `-i bt+` or `-o bt+`. */
+  readonly accepts: readonly string[];
+}
+
+/** A base chain of nftables at the forward hook whose policy is drop. */
+export interface DroppingChain {
+  readonly family: string;
+  readonly table: string;
+  readonly chain: string;
+  /** Interface patterns that it accepts, as `iifname bt*` or `oifname bt*`. */
   readonly accepts: readonly string[];
 }
 
@@ -102,7 +111,7 @@ export interface Facts {
   /** Absent when the programs did not answer: without root they do not. */
   readonly forward?: readonly ForwardChain[];
   /** Base chains at the forward hook, outside the tables of iptables and Berth, whose policy is drop. */
-  readonly droppingChains: readonly { readonly family: string; readonly table: string; readonly chain: string }[];
+  readonly droppingChains: readonly DroppingChain[];
   readonly firewalld: boolean;
   readonly ufw: boolean;
   readonly links: readonly HostLinkFacts[];

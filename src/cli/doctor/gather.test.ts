@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { dropping, parseForward } from './gather/firewall.ts';
+import { accepted, dropping, parseForward } from './gather/firewall.ts';
 import { parseProbe } from './gather/kernel.ts';
 import { gatherSockets, gatherSpecs } from './gather/plugins.ts';
 import { gatherDisk, parseUnit } from './gather/system.ts';
@@ -14,7 +14,7 @@ const folder = mkdtempSync(join(tmpdir(), 'berth-doctor-'));
 after(() => rmSync(folder, { recursive: true }));
 
 describe('iptables -S', () => {
-  it('gives the policy and what DOCKER-USER accepts without condition', () => {
+  it('gives the policy and what is accepted without condition', () => {
     const rules = [
       '-P INPUT ACCEPT',
       '-P FORWARD DROP',
@@ -26,12 +26,14 @@ describe('iptables -S', () => {
       '-A DOCKER-USER -s 10.0.0.0/8 -i eth1 -j ACCEPT',
       '-A DOCKER-USER -i eth2 -j DROP',
       '-A DOCKER-USER -j RETURN',
+      '-A FORWARD -o docker0 -j ACCEPT',
+      '-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
     ].join('\n');
     assert.deepEqual(parseForward(4, rules), {
       family: 4,
       policy: 'DROP',
       hasDockerUser: true,
-      accepts: ['-i bt+', '-i br0 -o br0'],
+      accepts: ['-i bt+', '-i br0 -o br0', '-o docker0'],
     });
   });
   it('of a bare host', () => {
@@ -59,6 +61,25 @@ it('nft: only chains that drop at the forward hook, and are not known otherwise'
     ],
   };
   assert.deepEqual(dropping(listing), [{ family: 'inet', table: 'filter', chain: 'forward' }]);
+});
+
+it('nft: what a chain accepts for the sake of its interface alone', () => {
+  const match = (key: string, right: unknown, op = '==') => ({ match: { op, left: { meta: { key } }, right } });
+  const accept = { accept: null };
+  const rule = (...expr: object[]) => ({ rule: { expr } });
+  const listing = {
+    nftables: [
+      {},
+      rule(match('iifname', 'bt*'), accept),
+      rule(match('oifname', 'bt*'), { counter: { packets: 1, bytes: 2 } }, accept),
+      rule(match('iifname', 'eth0'), { drop: null }),
+      rule(match('iifname', 'eth1', '!='), accept),
+      rule(match('iifname', 'eth2'), match('mark', 7), accept),
+      rule({ match: { op: '==', left: { payload: {} }, right: 22 } }, accept),
+      rule(accept),
+    ],
+  } as Parameters<typeof accepted>[0];
+  assert.deepEqual(accepted(listing), ['iifname bt*', 'oifname bt*']);
 });
 
 describe('the kernel probe', () => {

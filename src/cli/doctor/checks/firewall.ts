@@ -10,12 +10,16 @@ export const firewall: Check = {
   look(facts) {
     const findings = [
       ...(facts.forward ?? []).flatMap((chain) => iptables(chain, facts)),
-      ...facts.droppingChains.map(({ family, table, chain }) => {
-        const rule = (direction: string): string => `insert rule ${family} ${table} ${chain} ${direction} "bt*" accept`;
-        return warn(
-          `the nftables chain ${family} ${table} ${chain} drops forwarded packets unless its own rules accept them`,
-          `nft '${rule('iifname')}; ${rule('oifname')}'`,
-        );
+      ...facts.droppingChains.flatMap(({ family, table, chain, accepts }) => {
+        const missing = ['iifname', 'oifname'].filter((direction) => !accepts.includes(`${direction} bt*`));
+        if (missing.length === 0) return [];
+        const rules = missing.map((direction) => `insert rule ${family} ${table} ${chain} ${direction} "bt*" accept`);
+        return [
+          warn(
+            `the nftables chain ${family} ${table} ${chain} drops forwarded packets unless its own rules accept them`,
+            `nft '${rules.join('; ')}'`,
+          ),
+        ];
       }),
       ...firewalld(facts),
       ...ufw(facts),
@@ -37,6 +41,7 @@ function usesFamily(facts: Facts, family: 4 | 6): boolean {
 function iptables({ family, policy, hasDockerUser, accepts }: ForwardChain, facts: Facts): Finding[] {
   if (policy !== 'DROP' || !usesFamily(facts, family)) return [];
   const directions = ['-i', '-o'];
+  if (directions.every((direction) => accepts.includes(`${direction} ${bridges}`))) return [];
   if (!hasDockerUser) {
     const rules = directions.map((direction) => `${program(family)} -I FORWARD ${direction} ${bridges} -j ACCEPT`);
     return [
@@ -46,8 +51,7 @@ function iptables({ family, policy, hasDockerUser, accepts }: ForwardChain, fact
       ),
     ];
   }
-  if (!attached(facts, family) || directions.every((direction) => accepts.includes(`${direction} ${bridges}`)))
-    return [];
+  if (!attached(facts, family)) return [];
   return [
     warn(
       `${program(family)} drops forwarded packets, and Berth’s exceptions in DOCKER-USER are missing`,

@@ -12,7 +12,9 @@ export const mtu: Check = {
     if (out === undefined) return [];
     const networks = 'networks' in facts.agent ? facts.agent.networks : [];
     const findings: Finding[] = [
-      ...networks.flatMap(({ name, id, plugin, mtu: size, fabric, internal }) => {
+      ...networks.flatMap(({ name, id, plugin, mtu: now, options, fabric, internal }) => {
+        // One that no container is on has none yet.
+        const size = now ?? chosen(options);
         if (size === undefined || size <= out.mtu || fabric !== 'cluster' || internal) return [];
         const called = name ?? id.slice(0, 12);
         return [
@@ -39,3 +41,8 @@ export const mtu: Check = {
     return orOk(findings, `nothing is larger than the ${out.mtu} bytes of the uplink ${out.name}`);
   },
 };
+
+function chosen(options: Readonly<Record<string, string>>): number | undefined {
+  const text = options.mtu ?? options['com.docker.network.driver.mtu'];
+  return text === undefined ? undefined : Number(text);
+}

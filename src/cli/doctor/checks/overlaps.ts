@@ -42,13 +42,17 @@ function withEngine({ name, id }: Named, subnet: string, { engine }: Facts): Fin
 }
 
 /** A network of the LAN has the LAN's own route on purpose; any other has only the route of its own bridge. */
-function withRoutes({ name, id }: Named, subnet: string, { agent, routes }: Facts): Finding[] {
+function withRoutes({ name, id }: Named, subnet: string, { agent, routes, engine }: Facts): Finding[] {
   const network = 'networks' in agent ? agent.networks.find((candidate) => candidate.id === id) : undefined;
   if (network?.fabric !== 'cluster') return [];
+  // A network of the engine has a route as well, and has been told of already.
+  const told = engine.networks
+    .filter((other) => other.id !== id && other.name !== name)
+    .flatMap(({ subnets }) => subnets);
   return routes
     .filter(({ destination, link, direct }) => {
       const own = link.startsWith('bt');
-      return direct && !own && destination !== 'default' && clash(subnet, destination);
+      return direct && !own && destination !== 'default' && clash(subnet, destination) && !told.includes(destination);
     })
     .map(({ destination, link }) =>
       warn(
