@@ -75,6 +75,17 @@ describe('the command line', () => {
     assert.match(lease.stdout, /web/);
   });
 
+  test('a beginning that several ids share is no name', async () => {
+    const host = await setUp();
+    // Of 17 ids two begin alike.
+    for (let n = 0; n < 16; n++) await host.docker('network', 'create', '-d', 'berth', `n${n}`);
+    const ids = (await json<{ id: string }[]>(host, 'network', 'ls')).map(({ id }) => id);
+    const shared = ids.map((id) => id[0]!).find((letter, index, all) => all.indexOf(letter) !== index)!;
+    const { code, stderr } = await host.berth('network', 'inspect', shared);
+    assert.equal(code, 4);
+    assert.match(stderr, new RegExp(`networks have an id that begins with '${shared}'`));
+  });
+
   test('what is not there has an exit code of its own, and near names', async () => {
     const host = await setUp();
     const { code, stderr } = await host.berth('network', 'inspect', 'shopp');
@@ -121,16 +132,23 @@ describe('the command line', () => {
     await waitFor(
       () => 'an event to be printed',
       async () => {
-        await host.ip('link add trigger type bridge', 'link delete trigger');
         await host.docker('network', 'create', '-d', 'berth', 'other');
         await host.docker('network', 'rm', 'other');
         return (await following.output()).includes('network.created');
       },
       15_000,
     );
+    await start(host, 'late', '--network shop');
+    const endpoints = await json<{ container?: string; link: string }[]>(host, 'endpoint', 'ls');
+    await host.ip(`link set ${endpoints.find(({ container }) => container === 'late')!.link} nomaster`);
+    await following.waitForOutput(/"drift\.repaired"/);
     await following.stop('SIGTERM');
-    const [line] = (await following.output()).trim().split('\n');
-    assert.match((JSON.parse(line!) as { event: string }).event, /^[a-z]+\.[a-z]+$/);
+    const lines = (await following.output()).trim().split('\n');
+    const seen = lines.map((line) => JSON.parse(line) as { event: string; message: string });
+    for (const { event } of seen) assert.match(event, /^[a-z]+\.[a-z]+$/);
+    assert.ok(seen.some(({ event }) => event === 'endpoint.attached'));
+    const drift = seen.find(({ event }) => event === 'drift.repaired');
+    assert.match(drift!.message, /^link bv[0-9a-f]+ is different \(master .*\) and was repaired$/);
   });
 
   test('completion knows the names of what is there', async () => {
