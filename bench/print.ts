@@ -1,7 +1,7 @@
 /** Results for people: Markdown tables, so that they can be pasted into a page as they are. */
 
 import type { Budget, Judged, Table, Verdict } from './result.ts';
-import { judge } from './result.ts';
+import { hasTail, judge } from './result.ts';
 import type { Summary } from './statistics.ts';
 
 const names = { median: '', p99: 'p99 ', ratio: 'ratio ' } as const;
@@ -36,7 +36,7 @@ function cells(row: Judged): string[] {
     `${figure(summary.median)} ${row.unit}`,
     summary.runs > 1 ? `${figure(summary.q1)}–${figure(summary.q3)}` : '',
     summary.runs > 1 ? `${figure(summary.min)}–${figure(summary.max)}` : '',
-    summary.runs >= 100 ? figure(summary.p99) : '',
+    hasTail(summary) ? figure(summary.p99) : '',
     ratio === undefined ? '' : `${ratioText(ratio)} × ${row.peer}`,
     verdicts.map(({ budget }) => budgetText(budget)).join(', '),
     verdicts.map((verdict) => verdictText(verdict, verdicts.length > 1)).join('; '),

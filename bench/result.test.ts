@@ -53,6 +53,10 @@ describe('judge', () => {
     );
   });
 
+  it('says nothing of the tail of too few runs', () => {
+    assert.deepEqual(verdicts(row({ samples: [1, 1, 50], budgets: [{ of: 'p99', most: 10 }] })), []);
+  });
+
   it('refuses a peer that is not there', () => {
     assert.throws(() => verdicts(row({ peer: 'nobody' })), /no row nobody/);
   });

@@ -46,12 +46,16 @@ export interface Judged extends Row {
   readonly verdicts: readonly Verdict[];
 }
 
+/** With fewer runs, the slowest of a hundred has not been seen. */
+export const hasTail = ({ runs }: Summary): boolean => runs >= 100;
+
 /** @throws Error when a row names a peer that is not there. */
 export function judge(table: Table): Judged[] {
   return table.rows.map((row) => {
     const summary = summarise(row.samples);
     const ratio = row.peer === undefined ? undefined : summarise(pairedRatios(row.samples, peerOf(table, row).samples));
-    const verdicts = (row.budgets ?? []).map((budget) => verdictOn(budget, summary, ratio));
+    const judged = (row.budgets ?? []).filter(({ of }) => of !== 'p99' || hasTail(summary));
+    const verdicts = judged.map((budget) => verdictOn(budget, summary, ratio));
     return { ...row, summary, ...(ratio === undefined ? {} : { ratio }), verdicts };
   });
 }
