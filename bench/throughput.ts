@@ -92,7 +92,11 @@ async function measure(host: Host, pairs: readonly Pair[], context: Context): Pr
   const client = cores - 1;
   const serverCore = { 'same core': client, 'two cores': Math.max(0, cores - 2) };
   const pinned = (netns: string, core: number, command: readonly string[]) => [
-    ...['nsenter', `--net=${netns}`, 'taskset', '-c', `${core}`],
+    'nsenter',
+    `--net=${netns}`,
+    'taskset',
+    '-c',
+    `${core}`,
     ...command,
   ];
   for (const netns of new Set(pairs.map(({ server }) => server))) {

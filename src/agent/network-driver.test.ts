@@ -35,7 +35,7 @@ const on = (text: string) => {
 };
 
 /** A dual-stack network; `leased` says who holds what of our IPAM, and is absent when the addresses are the engine's own. */
-async function openDriver(leased?: ReadonlyMap<string, EndpointId>) {
+async function openDriver(leased?: ReadonlyMap<string, EndpointId>, occupied = true) {
   const store = createMemoryStore();
   const state = await openState(store, 'h');
   const host = { current: () => view, refresh: () => Promise.resolve(view), onChange() {} };
@@ -68,7 +68,7 @@ async function openDriver(leased?: ReadonlyMap<string, EndpointId>) {
     host,
     plugins,
     now: () => 1,
-    occupied: () => true,
+    occupied: () => occupied,
   });
   const subnets = ['10.1.0.0/24', 'fd00::/64'].map((text) => ({ prefix: parsePrefix(text)!, auxiliary: {} }));
   await driver.createNetwork({ id: network, subnets, internal: false, ipv6: true, options: {} }, call);
@@ -87,6 +87,14 @@ async function openDriver(leased?: ReadonlyMap<string, EndpointId>) {
         { network, endpoint: id(name), addresses: addresses.map(on), options: {}, publishes: false },
         call,
       ),
+    join: (name: string) =>
+      driver.join({ network, endpoint: id(name), sandbox: '/run/docker/netns/x', publishes: false }, call),
+    another: (subnet: string) => {
+      const other = 'n2'.padEnd(64, '0') as NetworkId;
+      const asked = [{ prefix: parsePrefix(subnet)!, auxiliary: {} }];
+      return driver.createNetwork({ id: other, subnets: asked, internal: false, ipv6: false, options: {} }, call);
+    },
+    networks: () => [...state.networks.keys()].map((name) => name.slice(0, 2)),
     settled: () => lifecycle.settled(),
   };
 }
@@ -117,3 +125,19 @@ for (const leased of [new Map([['10.1.0.2', id('e1')]]), undefined]) {
     assert.deepEqual(driver.endpoints(), { e1: '10.1.0.2', e2: '10.1.0.3 fd00::2' });
   });
 }
+
+test('a network that its engine has forgotten makes room for one on its subnet', async () => {
+  const driver = await openDriver(undefined, false);
+  await driver.create('e1', '10.1.0.2/24');
+  await driver.join('e1');
+  await driver.another('10.1.0.0/25');
+  assert.deepEqual(driver.networks(), ['n2']);
+});
+
+test('a network that a container runs on never does, whatever IPAM gives out its subnet again', async () => {
+  const driver = await openDriver();
+  await driver.create('e1', '10.1.0.2/24');
+  await driver.join('e1');
+  await assert.rejects(driver.another('10.1.0.0/25'), { code: 'SUBNET_OVERLAP' });
+  assert.deepEqual(driver.networks(), ['n1']);
+});

@@ -64,11 +64,15 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
   function forgotten(subnets: readonly Subnet[], leased: boolean): readonly NetworkId[] {
     return [...state.networks.values()]
       .filter((other) => other.subnets.some((old) => subnets.some(({ prefix }) => overlaps(prefix, old.prefix))))
-      .filter((other) =>
-        // The engine removes no network that a container is on.
-        leased ? leases.givenBack(other.id) && state.endpointsOf(other.id).length === 0 : !other.leased,
-      )
+      .filter((other) => (leased ? leases.givenBack(other.id) : !other.leased) && !isLive(other))
       .map(({ id }) => id);
+  }
+
+  /** Whether a container runs on a network: then, whatever it looks like, the engine is not done with it. */
+  function isLive(network: Network): boolean {
+    return state
+      .endpointsOf(network.id)
+      .some(({ phase, sandbox }) => phase === 'attached' && (sandbox === undefined || parts.occupied(sandbox)));
   }
 
   async function createEndpoint(request: CreateEndpoint): Promise<Endpoint> {
