@@ -79,7 +79,7 @@ export function createAdoption({ state, lifecycle, leases, host, plugins, now }:
         .filter(({ subnet }) => subnet.length > 0)
         .map((subnet) => withGateway(seen, plugin, subnet));
       const leased = plugins.has(seen.ipamDriver);
-      if (leased) await leases.adopt(seen, subnets);
+      const on = leased ? { pools: await leases.adopt(seen, subnets) } : {};
       if (plugin === undefined) return;
       const fabric = fabricOf(plugin.fabric);
       const plan = {
@@ -90,7 +90,7 @@ export function createAdoption({ state, lifecycle, leases, host, plugins, now }:
         options: seen.options,
       };
       const settings = await fabric.planNetwork(plan, lifecycle.context());
-      const network: Network = { ...plan, fabric: fabric.kind, leased, settings, createdAt: now() };
+      const network: Network = { ...plan, fabric: fabric.kind, leased, ...on, settings, createdAt: now() };
       await lifecycle.adopt(
         network,
         seen.endpoints.flatMap((endpoint) => endpointOf(network, endpoint)),

@@ -41,16 +41,20 @@ async function open() {
     monotonic: () => performance.now(),
   });
   /** As an engine makes a network, and as it removes one. */
-  const make = async (digit: string) => {
-    const { id } = await leases.driver.requestPool(request, call);
-    await state.putNetwork(network(digit));
-    leases.settle(network(digit).subnets);
+  const make = async (digit: string, range?: string) => {
+    const { id } = await leases.driver.requestPool(
+      range === undefined ? request : { ...request, range: parsePrefix(range)! },
+      call,
+    );
+    const { pools } = leases.settle(network(digit).subnets);
+    await state.putNetwork({ ...network(digit), pools });
     return id;
   };
   const giveBack = () => leases.driver.releasePool(ipam.pools()[0]!.id, call);
   const forget = async (digit: string) => {
-    await state.deleteNetwork(networkId(digit));
-    await leases.freeReleased(network(digit));
+    const gone = state.networks.get(networkId(digit))!;
+    await state.deleteNetwork(gone.id);
+    await leases.freeReleased(gone);
   };
   const remove = async (digit: string) => {
     await giveBack();
@@ -69,6 +73,33 @@ test('of networks that share a subnet, one that goes does not make the others lo
   assert.equal(leases.givenBack(networkId('1')), false);
   await remove('3');
   await remove('1');
+  assert.deepEqual(ipam.pools(), []);
+});
+
+test('of networks that have a range of a subnet each, one that goes takes its own and nothing else', async () => {
+  const { ipam, leases, make, forget } = await open();
+  const first = await make('1', '10.1.0.128/26');
+  const second = await make('2', '10.1.0.192/26');
+  await leases.driver.releasePool(second, call);
+  await forget('2');
+  assert.deepEqual(
+    ipam.pools().map(({ id, released }) => [id, released]),
+    [[first, false]],
+  );
+  assert.equal(await make('3', '10.1.0.192/26'), second);
+  assert.equal(leases.givenBack(networkId('1')), false);
+  await leases.driver.releasePool(first, call);
+  await forget('1');
+  await leases.driver.releasePool(second, call);
+  await forget('3');
+  assert.deepEqual(ipam.pools(), []);
+});
+
+test('a network that could not be made leaves its pool as one that is asked for', async () => {
+  const { ipam, leases } = await open();
+  const { id } = await leases.driver.requestPool(request, call);
+  leases.settle(network('1').subnets).undo();
+  await leases.driver.releasePool(id, call);
   assert.deepEqual(ipam.pools(), []);
 });
 

@@ -25,8 +25,8 @@ export interface Leases {
   claim(network: Network, endpoint: Endpoint): Promise<void>;
   /** Ties the reserved addresses of a network (`--aux-address`) to its pools. */
   reserve(subnets: readonly Subnet[]): Promise<void>;
-  /** The network that its pools were asked for has been made. */
-  settle(subnets: readonly Subnet[]): void;
+  /** A network is being made: the pools that were asked for it. `undo`: it was not made. */
+  settle(subnets: readonly Subnet[]): { readonly pools: readonly PoolId[]; undo(): void };
   /** The endpoint that a lease of ours on this address belongs to. */
   holder(subnet: Prefix, address: Address): EndpointId | undefined;
   /** Whether addresses of this subnet are ours to give. */
@@ -40,7 +40,7 @@ export interface Leases {
   free(lease: Lease): Promise<void>;
   freePool(pool: Pool): Promise<void>;
   /** Takes up the pools and addresses of a network that only the engine knows, as they are in use. */
-  adopt(seen: EngineNetwork, subnets: readonly EngineSubnet[]): Promise<void>;
+  adopt(seen: EngineNetwork, subnets: readonly EngineSubnet[]): Promise<readonly PoolId[]>;
   /** What we give as the gateway of an empty subnet to a network of that plugin. */
   usualGateway(plugin: string, subnet: Prefix): Address;
   /** Whether the engine gave the pools of a network back, and then asked for them anew: it is done with the network. */
@@ -84,10 +84,9 @@ export function createLeases(parts: LeasesParts): Leases {
   /** From the start, too: the agent may have been started in the middle of the engine's repetitions. */
   let repeating = true;
 
-  const networksOn = (pool: Pool): Network[] =>
-    [...state.networks.values()].filter((network) =>
-      network.subnets.some(({ prefix }) => samePrefix(prefix, pool.subnet)),
-    );
+  const isOn = (pool: Pool, { leased, pools, subnets }: Network): boolean =>
+    pools?.includes(pool.id) ?? (leased && subnets.some(({ prefix }) => samePrefix(prefix, pool.subnet)));
+  const networksOn = (pool: Pool): Network[] => [...state.networks.values()].filter((network) => isOn(pool, network));
   const inUse = (pool: Pool): boolean => networksOn(pool).length > 0;
 
   /** What an automatic subnet must stay clear of. */
@@ -207,7 +206,13 @@ export function createLeases(parts: LeasesParts): Leases {
     },
 
     settle(subnets) {
-      for (const { prefix } of subnets) ipam.settlePool(prefix);
+      const settled = subnets.flatMap(({ prefix }) => ipam.settlePool(prefix) ?? []);
+      return {
+        pools: settled.map(({ pool }) => pool),
+        undo() {
+          for (const { undo } of settled) undo();
+        },
+      };
     },
 
     async reserve(subnets) {
@@ -234,7 +239,7 @@ export function createLeases(parts: LeasesParts): Leases {
 
     async freeReleased(gone) {
       for (const pool of ipam.pools().filter(({ released }) => released)) {
-        const wasIts = gone?.subnets.some(({ prefix }) => samePrefix(prefix, pool.subnet)) === true;
+        const wasIts = gone !== undefined && isOn(pool, gone);
         const others = (leaving.get(pool.id) ?? 0) - (wasIts ? 1 : 0);
         if (others > 0) leaving.set(pool.id, others);
         else leaving.delete(pool.id);
@@ -259,6 +264,7 @@ export function createLeases(parts: LeasesParts): Leases {
 
     async adopt(seen, subnets) {
       const ofOurs = plugins.has(seen.driver);
+      const pools: PoolId[] = [];
       for (const { subnet, range, gateway, auxiliary } of subnets) {
         const leases: Omit<Lease, 'pool' | 'createdAt'>[] = Object.values(auxiliary).map((address) => ({
           address,
@@ -285,7 +291,9 @@ export function createLeases(parts: LeasesParts): Leases {
         for (const lease of leases) {
           if (ipam.find(pool.id, lease.address) === undefined) await ipam.lease({ ...lease, pool: pool.id });
         }
+        pools.push(pool.id);
       }
+      return pools;
     },
 
     learnEngine(networks) {

@@ -51,7 +51,7 @@ async function openDriver(leased?: ReadonlyMap<string, EndpointId>, occupied = t
   });
   const leases = {
     reserve: () => Promise.resolve(),
-    settle() {},
+    settle: () => ({ pools: [], undo() {} }),
     givenBack: () => false,
     claim: () => Promise.resolve(),
     holder: (_subnet, address) => leased?.get(formatAddress(address)),

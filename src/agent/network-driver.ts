@@ -53,8 +53,14 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     await parts.host.refresh();
     const settings = await fabric.planNetwork(plan, lifecycle.context());
     if (leased) await leases.reserve(subnets);
-    await lifecycle.addNetwork({ ...plan, fabric: fabric.kind, leased, settings, createdAt: parts.now() });
-    leases.settle(subnets);
+    const { pools, undo } = leases.settle(subnets);
+    const on = leased && pools.length > 0 ? { pools } : {};
+    try {
+      await lifecycle.addNetwork({ ...plan, fabric: fabric.kind, leased, ...on, settings, createdAt: parts.now() });
+    } catch (error) {
+      undo();
+      throw error;
+    }
   }
 
   /**

@@ -3,7 +3,7 @@
 import * as z from 'zod';
 import { formatAddress, parseAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
-import type { EndpointId, NetworkId } from '../model/ids.ts';
+import type { EndpointId, NetworkId, PoolId } from '../model/ids.ts';
 import { SCHEMA_VERSION } from '../model/keys.ts';
 import { parseMac } from '../model/mac.ts';
 import type { Endpoint, Json, Network, Subnet } from '../model/network.ts';
@@ -33,6 +33,7 @@ const NetworkRecord = z.object({
     }),
   ),
   leased: z.boolean(),
+  pools: z.array(z.string()).optional(),
   internal: z.boolean(),
   options: strings,
   settings: json,
@@ -107,7 +108,13 @@ export function decodeNetwork(key: string, value: string): Network {
   const subnets = record.subnets.map(
     ({ gateway, ...subnet }): Subnet => (gateway === undefined ? subnet : { ...subnet, gateway }),
   );
-  return { ...record, id: record.id as NetworkId, subnets };
+  const { pools, ...rest } = record;
+  return {
+    ...rest,
+    id: record.id as NetworkId,
+    subnets,
+    ...(pools === undefined ? {} : { pools: pools as readonly string[] as readonly PoolId[] }),
+  };
 }
 
 export function encodeNetwork(network: Network): string {

@@ -74,7 +74,10 @@ export function poolView(pool: Pool, leases: number, networks: readonly Network[
     leases,
     size: String(last - first + 1n),
     networks: networks
-      .filter((network) => network.subnets.some(({ prefix }) => samePrefix(prefix, pool.subnet)))
+      .filter(
+        ({ pools, subnets }) =>
+          pools?.includes(pool.id) ?? subnets.some(({ prefix }) => samePrefix(prefix, pool.subnet)),
+      )
       .map(({ id }) => id),
     createdAt: iso(pool.createdAt),
   };

@@ -190,7 +190,7 @@ describe('a pool', () => {
   it('is what it was before when it is given back because its network was refused', async () => {
     const { id, subnet } = await open('10.1.0.0/24');
     await gateway(id);
-    ipam.settlePool(subnet);
+    assert.equal(ipam.settlePool(subnet)?.pool, id);
     for (let time = 0; time < 2; time++) {
       await open('10.1.0.0/24');
       assert.equal(await gateway(id), '10.1.0.1');

@@ -39,8 +39,13 @@ export interface Ipam {
    * again when that has changed. Giving back the unknown succeeds.
    */
   releasePool(id: PoolId, options?: { readonly inUse: boolean }): Promise<void>;
-  /** A network was made of a pool of this subnet that was opened for it. */
-  settlePool(subnet: Prefix): void;
+  /**
+   * A network is being made on this subnet.
+   *
+   * @returns the pool that was opened for it, which is not ours to find out otherwise: Docker names the subnet only. `undo`: it
+   * was not made. Undefined when no pool was opened lately.
+   */
+  settlePool(subnet: Prefix): { readonly pool: PoolId; undo(): void } | undefined;
   /** A pool that was given back is wanted after all: not all of the networks that share it have gone. */
   keepPool(id: PoolId): Promise<void>;
   /** No engine has a network on this pool: it goes, as soon as no container holds an address of it. */

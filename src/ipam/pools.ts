@@ -48,7 +48,7 @@ export interface Pools {
   open(request: PoolRequest): Promise<Pool>;
   release(id: PoolId, inUse: boolean): Promise<void>;
   remove(id: PoolId): Promise<void>;
-  settle(subnet: Prefix): void;
+  settle(subnet: Prefix): { readonly pool: PoolId; undo(): void } | undefined;
   keep(id: PoolId): Promise<void>;
   /** A lease on this pool has gone: so does the pool, if that was all that kept it. */
   leaseGone(id: PoolId): Promise<void>;
@@ -274,9 +274,19 @@ export function createPools({ store, tables, writer, locks, bases, now, monotoni
       }),
 
     settle(subnet) {
-      for (const table of tables.tablesOf(subnet)) {
-        for (const id of table.pools) setOpenings(id, openingsOf(id).slice(1));
-      }
+      const all = tables
+        .tablesOf(subnet)
+        .flatMap((table) => [...table.pools].flatMap((id) => openingsOf(id).map((opening) => ({ id, opening }))))
+        .sort((a, b) => a.opening.at - b.opening.at);
+      // A pool that was open already was perhaps only asked for again, by an engine that has been restarted.
+      const chosen = all.find(({ opening }) => opening.before !== 'open') ?? all.at(-1);
+      if (chosen === undefined) return undefined;
+      const { id, opening } = chosen;
+      setOpenings(
+        id,
+        openingsOf(id).filter((other) => other !== opening),
+      );
+      return { pool: id, undo: () => setOpenings(id, [...openingsOf(id), opening]) };
     },
 
     keep: (id) =>

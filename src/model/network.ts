@@ -1,7 +1,7 @@
 /** Networks and endpoints as Berth keeps them. */
 
 import type { Address } from './address.ts';
-import type { EndpointId, NetworkId } from './ids.ts';
+import type { EndpointId, NetworkId, PoolId } from './ids.ts';
 import type { Mac } from './mac.ts';
 import type { InterfaceAddress, Prefix } from './prefix.ts';
 
@@ -25,6 +25,8 @@ export interface Network {
   readonly subnets: readonly Subnet[];
   /** Its addresses are leased by our IPAM, not by Docker's. */
   readonly leased: boolean;
+  /** The pools that its addresses come from, when they do: networks that share a subnet may have a range of it each. */
+  readonly pools?: readonly PoolId[];
   /** `--internal`: no way out. */
   readonly internal: boolean;
   /** The `-o` options as given. */
