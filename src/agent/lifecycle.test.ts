@@ -70,6 +70,7 @@ function rememberingKernel() {
     audit: () => Promise.resolve([]),
     execute: () => Promise.resolve(),
     announce: () => Promise.resolve(),
+    packets: () => Promise.reject(new BerthError('KERNEL_LACKS', 'no packets')),
     onDrift() {},
     onChange() {},
     close: () => Promise.resolve(),

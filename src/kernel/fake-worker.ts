@@ -6,10 +6,11 @@
 
 import { existsSync, writeFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import { asBerthError } from '../model/errors.ts';
+import { asBerthError, BerthError } from '../model/errors.ts';
+import type { Mac } from '../model/mac.ts';
 import { createFakeDriver } from './fake-driver.ts';
-import type { KernelObject } from './objects.ts';
-import type { Answer, Command, Outcome, Report } from './protocol.ts';
+import type { KernelObject, ObjectKey } from './objects.ts';
+import type { Answer, Command, Outcome, PortNotice, Report } from './protocol.ts';
 import { createReconciler } from './reconciler.ts';
 
 const port = parentPort!;
@@ -55,6 +56,10 @@ function handle(command: Command): Answer {
       return { type: 'done' };
     case 'announce':
       return { type: 'done' };
+    case 'open-port':
+      if (!driver.there.has(`link ${command.request.link}` as ObjectKey))
+        throw new BerthError('INTERFACE_UNKNOWN', `there is no interface ${command.request.link}`);
+      return { type: 'port', mac: '02:00:00:00:00:01' as Mac, index: 1 };
     case 'view': {
       // The names of links tell what is there, and the addresses are none.
       const links = [...driver.there.keys()].map((name, index) => ({
@@ -76,7 +81,18 @@ function handle(command: Command): Answer {
   }
 }
 
-port.on('message', (command: Command) => {
+/** A port hears what it sends, and `die` ends the thread. */
+function notice(notice: PortNotice): void {
+  if (notice.type !== 'send-frame') return;
+  if (Buffer.from(notice.frame).toString() === 'die') process.exit(1);
+  port.postMessage({ type: 'frames', port: notice.port, frames: [notice.frame] } satisfies Report);
+}
+
+port.on('message', (command: Command | PortNotice) => {
+  if (command.type === 'send-frame' || command.type === 'frames-taken' || command.type === 'close-port') {
+    notice(command);
+    return;
+  }
   let answer: Answer;
   try {
     answer = handle(command);

@@ -5,6 +5,7 @@ import type { Mac } from '../model/mac.ts';
 import type { InterfaceAddress, Prefix } from '../model/prefix.ts';
 import type { Announcement } from './announce.ts';
 import type { KernelObject, Netns, ObjectKey } from './objects.ts';
+import type { PacketPort, PacketRequest } from './packets.ts';
 
 /** Who wants an object: `network/<id>`, `endpoint/<id>`, `fabric/cluster`. An object stays while anyone wants it. */
 export type Owner = string;
@@ -59,6 +60,14 @@ export interface Kernel {
    * @throws BerthError KERNEL_REFUSED
    */
   announce(announcement: Announcement): Promise<void>;
+
+  /**
+   * Opens a port for raw Ethernet frames on a link, which need have no address, and may be down for the time being.
+   *
+   * @throws BerthError INTERFACE_UNKNOWN, INTERFACE_UNSUITABLE for one without Ethernet, KERNEL_REFUSED, KERNEL_LACKS,
+   *   KERNEL_BUSY
+   */
+  packets(request: PacketRequest): Promise<PacketPort>;
 
   /** What there is, in a namespace (absent: our own). */
   view(netns?: Netns): Promise<HostView>;

@@ -8,6 +8,7 @@ import { BerthError } from '../model/errors.ts';
 import type { Kernel } from './kernel.ts';
 import { type KernelOptions, openKernel } from './linux.ts';
 import type { KernelObject, Sysctl } from './objects.ts';
+import type { PacketPort, PacketRequest } from './packets.ts';
 
 const program = new URL('./fake-worker.ts', import.meta.url);
 
@@ -115,6 +116,60 @@ test('requests wait while the thread is started again, and fail in time if it ca
     },
     { timeout: 500, auditTimeout: 500 },
   ));
+
+async function heardOn(port: PacketPort, text: string): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  port.onFrame((frame) => resolve(Buffer.from(frame).toString()));
+  port.send(Buffer.from(text));
+  return promise;
+}
+
+test('packet ports are opened again when the thread is started again, unless their link is gone by then', () =>
+  withKernel(async (kernel) => {
+    await kernel.apply('network/1', [bridge('one')]);
+    await kernel.apply('network/2', [bridge('two')]);
+    const request: PacketRequest = { link: 'one', hears: ['arp'] };
+    const one = await kernel.packets(request);
+    const closed = await kernel.packets(request);
+    const two = await kernel.packets({ link: 'two', hears: ['arp'] });
+    const ended = new Promise<string>((resolve) => {
+      two.onEnded(({ message }) => resolve(message));
+    });
+    one.onEnded(() => assert.fail('its link was there all the time'));
+    closed.onEnded(() => assert.fail('nobody had it open'));
+    closed.onFrame(() => assert.fail('nobody had it open'));
+    // What is there now is in the thread's memory only, and of the link two it will not be told.
+    await kernel.remove('network/2');
+    one.send(Buffer.from('die'));
+    closed.close();
+    assert.equal(await ended, 'there is no interface two');
+    assert.equal(await heardOn(one, 'hello'), 'hello');
+    one.close();
+    two.close();
+  }));
+
+test('a port that the thread dies of opening is opened by the next one', () =>
+  withKernel(async (kernel) => {
+    await kernel.apply('network/1', [bridge('one')]);
+    const first = await kernel.packets({ link: 'one', hears: ['arp'] });
+    first.send(Buffer.from('die'));
+    const second = await kernel.packets({ link: 'one', hears: ['arp'] });
+    assert.equal(await heardOn(second, 'hello'), 'hello');
+    assert.equal(await heardOn(first, 'you too'), 'you too');
+  }));
+
+test('closing the kernel ends the ports', async () => {
+  const kernel = await openKernel({ program });
+  await kernel.apply('network/1', [bridge('one')]);
+  const port = await kernel.packets({ link: 'one', hears: ['arp'] });
+  const ended: string[] = [];
+  port.onEnded(({ code }) => ended.push(code));
+  await kernel.close();
+  port.send(Buffer.from('lost'));
+  port.close();
+  assert.deepEqual(ended, ['SHUTTING_DOWN']);
+  await assert.rejects(kernel.packets({ link: 'one', hears: [] }), { code: 'SHUTTING_DOWN' });
+});
 
 test('closing lets the running request finish, refuses what waits, and everything after', async () => {
   const kernel = await openKernel({ program });

@@ -9,6 +9,7 @@
 import { BerthError } from '../model/errors.ts';
 import type { Drift, Kernel, Owner } from './kernel.ts';
 import type { KernelObject } from './objects.ts';
+import { createPorts } from './packet/ports.ts';
 import { type Answer, type Command, type Outcome, type Report, unpackError } from './protocol.ts';
 import { chooseNext, type Waiting } from './queue.ts';
 import { startThread, type Thread } from './thread.ts';
@@ -59,7 +60,17 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
     startedAgain() {
       // Should it die of this, it is started again with the same.
       submit({ type: 'restore', declared: [...declared] }, 'barrier', 'take over', Infinity, true).catch(() => {});
+      ports.reopen();
     },
+  });
+  const ports = createPorts({
+    async open(port, request, index) {
+      const what = `open a packet port on ${request.link}`;
+      const answer = await submit({ type: 'open-port', port, request, index }, 'other', what, timeout);
+      if (answer.type !== 'port') throw new BerthError('INTERNAL', 'the kernel thread opened no port');
+      return answer;
+    },
+    post: (notice) => thread.post(notice),
   });
 
   function submit(command: Command, type: Waiting['type'], what: string, ms: number, first = false): Promise<Outcome> {
@@ -115,6 +126,8 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
     if (report.type === 'answer') finish(report.answer);
     else if (report.type === 'drift') for (const listener of driftListeners) listener(report.drifts);
     else if (report.type === 'change') for (const listener of changeListeners) listener();
+    else if (report.type === 'frames') ports.hear(report.port, report.frames);
+    else if (report.type === 'port-ended') ports.end(report.port, unpackError(report.refusal));
   }
 
   function finish(answer: Answer): void {
@@ -143,6 +156,8 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
       // Its caller was told that it had failed; so it has to have no effect, unless it has been asked for again since.
       const objects = declared.get(command.owner) ?? [];
       submit({ type: 'apply', owner: command.owner, objects }, 'other', `undo to ${what}`, Infinity).catch(() => {});
+    } else if (command.type === 'open-port' && abandoned) {
+      thread.post({ type: 'close-port', port: command.port });
     }
   }
 
@@ -189,6 +204,8 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
       await submit({ type: 'announce', announcement }, 'other', 'announce an address', timeout);
     },
 
+    packets: (request) => ports.add(request),
+
     async view(netns) {
       const answer = await submit({ type: 'view', netns }, 'other', 'read what there is', timeout);
       if (answer.type !== 'view') throw new BerthError('INTERNAL', 'the kernel thread gave no view');
@@ -209,6 +226,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
       for (const request of waiting.splice(0)) {
         request.reject(new BerthError('SHUTTING_DOWN', `cannot ${request.what}: the agent is stopping`));
       }
+      ports.endAll(new BerthError('SHUTTING_DOWN', 'the agent is stopping'));
       await thread.close();
       for (const request of running) {
         request.reject(new BerthError('SHUTTING_DOWN', `cannot ${request.what}: the agent is stopping`));

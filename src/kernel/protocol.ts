@@ -1,9 +1,11 @@
 /** What the main thread and the kernel thread say to each other. All of it survives structured cloning. */
 
 import { BerthError, type ErrorCode } from '../model/errors.ts';
+import type { Mac } from '../model/mac.ts';
 import type { Announcement } from './announce.ts';
 import type { Drift, HostView, KernelStep, Owner } from './kernel.ts';
 import type { KernelObject, Netns } from './objects.ts';
+import type { PacketRequest } from './packets.ts';
 import type { Removal } from './reconciler.ts';
 
 export type Command =
@@ -14,9 +16,23 @@ export type Command =
   | { readonly type: 'execute'; readonly steps: readonly KernelStep[] }
   | { readonly type: 'announce'; readonly announcement: Announcement }
   | { readonly type: 'view'; readonly netns: Netns | undefined }
+  /** `index`: only this link will do, as when a port is opened again on a new thread. */
+  | {
+      readonly type: 'open-port';
+      readonly port: number;
+      readonly request: PacketRequest;
+      readonly index: number | undefined;
+    }
   /** To a thread that takes over from one that died: declare all this, and see to it soon. */
   | { readonly type: 'restore'; readonly declared: readonly (readonly [Owner, readonly KernelObject[]])[] }
   | { readonly type: 'close' };
+
+/** To a port, in between; not answered. */
+export type PortNotice =
+  | { readonly type: 'send-frame'; readonly port: number; readonly frame: Uint8Array }
+  /** No more frames are reported before the last ones have been taken. */
+  | { readonly type: 'frames-taken'; readonly port: number }
+  | { readonly type: 'close-port'; readonly port: number };
 
 /** An error as it crosses threads: a class does not. */
 export interface Refusal {
@@ -29,6 +45,7 @@ export type Outcome =
   | { readonly type: 'done' }
   | { readonly type: 'drifts'; readonly drifts: readonly Drift[] }
   | { readonly type: 'view'; readonly view: HostView }
+  | { readonly type: 'port'; readonly mac: Mac; readonly index: number }
   | { readonly type: 'refused'; readonly refusal: Refusal };
 
 /** `removed`: how each of the removals ended. */
@@ -40,7 +57,9 @@ export type Report =
   | { readonly type: 'unusable'; readonly refusal: Refusal }
   | { readonly type: 'answer'; readonly answer: Answer }
   | { readonly type: 'drift'; readonly drifts: readonly Drift[] }
-  | { readonly type: 'change' };
+  | { readonly type: 'change' }
+  | { readonly type: 'frames'; readonly port: number; readonly frames: readonly Uint8Array[] }
+  | { readonly type: 'port-ended'; readonly port: number; readonly refusal: Refusal };
 
 export function unpackError(refusal: Refusal): BerthError {
   return new BerthError(refusal.code, refusal.message);

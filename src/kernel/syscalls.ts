@@ -11,6 +11,8 @@ export interface Syscalls {
   socket(family: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array): number;
   setsockopt(fd: number, level: number, option: number, value: Uint8Array): number;
+  /** SO_ATTACH_FILTER: only what this classic BPF program (an array of `struct sock_filter`) lets pass is received. */
+  attachFilter(fd: number, program: Uint8Array): number;
   send(fd: number, data: Uint8Array, length: number, flags: number): number;
   recv(fd: number, into: Uint8Array, flags: number): number;
   open(path: string, flags: number): number;
@@ -19,7 +21,8 @@ export interface Syscalls {
   setns(fd: number, type: number): number;
   /**
    * Calls back from the thread's own event loop whenever the descriptor can be read; no thread waits and nothing is
-   * polled by a timer. It does not keep the thread alive.
+   * polled by a timer. It does not keep the thread alive. An error that waits in the socket counts: the callback has to read
+   * it, or is called again at once.
    *
    * @returns what ends it; to be called before the descriptor is closed.
    */
@@ -29,6 +32,9 @@ export interface Syscalls {
 export const O_RDONLY = 0;
 export const O_CLOEXEC = 0o2000000;
 export const CLONE_NEWNET = 0x40000000;
+// asm-generic/socket.h
+const SOL_SOCKET = 1;
+const SO_ATTACH_FILTER = 26;
 
 /** The system calls through koffi. To be made once in each thread that uses them: 1 ms. */
 export function openSyscalls(): Syscalls {
@@ -37,6 +43,8 @@ export function openSyscalls(): Syscalls {
   const socket = libc.func('int socket(int, int, int)');
   const bind = libc.func('int bind(int, const void *, uint32_t)');
   const setsockopt = libc.func('int setsockopt(int, int, int, const void *, uint32_t)');
+  const program = koffi.struct({ length: 'uint16_t', instructions: 'const void *' });
+  const attachFilter = libc.func('setsockopt', 'int', ['int', 'int', 'int', koffi.pointer(program), 'uint32_t']);
   const send = libc.func('intptr_t send(int, const void *, uintptr_t, int)');
   const recv = libc.func('intptr_t recv(int, void *, uintptr_t, int)');
   const open = libc.func('int open(const char *, int)');
@@ -49,13 +57,23 @@ export function openSyscalls(): Syscalls {
     socket: (family, type, protocol) => result(socket(family, type, protocol)),
     bind: (fd, address) => result(bind(fd, address, address.length)),
     setsockopt: (fd, level, option, value) => result(setsockopt(fd, level, option, value, value.length)),
+    attachFilter: (fd, instructions) =>
+      result(
+        attachFilter(fd, SOL_SOCKET, SO_ATTACH_FILTER, { length: instructions.length / 8, instructions }, program.size),
+      ),
     send: (fd, data, length, flags) => result(send(fd, data, length, flags)),
     recv: (fd, into, flags) => result(recv(fd, into, into.length, flags)),
     open: (path, flags) => result(open(path, flags)),
     close: (fd) => result(close(fd)),
     setns: (fd, type) => result(setns(fd, type)),
     whenReadable(fd, callback) {
-      const handle = koffi.node.poll(fd, { readable: true }, callback);
+      // libuv stops watching a descriptor with an error (uv__poll_io), such as that a netlink socket has overflowed or that
+      // a packet socket's link went down; both go on after that. koffi's types leave the status out.
+      const ready = (status: unknown): void => {
+        callback();
+        if (status !== 0 && watched.has(handle)) handle.start({ readable: true }, ready);
+      };
+      const handle = koffi.node.poll(fd, { readable: true }, ready);
       handle.unref();
       // koffi closes a handle that has been garbage-collected, and nothing else refers to this one.
       watched.add(handle);

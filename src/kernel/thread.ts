@@ -2,12 +2,13 @@
 
 import { Worker } from 'node:worker_threads';
 import { asBerthError, BerthError } from '../model/errors.ts';
-import { type Command, type Report, unpackError } from './protocol.ts';
+import { type Command, type PortNotice, type Report, unpackError } from './protocol.ts';
 
 export interface Thread {
   /** False from its death until it has been started again. */
   readonly alive: boolean;
-  post(command: Command): void;
+  /** Lost while it is not alive. */
+  post(message: Command | PortNotice): void;
   /** Lets it finish what it is at, for a little while. */
   close(): Promise<void>;
 }
@@ -103,8 +104,8 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
     get alive() {
       return worker !== undefined;
     },
-    post(command) {
-      worker?.postMessage(command);
+    post(message) {
+      worker?.postMessage(message);
     },
     async close() {
       closed = true;

@@ -12,7 +12,8 @@ import { createForwardAcceptDriver } from './forward-accept.ts';
 import { openNamespaces } from './namespace.ts';
 import { createNftDriver } from './nftables/driver.ts';
 import { type TableEvents, watchTables } from './nftables/events.ts';
-import type { Answer, Command, Outcome, Report } from './protocol.ts';
+import { createPacketListeners } from './packet/listeners.ts';
+import type { Answer, Command, Outcome, PortNotice, Report } from './protocol.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
 import { openRtnetlinkDriver } from './rtnetlink/driver.ts';
 import { openRtnetlinkEvents, type RtnetlinkEvent } from './rtnetlink/events.ts';
@@ -26,6 +27,7 @@ const CHANGE_GATHER = 100;
 
 interface KernelThread {
   handle(command: Exclude<Command, { type: 'close' }>): Answer;
+  notice(notice: PortNotice): void;
   /** To be called after each command: takes in what it caused. */
   settle(): void;
   close(): void;
@@ -71,6 +73,13 @@ function openKernelThread(report: (report: Report) => void): KernelThread {
     // A kernel without nf_tables: whoever declares a table is told so then.
   }
   links.onReadable(() => takeIn('others'));
+  const ports = createPacketListeners(
+    { syscalls, namespaces },
+    {
+      frames: (port, frames) => report({ type: 'frames', port, frames }),
+      ended: (port, why) => report({ type: 'port-ended', port, refusal: refused(why).refusal }),
+    },
+  );
 
   let changeTimer: NodeJS.Timeout | undefined;
   function changed(): void {
@@ -129,15 +138,23 @@ function openKernelThread(report: (report: Report) => void): KernelThread {
           return { type: 'done' };
         case 'view':
           return { type: 'view', view: rtnetlink.view(command.netns) };
+        case 'open-port':
+          return { type: 'port', ...ports.open(command.port, command.request, command.index) };
         case 'restore':
           for (const [owner, objects] of command.declared) reconciler.declare(owner, objects);
           watch.suspectAll();
           return { type: 'done' };
       }
     },
+    notice(notice) {
+      if (notice.type === 'send-frame') ports.send(notice.port, notice.frame);
+      else if (notice.type === 'frames-taken') ports.resume(notice.port);
+      else ports.close(notice.port);
+    },
     settle,
     close() {
       clearTimeout(changeTimer);
+      ports.closeAll();
       watch.close();
       tables?.close();
       links.close();
@@ -180,6 +197,10 @@ function isChange(event: RtnetlinkEvent): boolean {
   return event.lost !== true && (event.kind === 'link' || event.kind === 'address' || event.kind === 'route');
 }
 
+function isNotice(message: Command | PortNotice): message is PortNotice {
+  return message.type === 'send-frame' || message.type === 'frames-taken' || message.type === 'close-port';
+}
+
 function refused(thrown: unknown): Outcome & { type: 'refused' } {
   const { code, message } = asBerthError(thrown);
   return { type: 'refused', refusal: { code, message } };
@@ -207,7 +228,11 @@ function run(port: NonNullable<typeof parentPort>): void {
     Atomics.store(farewell, 1, 1);
     Atomics.notify(farewell, 1);
   });
-  port.on('message', (command: Command) => {
+  port.on('message', (command: Command | PortNotice) => {
+    if (isNotice(command)) {
+      thread.notice(command);
+      return;
+    }
     if (command.type === 'close') {
       thread.close();
       process.exit(0);

@@ -174,3 +174,23 @@ test('the event loop is told, and no thread waits', async () => {
   const [first] = (await heard) as Touched[];
   assert.equal(first?.key, 'link lo');
 });
+
+test('the event loop is told of what comes after too much happened, too', async () => {
+  events.drain();
+  const heard: RtnetlinkEvent[] = [];
+  const next = (): Promise<void> =>
+    new Promise((resolve) => {
+      told = resolve;
+    });
+  let told = (): void => {};
+  events.onReadable(() => {
+    heard.push(...events.drain());
+    told();
+  });
+  const lines = Array.from({ length: 15_000 }, (_, number) => `link set lo mtu ${65_000 + (number % 2)}`);
+  execFileSync('ip', ['-batch', '-'], { input: lines.join('\n') });
+  while (!heard.some((event) => event.lost === true)) await next();
+  heard.length = 0;
+  run('ip link set lo mtu 65535');
+  while (heard.length === 0) await next();
+});

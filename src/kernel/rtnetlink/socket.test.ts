@@ -28,6 +28,7 @@ function kernel(answer: (requests: readonly Message[]) => readonly (readonly Ans
     socket: () => 9,
     bind: () => 0,
     setsockopt: () => 0,
+    attachFilter: () => -EPERM,
     send(_fd, data) {
       const requests = [...readMessages(data.slice())];
       sends.push(requests);
