@@ -1,7 +1,7 @@
 /** Declared intent against the kernel: at kernel events at once, and all of it in a rolling pass. */
 
 import { gatewaysFor } from '../fabric/gateways.ts';
-import { hostLink } from '../fabric/veth.ts';
+import { containerLink, hostLink } from '../fabric/veth.ts';
 import type { Drift, Kernel, KernelStep } from '../kernel/kernel.ts';
 import { asBerthError } from '../model/errors.ts';
 import type { EndpointId } from '../model/ids.ts';
@@ -74,7 +74,7 @@ export function createAuditor(parts: AuditorParts): Auditor {
   }
 
   /**
-   * A veth that was deleted took the container's end with it. The pair has been made again with that end in the container; what
+   * A link that was deleted took the container's interface with it. It has been made again, with that interface in the container; what
    * the engine did to it there at the start is done again.
    */
   function replugOwner(drift: Drift): void {
@@ -82,7 +82,9 @@ export function createAuditor(parts: AuditorParts): Auditor {
       const endpoint = owner.startsWith('endpoint/')
         ? state.endpoints.get(owner.slice('endpoint/'.length) as EndpointId)
         : undefined;
-      if (endpoint === undefined || drift.key !== `link ${hostLink(endpoint)}`) continue;
+      if (endpoint === undefined) continue;
+      // One of the two is its link, depending on the network.
+      if (![hostLink(endpoint), containerLink(endpoint)].some((name) => drift.key === `link ${name}`)) continue;
       kernel.execute(replugSteps(endpoint)).then(
         () =>
           events.emit(

@@ -83,8 +83,16 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
 
   async function createEndpoint(request: CreateEndpoint): Promise<Endpoint> {
     const network = networkOf(request);
-    const { stale, outdated } = checkAddresses(network, request);
-    const settings = fabricOf(network.fabric).planEndpoint(network, { options: request.options }, lifecycle.context());
+    const fabric = fabricOf(network.fabric);
+    const sharedMac = fabric.sharedMac?.(network, lifecycle.context());
+    if (sharedMac !== undefined && request.mac !== undefined && request.mac !== sharedMac) {
+      throw new BerthError(
+        'BAD_OPTION',
+        `all containers on this network have the MAC address ${sharedMac} of the interface it stands on, and none of its own`,
+      );
+    }
+    const { stale, outdated } = checkAddresses(network, request, sharedMac !== undefined);
+    const settings = fabric.planEndpoint(network, { options: request.options }, lifecycle.context());
     for (const id of stale) await lifecycle.serialise(id, () => lifecycle.removeEndpoint(id));
     for (const id of outdated) {
       await lifecycle.serialise(id, async () => {
@@ -99,7 +107,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
       network: network.id,
       phase: 'created',
       addresses: request.addresses,
-      mac: request.mac ?? generateMac(network, request),
+      mac: sharedMac ?? request.mac ?? generateMac(network, request),
       publishes: request.publishes,
       options: request.options,
       settings,
@@ -129,6 +137,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
   function checkAddresses(
     network: Network,
     request: CreateEndpoint,
+    sharesMac: boolean,
   ): { stale: ReadonlySet<EndpointId>; outdated: ReadonlySet<EndpointId> } {
     const stale = new Set<EndpointId>();
     const outdated = new Set<EndpointId>();
@@ -160,7 +169,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
       }
     }
     // A new engine process says nothing of the endpoints of the one that was killed: their MACs are no reason to refuse.
-    if (request.mac === undefined || leases.engineIsNew()) return { stale, outdated };
+    if (request.mac === undefined || sharesMac || leases.engineIsNew()) return { stale, outdated };
     const holder = state.macHolder(network.id, request.mac);
     if (holder !== undefined && holder.id !== request.endpoint && !stale.has(holder.id)) {
       throw new BerthError(
@@ -221,7 +230,10 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
           );
         }
         const endpoint = known !== undefined && known.phase !== 'removing' ? known : await createEndpoint(request);
-        return request.mac === undefined ? { addresses: [], mac: endpoint.mac } : { addresses: [] };
+        // The engine would set it, which a link that shares its parent's refuses.
+        const shares =
+          fabricOf(networkOf(request).fabric).sharedMac?.(networkOf(request), lifecycle.context()) !== undefined;
+        return request.mac === undefined && !shares ? { addresses: [], mac: endpoint.mac } : { addresses: [] };
       }),
 
     deleteEndpoint: (_network, id: EndpointId) => lifecycle.serialise(id, () => lifecycle.removeEndpoint(id)),

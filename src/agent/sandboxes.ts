@@ -4,7 +4,7 @@
  */
 
 import { fabricOf } from '../fabric/fabrics.ts';
-import { hostLink } from '../fabric/veth.ts';
+import { endpointAlias, hostLink } from '../fabric/veth.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { EndpointId } from '../model/ids.ts';
 import type { HostFacts } from './host.ts';
@@ -46,7 +46,9 @@ export function createSandboxes(parts: {
       parts.host.current().links.find((link) => link.name === hostLink(endpoint)) ??
       (await parts.host.refresh()).links.find((link) => link.name === hostLink(endpoint));
     const plugged = inside.links.find(
-      (link) => link.type === 'veth' && link.mac === endpoint.mac && link.linkIndex === mine?.index,
+      (link) =>
+        link.alias === endpointAlias(endpoint) ||
+        (link.type === 'veth' && link.mac === endpoint.mac && link.linkIndex === mine?.index),
     );
     // The engine sets it up last.
     if (plugged?.up !== true) return false;

@@ -9,6 +9,7 @@
 import type { HostView, Kernel } from '../kernel/kernel.ts';
 import type { KernelObject } from '../kernel/objects.ts';
 import type { Address } from '../model/address.ts';
+import type { Mac } from '../model/mac.ts';
 import type { Endpoint, FabricKind, Json, Network, Subnet } from '../model/network.ts';
 import type { Prefix } from '../model/prefix.ts';
 
@@ -113,6 +114,12 @@ export interface Fabric {
 
   /** The gateways of a network that the kernel still has, for when its record was lost. */
   findGateways?(network: Network['id'], context: FabricContext): readonly Address[];
+
+  /** The link on whose segment the addresses of a network live; undefined where nobody else is on it. */
+  wire?(network: Network): string | undefined;
+
+  /** The one MAC address that all endpoints of a network have by the nature of their links. Absent: each has its own. */
+  sharedMac?(network: Network, context: FabricContext): Mac | undefined;
 
   /** Checks an endpoint's options and decides its settings. Touches nothing. */
   planEndpoint(network: Network, request: EndpointRequest, context: FabricContext): Json;

@@ -1,6 +1,6 @@
 /** The pair that plugs a container into a bridge: one end is a port, the other the engine moves into the container. */
 
-import type { VethLink } from '../kernel/objects.ts';
+import type { MacvlanLink, VethLink } from '../kernel/objects.ts';
 import { linkName } from '../model/ids.ts';
 import type { Endpoint } from '../model/network.ts';
 
@@ -12,6 +12,18 @@ export function hostLink(endpoint: Pick<Endpoint, 'id'>): string {
 /** The end that goes into the container, as it is called before the engine renames it. */
 export function containerLink(endpoint: Pick<Endpoint, 'id'>): string {
   return linkName('bp', endpoint.id);
+}
+
+/** By which an endpoint's link is known, wherever it is. */
+export function endpointAlias(endpoint: Pick<Endpoint, 'id'>): string {
+  return `berth endpoint ${endpoint.id.slice(0, 12)}`;
+}
+
+/** Where the link of an endpoint is that has only one end, which the engine moves into the container. */
+export function pluggedAt({ sandbox, sandboxInterface }: Endpoint): NonNullable<MacvlanLink['plugged']> {
+  return sandbox === undefined || sandboxInterface === undefined
+    ? 'somewhere'
+    : { netns: sandbox, name: sandboxInterface };
 }
 
 /**
@@ -28,7 +40,7 @@ export function vethPair(endpoint: Endpoint, bridge: string, mtu: number): VethL
     up: true,
     master: bridge,
     noLinkLocal: true,
-    alias: `berth endpoint ${endpoint.id.slice(0, 12)}`,
+    alias: endpointAlias(endpoint),
     peer: {
       name: plugged ? endpoint.sandboxInterface : containerLink(endpoint),
       mac: endpoint.mac,

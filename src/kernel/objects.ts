@@ -59,13 +59,22 @@ export interface VxlanLink extends LinkCommon {
   readonly ttl?: number;
 }
 
-export interface MacvlanLink extends LinkCommon {
+/** Where a link is that was made to be given to a container. */
+interface Given {
+  /**
+   * The engine moves the link into a container and renames it there, and is not contradicted: `somewhere` as long as it is not
+   * known where it is, and then its place. Absent: it stays here. It is removed wherever it is, here or there.
+   */
+  readonly plugged?: 'somewhere' | { readonly netns: Netns; readonly name: string };
+}
+
+export interface MacvlanLink extends LinkCommon, Given {
   readonly type: 'macvlan';
   readonly parent: string;
   readonly mode: 'bridge' | 'private' | 'vepa' | 'passthru';
 }
 
-export interface IpvlanLink extends LinkCommon {
+export interface IpvlanLink extends LinkCommon, Given {
   readonly type: 'ipvlan';
   readonly parent: string;
   readonly mode: 'l2' | 'l3' | 'l3s';

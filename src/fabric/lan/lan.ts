@@ -1,19 +1,25 @@
 /**
- * The physical network: a container is a port of a bridge that the host's NIC is a port of, so it is a machine like any
- * other there. No NAT, no second interface; the gateway is the LAN's own.
+ * The physical network: a container is a machine like any other there. No NAT, no second interface; the gateway is the LAN's
+ * own. How it gets onto the wire is the mode's affair.
  */
 
-import type { HostView } from '../../kernel/kernel.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { Network } from '../../model/network.ts';
-import { contains, formatPrefix, overlaps, samePrefix } from '../../model/prefix.ts';
-import type { Fabric, FabricContext, NetworkRequest } from '../fabric.ts';
+import { contains, formatPrefix, overlaps, parsePrefix, samePrefix } from '../../model/prefix.ts';
+import type { Fabric, FabricContext, JoinAnswer, NetworkRequest, OptionSpec } from '../fabric.ts';
 import { gatewaysFor } from '../gateways.ts';
-import { LEAST_MTU, linkMtu } from '../mtu.ts';
-import { readOptions } from '../options.ts';
-import { containerLink, vethPair } from '../veth.ts';
-import { networkOptions, readSettings, type Settings, settingsOf } from './options.ts';
-import { allNotes, answeringGateways, checkUplink, readNote, returnUplink, settle, takeUplink } from './uplink.ts';
+import { choiceOption, readOptions } from '../options.ts';
+import { containerLink } from '../veth.ts';
+import type { LanNetwork } from './mode.ts';
+import { modeOf, modes } from './modes.ts';
+import { commonOptions, refuseOthers } from './options.ts';
+import { type ModeName, type Settings, settingsOf } from './settings.ts';
+
+const modeNames = Object.keys(modes) as ModeName[];
+const optionsByMode: ReadonlyMap<ModeName, readonly OptionSpec[]> = new Map(
+  modeNames.map((name) => [name, modes[name].options]),
+);
+const networkOptions: readonly OptionSpec[] = [...commonOptions, ...distinct([...optionsByMode.values()].flat())];
 
 export const lan: Fabric = {
   kind: 'lan',
@@ -21,84 +27,44 @@ export const lan: Fabric = {
   endpointOptions: [],
 
   async planNetwork(request, context) {
-    const settings = readSettings(readOptions(request.options, networkOptions), context.defaults);
-    if (settings.parent === undefined) checkBridge(settings.bridge, context.host);
-    else if ((await readNote(context.notes, settings.parent)) === undefined)
-      checkUplink(settings.parent, settings.bridge, context.host);
+    const options = readOptions(request.options, networkOptions);
+    const mode = choiceOption(options, 'mode', modeNames, 'bridge');
+    refuseOthers(options, mode, optionsByMode);
+    const plan = { options, defaults: context.defaults, host: context.host };
+    const settings = await modeOf({ mode }).plan(plan, context);
     checkSubnets(request, settings, context);
     return settings;
   },
 
   async openNetwork(network, context) {
-    const { parent, bridge, confirm, confirmSeconds } = settingsOf(network);
-    if (parent === undefined) return;
-    const before = confirm === 'auto' ? await answeringGateways(parent, context.host) : new Set<string>();
-    const note = await takeUplink(parent, bridge, confirm === 'none' ? undefined : confirmSeconds, context);
-    if (note.bridge !== bridge) {
-      throw new BerthError(
-        'INTERFACE_UNSUITABLE',
-        `${parent} is a port of ${note.bridge} for another network: use -o bridge=${note.bridge}`,
-      );
-    }
-    if (confirm !== 'auto' || note.state !== 'trial') return;
-    const after = await answeringGateways(bridge, await context.kernel.view());
-    const lost = [...before].filter((gateway) => !after.has(gateway));
-    if (lost.length > 0) {
-      await returnUplink(note, context, 'forget');
-      throw new BerthError(
-        'CONNECTIVITY_LOST',
-        `with ${parent} as a port of ${bridge} the gateway ${lost.join(', ')} did not answer any more`,
-      );
-    }
-    await settle(note, context.notes);
+    const of = read(network);
+    await modeOf(of.settings).open?.(of, context);
   },
 
   async closeNetwork(network, context) {
-    const { parent } = settingsOf(network);
-    if (parent === undefined) return;
-    if (
-      context.networks.some(
-        (other) => other.id !== network.id && other.fabric === 'lan' && settingsOf(other).parent === parent,
-      )
-    )
-      return;
-    const note = await readNote(context.notes, parent);
-    if (note !== undefined) await returnUplink(note, context, 'forget');
+    const of = read(network);
+    await modeOf(of.settings).close?.(of, context);
   },
 
   async confirm(network, context) {
-    const { parent } = settingsOf(network);
-    const note = parent === undefined ? undefined : await readNote(context.notes, parent);
-    if (note?.state === 'returned') {
-      throw new BerthError('CONNECTIVITY_LOST', `the confirmation came too late: ${note.parent} has been given back`);
-    }
-    if (note?.state === 'trial') await settle(note, context.notes);
+    const of = read(network);
+    await modeOf(of.settings).confirm?.(of, context);
   },
 
   async maintain(context, amend) {
-    let next: number | undefined;
-    for (const note of await allNotes(context.notes)) {
-      if (note.state === 'settled') {
-        const view = await context.kernel.view();
-        const broken =
-          !view.links.some((link) => link.name === note.bridge) && view.links.some((link) => link.name === note.parent);
-        if (broken) await remake(note.parent, note.bridge, context);
-        continue;
-      }
-      if (note.state !== 'trial' || note.deadline === undefined) continue;
-      const left = note.deadline - Date.now();
-      if (left > 0) {
-        next = Math.min(next ?? left, left);
-        continue;
-      }
-      // First: what still stood declared would be missed, and mended.
-      for (const network of context.networks) {
-        if (network.fabric !== 'lan' || settingsOf(network).parent !== note.parent) continue;
-        await amend(network, { ...settingsOf(network), returned: true });
-      }
-      await returnUplink(note, context, 'remember');
-    }
-    return next;
+    const waits = await Promise.all(modeNames.map((mode) => modeOf({ mode }).maintain?.(context, amend)));
+    const next = Math.min(...waits.filter((wait) => wait !== undefined));
+    return Number.isFinite(next) ? next : undefined;
+  },
+
+  sharedMac(network, context) {
+    const { settings } = read(network);
+    return modeOf(settings).sharedMac?.(settings, context.host);
+  },
+
+  wire(network) {
+    const { settings } = read(network);
+    return modeOf(settings).wire(settings);
   },
 
   planEndpoint(_network, request) {
@@ -111,67 +77,46 @@ export const lan: Fabric = {
   },
 
   desiredStanding(network) {
-    const { parent, bridge, returned } = settingsOf(network);
-    if (parent === undefined || returned === true) return [];
-    // Adopted, though we made the bridge: it holds the host's addresses, so only `returnUplink` may take it away.
-    return [
-      { kind: 'link', type: 'adopted', name: bridge, up: true },
-      { kind: 'link', type: 'adopted', name: parent, up: true, master: bridge },
-    ];
+    const { settings } = read(network);
+    return modeOf(settings).standing?.(settings) ?? [];
   },
 
-  desiredNetwork(network) {
-    // Where br_netfilter is on, bridged packets pass the engine's FORWARD chain, whose policy is drop.
-    const { bridge } = settingsOf(network);
-    return ([4, 6] as const).map((family) => ({ kind: 'forward-accept', family, input: bridge, output: bridge }));
+  desiredNetwork(network, context) {
+    const of = read(network);
+    return modeOf(of.settings).network(of, context);
   },
 
   desiredEndpoint(network, endpoint, context) {
-    const settings = settingsOf(network);
-    return [vethPair(endpoint, settings.bridge, mtu(settings, context.host))];
+    const of = read(network);
+    return modeOf(of.settings).endpoint(of, endpoint, context);
   },
 
   join(network, endpoint, context) {
-    const settings = settingsOf(network);
-    checkBridge(settings.bridge, context.host);
-    const gateways = context.engineRefusesGateway || network.internal ? {} : gatewaysFor(network, endpoint);
+    const { settings } = read(network);
+    modeOf(settings).check(settings, context.host);
+    const shut = context.engineRefusesGateway || network.internal;
     return {
       sourceName: containerLink(endpoint),
       destinationPrefix: settings.interfacePrefix,
-      ...gateways,
-      routes: [],
+      ...(shut || routesByLink(settings) ? {} : gatewaysFor(network, endpoint)),
+      routes:
+        shut || !routesByLink(settings) ? [] : defaultRoutes(endpoint.addresses.map(({ address }) => address.family)),
       isolated: true,
     };
   },
 };
 
-function mtu(settings: Settings, host: HostView): number {
-  return settings.mtu ?? linkMtu(host, settings.bridge) ?? LEAST_MTU;
+function read(network: Network): LanNetwork<Settings> {
+  return { network, settings: settingsOf(network) };
 }
 
-/** Somebody removed the bridge and with it the host's addresses: make it again from the note. */
-async function remake(parent: string, bridge: string, context: FabricContext): Promise<void> {
-  const note = await readNote(context.notes, parent);
-  if (note === undefined) return;
-  await context.notes.put(`uplink/${parent}`, { ...note, state: 'moving' });
-  await takeUplink(parent, bridge, undefined, context);
+/** In these modes nobody is asked for a MAC: a packet goes out, and the host's own routes say where to. */
+function routesByLink(settings: Settings): boolean {
+  return settings.mode === 'ipvlan' && settings.variant !== 'l2';
 }
 
-/** @throws BerthError INTERFACE_UNKNOWN, INTERFACE_UNSUITABLE */
-function checkBridge(name: string, host: HostView): void {
-  const link = host.links.find((candidate) => candidate.name === name);
-  if (link === undefined) {
-    throw new BerthError(
-      'INTERFACE_UNKNOWN',
-      `there is no bridge ${name} on this host; name one with -o bridge=, or have one made from a NIC with -o parent=`,
-    );
-  }
-  if (link.type !== 'bridge') {
-    throw new BerthError(
-      'INTERFACE_UNSUITABLE',
-      `${name} is not a bridge${link.type === undefined ? '' : ` but a ${link.type}`}; have one made from it with -o parent=${name}`,
-    );
-  }
+function defaultRoutes(families: readonly (4 | 6)[]): JoinAnswer['routes'] {
+  return [...new Set(families)].map((family) => ({ destination: parsePrefix(family === 4 ? '0.0.0.0/0' : '::/0')! }));
 }
 
 /** Several networks may share a subnet of one LAN (with ranges of their own); anything less equal is a mistake. */
@@ -192,5 +137,12 @@ function checkSubnets(request: NetworkRequest, settings: Settings, context: Fabr
 }
 
 function sameSegment(other: Network, settings: Settings): boolean {
-  return other.fabric === 'lan' && settingsOf(other).bridge === settings.bridge;
+  if (other.fabric !== 'lan') return false;
+  const theirs = settingsOf(other);
+  return modeOf(theirs).wire(theirs) === modeOf(settings).wire(settings);
+}
+
+/** An option that two modes have is one option. */
+function distinct(specs: readonly OptionSpec[]): readonly OptionSpec[] {
+  return [...new Map(specs.map((spec) => [spec.name, spec])).values()];
 }

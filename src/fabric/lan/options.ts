@@ -1,43 +1,35 @@
-/** The options of a LAN network, and what becomes of them. */
+/** Options that LAN networks have in every mode, and readers that several modes share. */
 
-import * as z from 'zod';
 import { BerthError } from '../../model/errors.ts';
-import { linkName } from '../../model/ids.ts';
-import type { Network } from '../../model/network.ts';
-import type { FabricDefaults, OptionSpec } from '../fabric.ts';
+import type { OptionSpec } from '../fabric.ts';
 import { GREATEST_MTU, LEAST_MTU } from '../mtu.ts';
-import { choiceOption, integerOption, linkOption, type OptionValues } from '../options.ts';
+import { integerOption, linkOption, type OptionValues } from '../options.ts';
+import type { ModeName } from './settings.ts';
 
-export const networkOptions: readonly OptionSpec[] = [
+export const commonOptions: readonly OptionSpec[] = [
   {
-    name: 'bridge',
-    values: 'name of a bridge',
-    default: 'br0',
-    help: 'The bridge that containers become ports of. It must exist, unless parent is given: then it is the name of the bridge to make.',
+    name: 'mode',
+    values: 'bridge, macvlan, ipvlan',
+    default: 'bridge',
+    help: "How containers get onto the wire: as ports of a bridge, or directly on an interface with a MAC of their own (macvlan) or with the interface's (ipvlan).",
   },
   {
     name: 'parent',
     values: 'name of an interface',
     default: 'none',
-    help: "Make a bridge from this interface, with the host's addresses and routes moved over, and give it back when the last such network is removed.",
+    help: "The interface that leads to the LAN. With mode=bridge: make a bridge from it, with the host's addresses and routes moved over, and give it back when the last such network is removed. `parent=eth0.120` is VLAN 120 of eth0, unless there is an interface of that name.",
   },
   {
-    name: 'confirm',
-    values: 'auto, manual, none',
-    default: 'auto',
-    help: 'With parent: auto puts everything back at once when a gateway that answered before does not answer any more; manual puts it back unless `berth network confirm` comes in time; none does not look.',
-  },
-  {
-    name: 'confirm_timeout',
-    values: '5 to 3600 seconds',
-    default: '60',
-    help: 'With confirm=manual: how long to wait for the confirmation.',
+    name: 'vlan',
+    values: '1 to 4094',
+    default: 'none',
+    help: 'Be on this VLAN of the parent, or of the bridge (IEEE 802.1Q). The sub-interface is made with the first container and removed after the last; one that was there before stays.',
   },
   {
     name: 'mtu',
     aliases: ['com.docker.network.driver.mtu'],
     values: '1280 to 65535',
-    default: "the bridge's MTU",
+    default: 'that of the bridge or the parent',
     help: "MTU of the containers' interfaces.",
   },
   {
@@ -49,42 +41,34 @@ export const networkOptions: readonly OptionSpec[] = [
   },
 ];
 
-const Settings = z.object({
-  bridge: z.string(),
-  /** The NIC that the bridge was made from; absent: the bridge is the administrator's. */
-  parent: z.string().optional(),
-  confirm: z.enum(['auto', 'manual', 'none']),
-  confirmSeconds: z.number(),
-  mtu: z.number().optional(),
-  interfacePrefix: z.string(),
-  /** Nobody confirmed the bridge in time: the NIC has been given back, and the network is to be removed. */
-  returned: z.boolean().optional(),
-});
-export type Settings = z.infer<typeof Settings>;
-
-export function settingsOf(network: Network): Settings {
-  return Settings.parse(network.settings);
-}
-
 /** @throws BerthError BAD_OPTION */
-export function readSettings(options: OptionValues, defaults: FabricDefaults): Settings {
-  const parent = linkOption(options, 'parent');
-  const confirmSeconds = integerOption(options, 'confirm_timeout', 5, 3600);
-  const confirm = choiceOption(options, 'confirm', ['auto', 'manual', 'none'], 'auto');
-  if (parent === undefined && (options.has('confirm') || confirmSeconds !== undefined)) {
-    throw new BerthError('BAD_OPTION', "the options 'confirm' and 'confirm_timeout' go with 'parent'");
-  }
+export function readCommon(options: OptionValues): { readonly mtu?: number; readonly interfacePrefix: string } {
   const mtu = integerOption(options, 'mtu', LEAST_MTU, GREATEST_MTU);
   return {
-    bridge: linkOption(options, 'bridge') ?? (parent === undefined ? defaults.bridge : bridgeName(parent)),
-    ...(parent === undefined ? {} : { parent }),
-    confirm,
-    confirmSeconds: confirmSeconds ?? 60,
     ...(mtu === undefined ? {} : { mtu }),
     interfacePrefix: linkOption(options, 'interface_prefix', 12) ?? 'eth',
   };
 }
 
-function bridgeName(parent: string): string {
-  return parent.length <= 12 ? `br-${parent}` : linkName('br-', parent);
+/** @throws BerthError BAD_OPTION when it is not given. */
+export function requiredParent(options: OptionValues, mode: ModeName): string {
+  const parent = linkOption(options, 'parent');
+  if (parent !== undefined) return parent;
+  throw new BerthError('BAD_OPTION', `mode=${mode} needs an interface to stand on: -o parent=`);
+}
+
+/** An option of another mode is a mistake, not something to pass over. @throws BerthError BAD_OPTION */
+export function refuseOthers(
+  options: OptionValues,
+  mode: ModeName,
+  all: ReadonlyMap<ModeName, readonly OptionSpec[]>,
+): void {
+  const own = new Set([...commonOptions, ...(all.get(mode) ?? [])].map(({ name }) => name));
+  for (const name of options.keys()) {
+    if (own.has(name)) continue;
+    const goes = [...all]
+      .filter(([, specs]) => specs.some((spec) => spec.name === name))
+      .map(([other]) => `mode=${other}`);
+    throw new BerthError('BAD_OPTION', `the option '${name}' goes with ${goes.join(' or ')}, not with mode=${mode}`);
+  }
 }

@@ -27,6 +27,7 @@ import { filterKind } from './kinds/filter.ts';
 import { groupBy, type Kind } from './kinds/kind.ts';
 import { linkKind } from './kinds/link.ts';
 import { neighbourKind, neighbourRequest } from './kinds/neighbour.ts';
+import { pluggedOf } from './kinds/plugged.ts';
 import { qdiscKind } from './kinds/qdisc.ts';
 import { routeKind } from './kinds/route.ts';
 import { ruleKind } from './kinds/rule.ts';
@@ -182,6 +183,8 @@ export function openRtnetlinkDriver(options: RtnetlinkOptions = {}): RtnetlinkDr
       );
       if (session === undefined) return;
       const records = group.flatMap((link) => {
+        // One that may be in a container is looked for there, too.
+        if (pluggedOf(link) !== undefined) return [];
         const record = session.links.byName(link.name);
         return record?.type === link.type ? [record] : [];
       });
@@ -189,7 +192,7 @@ export function openRtnetlinkDriver(options: RtnetlinkOptions = {}): RtnetlinkDr
       const number = randomInt(2 ** 30, 2 ** 31);
       session.socket.request(records.flatMap((record) => changeLink(record.index, { group: number })));
       const [outcome] = session.socket.request([deleteLinkGroup(number)]);
-      if (outcome!.errno === 0) return;
+      if (outcome!.errno === 0) group = group.filter((link) => pluggedOf(link) !== undefined);
     }
     for (const link of group) unmake(link);
   }

@@ -26,6 +26,7 @@ import {
   IFLA_LINKINFO,
   IFLA_MASTER,
   IFLA_MTU,
+  IFLA_NET_NS_FD,
   IN6_ADDR_GEN_MODE_EUI64,
   IN6_ADDR_GEN_MODE_NONE,
   NLM_F_CREATE,
@@ -72,6 +73,8 @@ export interface LinkReferences {
   readonly parent?: number;
   /** An open descriptor of the namespace that a veth's peer is made in. */
   readonly peerNamespace?: number;
+  /** An open descriptor of the namespace that the link itself is made in, while its parent is in ours. */
+  readonly namespace?: number;
 }
 
 /** What can be set on a link that exists. */
@@ -114,6 +117,7 @@ export function createLink(link: Exclude<Link, AdoptedLink>, references: LinkRef
     if (link.mac !== undefined) writer.attribute(IFLA_ADDRESS, macBytes(link.mac));
     if (references.master !== undefined) writer.attributeU32(IFLA_MASTER, references.master);
     if (references.parent !== undefined) writer.attributeU32(IFLA_LINK, references.parent);
+    if (references.namespace !== undefined) writer.attributeU32(IFLA_NET_NS_FD, references.namespace);
     writer.nested(IFLA_LINKINFO, () => {
       writer.attributeString(IFLA_INFO_KIND, link.type);
       writer.nested(IFLA_INFO_DATA, () => writeDetails(writer, link, references));

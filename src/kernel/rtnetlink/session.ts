@@ -11,6 +11,8 @@ export interface Session {
   readonly links: LinkTable;
   /** Runs with an open descriptor of a network namespace, for IFLA_NET_NS_FD. @throws Refusal */
   withNamespace<T>(path: string, action: (fd: number) => T): T;
+  /** A session in another namespace. Undefined when the namespace is gone. @throws Refusal, BerthError */
+  elsewhere(netns: string): Session | undefined;
 }
 
 export interface LinkTable {
@@ -126,7 +128,7 @@ export function openSessions(syscalls: Syscalls): Sessions {
     return socket;
   }
 
-  return {
+  const self: Sessions = {
     at(netns) {
       const socket = netns === undefined ? own : socketAt(netns);
       if (socket === undefined) return undefined;
@@ -142,6 +144,7 @@ export function openSessions(syscalls: Syscalls): Sessions {
             syscalls.close(fd);
           }
         },
+        elsewhere: (path) => self.at(path),
       };
     },
     close() {
@@ -151,6 +154,7 @@ export function openSessions(syscalls: Syscalls): Sessions {
       namespaces.close();
     },
   };
+  return self;
 }
 
 /** Device and inode of a namespace's file; undefined when there is none, or when it is an ordinary file. */

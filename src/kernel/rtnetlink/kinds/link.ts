@@ -17,9 +17,10 @@ import {
 } from '../link.ts';
 import { VXLAN_PORT } from '../link-details.ts';
 import type { Outcome, Request } from '../message.ts';
-import { type LinkTable, openLinkTable, type Session, UnknownLink } from '../session.ts';
+import { type LinkTable, openLinkTable, type Session, UnknownLink, UnknownNamespace } from '../session.ts';
 import { meansAbsent } from '../socket.ts';
 import { type Kind, withoutUndefined } from './kind.ts';
+import { placesOf, pluggedOf } from './plugged.ts';
 
 /** ETH_DATA_LEN: with which Ethernet links begin. */
 const DEFAULT_MTU = 1500;
@@ -29,10 +30,12 @@ type OwnLink = Exclude<Link, AdoptedLink>;
 /** @param owns whether the link that stands under this name with another type or identity is ours to replace. */
 export function linkKind(owns: (link: OwnLink) => boolean): Kind<Link> {
   return {
-    find(wanted, { links }, found) {
+    find(wanted, session, found) {
       for (const link of wanted) {
-        const record = links.byName(link.name);
-        if (record !== undefined) found.set(objectKey(link), foundLink(link, record, links));
+        const [place] = placesOf(link, session);
+        if (place !== undefined) found.set(objectKey(link), foundLink(link, place.record, session.links));
+        // The engine has it, and nobody knows where: nothing can be said against it.
+        else if (pluggedOf(link) === 'somewhere') found.set(objectKey(link), link);
       }
     },
 
@@ -41,6 +44,11 @@ export function linkKind(owns: (link: OwnLink) => boolean): Kind<Link> {
         const record = session.links.byName(link.name);
         if (record === undefined) throw new UnknownLink(link.name);
         change(link, record, session);
+        return;
+      }
+      const [place] = pluggedOf(link) === undefined ? [] : placesOf(link, session);
+      if (place !== undefined && unchangeable(link, place.record, session.links) === undefined) {
+        change(link, place.record, place.session, session.links);
         return;
       }
       // Creation is tried first: it is the common case, and one question fewer.
@@ -59,25 +67,29 @@ export function linkKind(owns: (link: OwnLink) => boolean): Kind<Link> {
       create(link, session);
     },
 
-    unmake(link, { socket, links }) {
+    unmake(link, session) {
       if (link.type === 'adopted') return;
-      const record = links.byName(link.name);
-      // Another type of link under this name is not the one that was made.
-      if (record === undefined || record.type !== link.type) return;
-      const [outcome] = socket.request([deleteLink(record.index)]);
-      if (outcome!.errno !== 0 && !meansAbsent(outcome!.errno)) throw new Refusal(outcome!.errno, outcome!.message);
+      for (const { record, session: there } of placesOf(link, session)) {
+        // Another type of link under this name is not the one that was made.
+        if (record.type !== link.type) continue;
+        const [outcome] = there.socket.request([deleteLink(record.index)]);
+        if (outcome!.errno !== 0 && !meansAbsent(outcome!.errno)) throw new Refusal(outcome!.errno, outcome!.message);
+      }
     },
   };
 }
 
-/** A link in the terms of the declared one. */
+/** A link in the terms of the declared one; `links` are those that its parent and its master are among. */
 function foundLink(wanted: Link, record: LinkRecord, links: LinkTable): Link {
+  const plugged = pluggedOf(wanted);
   const common = {
     kind: 'link',
-    name: record.name,
+    // The engine renames it, and the container may give it another MAC: that is no difference.
+    name: plugged === undefined ? record.name : wanted.name,
     netns: wanted.netns,
     mtu: record.mtu,
-    mac: record.mac,
+    mac: plugged === undefined ? record.mac : wanted.mac,
+    plugged,
     up: (record.flags & IFF_UP) !== 0,
     master: masterName(record, links),
     alias: record.alias ?? '',
@@ -107,13 +119,14 @@ function foundDetails(wanted: Link, record: LinkRecord, links: LinkTable): Recor
   const details: Record<string, unknown> = { ...record.details, type: record.type ?? 'physical' };
   // The engine moves and renames the other end: that is no difference.
   if (wanted.type === 'veth' && record.type === 'veth') details.peer = wanted.peer;
-  details.parent = 'parent' in wanted ? parentName(record, links) : undefined;
+  details.parent = 'parent' in wanted ? parentName(record, links, pluggedOf(wanted) !== undefined) : undefined;
   return details;
 }
 
-function parentName(record: LinkRecord, links: LinkTable): string | undefined {
+/** @param given the link may be in a container, and its parent is with us. */
+function parentName(record: LinkRecord, links: LinkTable, given = false): string | undefined {
   const index = record.details?.type === 'vxlan' ? record.details.parent : record.link;
-  if (index === undefined || record.linkNamespace !== undefined) return undefined;
+  if (index === undefined || (record.linkNamespace !== undefined && !given)) return undefined;
   return links.byIndex(index)?.name;
 }
 
@@ -121,7 +134,7 @@ function parentName(record: LinkRecord, links: LinkTable): string | undefined {
 function unchangeable(link: OwnLink, record: LinkRecord, links: LinkTable): string | undefined {
   if (record.type !== link.type) return `there is a ${record.type ?? 'physical interface'} of this name already`;
   const { details } = record;
-  const parent = parentName(record, links) ?? 'none';
+  const parent = parentName(record, links, pluggedOf(link) !== undefined) ?? 'none';
   if ('parent' in link && link.parent !== undefined && link.parent !== parent) {
     return `it is there already, on ${parent} rather than on ${link.parent}`;
   }
@@ -151,12 +164,21 @@ function create(link: OwnLink, session: Session): boolean {
     ...(parent === undefined ? {} : { parent: links.indexOf(parent) }),
   };
   const peerNetns = link.type === 'veth' ? link.peer.netns : undefined;
-  const send = (all: LinkReferences) => socket.request([createLink(link, all)])[0]!;
+  const plugged = pluggedOf(link);
+  const place = typeof plugged === 'object' ? plugged : undefined;
+  const there = place === undefined ? session : session.elsewhere(place.netns);
+  if (there === undefined) throw new UnknownNamespace(place!.netns);
+  const name = place?.name ?? link.name;
+  const send = (all: LinkReferences) => socket.request([createLink({ ...link, name }, all)])[0]!;
+  const within = (path: string, namespace: (fd: number) => LinkReferences) =>
+    session.withNamespace(path, (fd) => send({ ...references, ...namespace(fd) }));
   const outcome =
-    peerNetns === undefined
-      ? send(references)
-      : session.withNamespace(peerNetns, (fd) => send({ ...references, peerNamespace: fd }));
-  if (outcome.errno === constants.errno.EEXIST && openLinkTable(socket).byName(link.name) !== undefined) return false;
+    peerNetns !== undefined
+      ? within(peerNetns, (peerNamespace) => ({ peerNamespace }))
+      : place !== undefined
+        ? within(place.netns, (namespace) => ({ namespace }))
+        : send(references);
+  if (outcome.errno === constants.errno.EEXIST && openLinkTable(there.socket).byName(name) !== undefined) return false;
   if (outcome.errno !== 0) throw new Refusal(outcome.errno, outcome.message ?? existsElsewhere(link, outcome));
 
   const rest: LinkChange = {
@@ -167,10 +189,10 @@ function create(link: OwnLink, session: Session): boolean {
     ...(link.up === true ? { up: true } : {}),
   };
   try {
-    apply(session, [...pinMtu(link), ...changeLink(link.name, rest)]);
+    apply(there, [...pinMtu(link), ...changeLink(name, rest)]);
   } catch (error) {
-    const made = openLinkTable(socket).byName(link.name);
-    if (made !== undefined) socket.request([deleteLink(made.index)]);
+    const made = openLinkTable(there.socket).byName(name);
+    if (made !== undefined) there.socket.request([deleteLink(made.index)]);
     throw error;
   }
   return true;
@@ -189,9 +211,13 @@ function existsElsewhere(link: OwnLink, outcome: Outcome): string | undefined {
   return `an interface ${link.peer.name} exists already`;
 }
 
-/** Makes an existing link as declared; says nothing to the kernel about what is so already. */
-function change(link: Link, record: LinkRecord, session: Session): void {
-  const { links } = session;
+/**
+ * Makes an existing link as declared; says nothing to the kernel about what is so already.
+ *
+ * @param session of the namespace that it is in.
+ * @param links those that its parent and its master are among.
+ */
+function change(link: Link, record: LinkRecord, session: Session, links: LinkTable = session.links): void {
   const found = foundLink(link, record, links);
   const differs = <K extends keyof Link>(field: K) => link[field] !== undefined && link[field] !== found[field];
   const master = !differs('master') ? undefined : link.master === null ? 0 : links.indexOf(link.master!);

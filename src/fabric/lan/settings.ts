@@ -1,0 +1,64 @@
+/** What a LAN network has been decided to be, as it is kept with it. */
+
+import * as z from 'zod';
+import type { Network } from '../../model/network.ts';
+
+/** A VLAN of an interface: the link on which frames with this tag come and go. */
+const Vlan = z.object({
+  id: z.number(),
+  /** Whose VLAN it is. */
+  base: z.string(),
+  /** It was there before us, so it stays after us. */
+  adopted: z.boolean(),
+});
+export type Vlan = z.infer<typeof Vlan>;
+
+const common = {
+  mtu: z.number().optional(),
+  interfacePrefix: z.string(),
+};
+
+const BridgeSettings = z.object({
+  ...common,
+  mode: z.literal('bridge'),
+  bridge: z.string(),
+  /** The NIC that the bridge was made from; absent: the bridge is the administrator's, or stands on a VLAN. */
+  parent: z.string().optional(),
+  confirm: z.enum(['auto', 'manual', 'none']),
+  confirmSeconds: z.number(),
+  /** Nobody confirmed the bridge in time: the NIC has been given back, and the network is to be removed. */
+  returned: z.boolean().optional(),
+  /** The bridge is made for this VLAN, named `port`. */
+  vlan: Vlan.optional(),
+  port: z.string().optional(),
+});
+export type BridgeSettings = z.infer<typeof BridgeSettings>;
+
+const MacvlanSettings = z.object({
+  ...common,
+  mode: z.literal('macvlan'),
+  /** The link that the containers' links stand on; that of the VLAN, if there is one. */
+  parent: z.string(),
+  vlan: Vlan.optional(),
+  variant: z.enum(['bridge', 'private', 'vepa', 'passthru']),
+  hostAccess: z.boolean(),
+});
+export type MacvlanSettings = z.infer<typeof MacvlanSettings>;
+
+const IpvlanSettings = z.object({
+  ...common,
+  mode: z.literal('ipvlan'),
+  parent: z.string(),
+  vlan: Vlan.optional(),
+  variant: z.enum(['l2', 'l3', 'l3s']),
+  hostAccess: z.boolean(),
+});
+export type IpvlanSettings = z.infer<typeof IpvlanSettings>;
+
+const Settings = z.discriminatedUnion('mode', [BridgeSettings, MacvlanSettings, IpvlanSettings]);
+export type Settings = z.infer<typeof Settings>;
+export type ModeName = Settings['mode'];
+
+export function settingsOf(network: Network): Settings {
+  return Settings.parse(network.settings);
+}
