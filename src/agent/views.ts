@@ -45,6 +45,7 @@ export function networkView(
 }
 
 export function endpointView(endpoint: Endpoint, objects: readonly KernelObject[], names: Names): EndpointView {
+  const link = objects.find((object) => object.kind === 'link');
   return {
     id: endpoint.id,
     network: endpoint.network,
@@ -53,7 +54,7 @@ export function endpointView(endpoint: Endpoint, objects: readonly KernelObject[
     phase: endpoint.phase,
     addresses: endpoint.addresses.map(formatPrefix),
     mac: endpoint.mac,
-    link: hostLink(endpoint),
+    link: link?.name ?? hostLink(endpoint),
     ...optional('sandbox', endpoint.sandbox),
     ...optional('sandboxInterface', endpoint.sandboxInterface),
     publishes: endpoint.publishes,

@@ -52,7 +52,7 @@ export const lan: Fabric = {
   },
 
   async maintain(context, amend) {
-    const waits = await Promise.all(modeNames.map((mode) => modeOf({ mode }).maintain?.(context, amend)));
+    const waits = await Promise.all(modeNames.flatMap((mode) => modeOf({ mode }).maintain?.(context, amend) ?? []));
     const next = Math.min(...waits.filter((wait) => wait !== undefined));
     return Number.isFinite(next) ? next : undefined;
   },

@@ -55,8 +55,10 @@ const IpvlanSettings = z.object({
 });
 export type IpvlanSettings = z.infer<typeof IpvlanSettings>;
 
-const Settings = z.discriminatedUnion('mode', [BridgeSettings, MacvlanSettings, IpvlanSettings]);
-export type Settings = z.infer<typeof Settings>;
+const ByMode = z.discriminatedUnion('mode', [BridgeSettings, MacvlanSettings, IpvlanSettings]);
+export type Settings = z.infer<typeof ByMode>;
+/** Networks that were made before there were modes are on a bridge. */
+const Settings = z.preprocess((kept) => ({ mode: 'bridge', ...(kept as object) }), ByMode);
 export type ModeName = Settings['mode'];
 
 export function settingsOf(network: Network): Settings {
