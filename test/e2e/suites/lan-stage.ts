@@ -44,7 +44,7 @@ export function lanStage(engine: EngineVersion) {
     await first.plug(host, { bridge: 'br0', addresses: [`${HOST}/24`, `${HOST6}/64`], gateway: true });
     await second.plug(host, { name: 'eth1', addresses: ['192.168.160.20/24', 'fd00:160::20/64'] });
     await second.plug(host, { name: 'eth2', bridge: 'br1' });
-    await Promise.all([observe(other), observe(first.outside), host.startBerth()]);
+    await Promise.all([observe(other), observe(first.outside), observe(elsewhere), host.startBerth()]);
     return { host, first, second, other, elsewhere };
   });
 }

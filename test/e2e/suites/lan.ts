@@ -3,6 +3,7 @@
 import { describe } from 'node:test';
 import type { EngineVersion } from '../bed/engines.ts';
 import { compose } from './lan-compose.ts';
+import { macvlan } from './lan-macvlan.ts';
 import { lanStage } from './lan-stage.ts';
 import { transcript } from './lan-transcript.ts';
 import { uplink } from './lan-uplink.ts';
@@ -11,6 +12,7 @@ export function lanSuite(engine: EngineVersion): void {
   describe(`lan on ${engine}`, () => {
     const stage = lanStage(engine);
     describe('transcript', () => transcript(stage));
+    describe('macvlan', () => macvlan(stage));
     describe('compose', () => compose(stage));
     describe('uplink', () => uplink(stage));
   });

@@ -5,8 +5,8 @@ import type { Host } from '../bed/host.ts';
 import type { Machine } from '../bed/machine.ts';
 import { waitFor } from '../bed/process.ts';
 
-/** Links that Berth makes: a network's bridge, and both ends of an endpoint's pair. */
-const OURS = /^(bt|bv|bp)[0-9a-f]{13}$/;
+/** Links that Berth makes: a network's bridge, an endpoint's link or both ends of its pair, a VLAN, the host's own way in. */
+const OURS = /^(bt|bv|bp|bl|bs)[0-9a-f]{13}$/;
 
 /** Removes all containers and all networks that the engine did not make itself. */
 export async function clear(host: Host): Promise<void> {
@@ -71,7 +71,7 @@ async function kernelRemains(machine: Machine): Promise<string[]> {
   ]);
   return [
     ...(JSON.parse(links.stdout) as { ifname: string }[]).map(({ ifname }) => ifname).filter((name) => OURS.test(name)),
-    ...tables.stdout.split('\n').filter((line) => line.endsWith(' berth')),
+    ...tables.stdout.split('\n').filter((line) => / (berth|bs[0-9a-f]{13})$/.test(line)),
     ...accepts.stdout.split('\n').filter((line) => line.includes('berth')),
   ];
 }
