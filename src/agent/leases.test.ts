@@ -40,6 +40,7 @@ async function open() {
     engineId: () => 'engine',
     monotonic: () => performance.now(),
   });
+  leases.reconciled();
   /** As an engine makes a network, and as it removes one. */
   const make = async (digit: string, range?: string) => {
     const { id } = await leases.driver.requestPool(
@@ -92,6 +93,16 @@ test('of networks that have a range of a subnet each, one that goes takes its ow
   await forget('1');
   await leases.driver.releasePool(second, call);
   await forget('3');
+  assert.deepEqual(ipam.pools(), []);
+});
+
+test('a pool that a restarted engine asked for again goes with its network', async () => {
+  const { ipam, leases, make, remove } = await open();
+  await make('1');
+  leases.engineStarted();
+  await leases.driver.requestPool(request, call);
+  leases.reconciled();
+  await remove('1');
   assert.deepEqual(ipam.pools(), []);
 });
 

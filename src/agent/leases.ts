@@ -133,7 +133,7 @@ export function createLeases(parts: LeasesParts): Leases {
       if (subnet === undefined) await host.refresh();
       const released =
         subnet !== undefined && ipam.pools().some((pool) => pool.released && samePrefix(pool.subnet, subnet));
-      const pool = await ipam.openPool({ ...request, taken: taken() });
+      const pool = await ipam.openPool({ ...request, taken: taken(), replay: repeating });
       // Of several that share it, one has gone; which is not known.
       const [only, ...others] = networksOn(pool);
       if (released && only !== undefined && others.length === 0) givenBack.add(only.id);

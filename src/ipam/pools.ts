@@ -30,6 +30,8 @@ export interface PoolRequest {
   readonly taken: readonly Prefix[];
   /** In use already, when the pool has to be made: in one transaction with it, so that nobody is given one of them. */
   readonly leases?: readonly Omit<Lease, 'pool' | 'createdAt'>[];
+  /** An engine that has been started repeats what it had: no network will come of it, so the next release is not the undoing of this. */
+  readonly replay?: boolean;
 }
 
 export interface PoolParts {
@@ -246,7 +248,7 @@ export function createPools({ store, tables, writer, locks, bases, now, monotoni
           const before = subnet === undefined ? 'absent' : stateOf(poolId(request.space, subnet, range));
           const pool = subnet === undefined ? await openAny(request) : await openGiven(request, subnet);
           if (pool === undefined) continue;
-          noteOpening(pool.id, before);
+          if (request.replay !== true || before !== 'open') noteOpening(pool.id, before);
           return pool;
         }
         throw busy('pools');
