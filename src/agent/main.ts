@@ -14,7 +14,6 @@ import { asBerthError, BerthError } from '../model/errors.ts';
 import { version } from '../model/version.ts';
 import { openSqliteStore } from '../store/sqlite/store.ts';
 import { createAdoption } from './adoption.ts';
-import type { StatusView } from './api.ts';
 import { apiSocket, serveApi } from './api-server.ts';
 import { createAuditor } from './auditor.ts';
 import { createCollector } from './collector.ts';
@@ -32,6 +31,7 @@ import { serviceManager } from './notify.ts';
 import { mayBeOccupied } from './occupied.ts';
 import { createSandboxes } from './sandboxes.ts';
 import { openState, storeNotes } from './state.ts';
+import { createStatus } from './status.ts';
 import { watchStore } from './store-health.ts';
 
 /** The one folder whose sockets the engine finds without a discovery file (moby `pkg/plugins/discovery_unix.go`). */
@@ -146,7 +146,19 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     monotonic,
   });
   const auditor = createAuditor({ state, kernel, host, lifecycle, events, metrics, interval: config.auditInterval });
-  metrics.gauges(() => ({ ...counts(), objects: objects(), journal: state.pending() }));
+  const servers: PluginServer[] = [];
+  const status = createStatus({
+    config,
+    startedAt,
+    state,
+    lifecycle,
+    leases,
+    collector,
+    auditor,
+    storeHealth,
+    addressOf: (plugin) => servers[config.plugins.indexOf(plugin)]?.addresses[0],
+  });
+  metrics.gauges(() => ({ ...status.counts(), objects: status.objects(), journal: state.pending() }));
 
   await lifecycle.recover();
   // What a network that was on its way out when we died still held.
@@ -160,17 +172,16 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
 
   const api = await serveApi(
     {
-      handlers: apiHandlers({ state, lifecycle, leases, names, auditor, collector, status }),
+      handlers: apiHandlers({ state, lifecycle, leases, names, auditor, collector, status: status.view }),
       follow: events.follow,
       metrics: () => metrics.registry.metrics(),
-      health,
+      health: status.health,
     },
     config.runDir,
     config.metricsAddress,
   );
   cleanup.defer(() => api.close());
 
-  const servers: PluginServer[] = [];
   cleanup.defer(async () => {
     await Promise.all(servers.map((server) => server.close()));
     await lifecycle.settled();
@@ -204,66 +215,6 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     following.abort();
     await followed;
   });
-
-  function counts() {
-    return {
-      networks: state.networks.size,
-      endpoints: state.endpoints.size,
-      pools: leases.pools().length,
-      leases: leases.count(),
-    };
-  }
-
-  function objects(): number {
-    const ofNetworks = [...state.networks.values()].map((network) => lifecycle.objectsOf(network).length);
-    const ofEndpoints = [...state.endpoints.values()].map((endpoint) => lifecycle.objectsOfEndpoint(endpoint).length);
-    return [...ofNetworks, ...ofEndpoints].reduce((sum, count) => sum + count, 0);
-  }
-
-  function health() {
-    const problems: string[] = [];
-    const engine = collector.engine();
-    if (!engine.reachable) problems.push(`the engine at ${config.docker} does not answer`);
-    if (engine.strange) {
-      problems.push('the engine is not the one of before: nothing is freed until you say so with berth gc --apply');
-    }
-    const failure = storeHealth.problem();
-    if (failure !== undefined) problems.push(failure);
-    // Without its engine an agent has nothing to do, but without its store it can do nothing.
-    return { healthy: failure === undefined, problems };
-  }
-
-  function status(): StatusView {
-    const { info, reachable } = collector.engine();
-    const { lastFullPass, drifts, repaired } = auditor.totals();
-    return {
-      ...health(),
-      version,
-      pid: process.pid,
-      startedAt: startedAt.toISOString(),
-      stateDir: config.stateDir,
-      store: { kind: config.store.kind, revision: storeHealth.revision() },
-      engine: {
-        address: config.docker,
-        reachable,
-        ...(info === undefined ? {} : { version: info.version, id: info.id }),
-      },
-      plugins: config.plugins.map(({ name, fabric, scope }, index) => ({
-        name,
-        fabric,
-        scope,
-        address: servers[index]?.addresses[0] ?? '',
-      })),
-      counts: counts(),
-      audit: {
-        ...(lastFullPass === undefined ? {} : { lastFullPass: lastFullPass.toISOString() }),
-        drifts,
-        repaired,
-        objects: objects(),
-      },
-      journal: { pending: state.pending() },
-    };
-  }
 
   const running = cleanup.move();
   return { stop: () => running.disposeAsync() };
