@@ -5,9 +5,15 @@
  *   GET  /v1/status                 StatusView
  *   GET  /v1/networks[/ID]          NetworkView[] or NetworkView      (ID: id, unique beginning of one, or Docker's name)
  *   GET  /v1/endpoints[/ID]         EndpointView[] or EndpointView
+ *   GET  /v1/attachments[/ID]       AttachmentView[]; one, or by the container's name all of it
+ *   POST /v1/attachments            AttachmentView                     (plugs a container in; `attach-request.ts` has the fields)
+ *   DELETE /v1/attachments/CONTAINER[/INTERFACE]  AttachmentView[]     (unplugs; CONTAINER may also be an attachment's id)
  *   GET  /v1/pools[/ID]             PoolView[] or PoolView             (an id contains slashes; sent percent-encoded)
  *   GET  /v1/leases[?pool=ID]       LeaseView[]
  *   GET  /v1/leases/ADDRESS         LeaseView[]                        (one per pool that leases it)
+ *   GET  /v1/reservations[/ADDRESS] ReservationView[]
+ *   POST /v1/reservations           ReservationView                    ({address, network?, pool?, mac?, name?}: keeps it)
+ *   DELETE /v1/reservations/ADDRESS ReservationView[]
  *   POST /v1/audit   {repair}       DriftView[]
  *   POST /v1/gc      {apply}        GarbageView[]
  *   POST /v1/networks/ID/confirm    NetworkView                        (keeps an uplink bridge that waits for confirmation)
@@ -52,6 +58,7 @@ export interface StatusView extends HealthView {
   readonly counts: {
     readonly networks: number;
     readonly endpoints: number;
+    readonly attachments: number;
     readonly pools: number;
     readonly leases: number;
   };
@@ -105,6 +112,32 @@ export interface EndpointView {
   readonly createdAt: string;
 }
 
+/** A container that Berth plugged in itself; `id` is its endpoint's. */
+export interface AttachmentView {
+  readonly id: string;
+  readonly container: string;
+  readonly containerId: string;
+  /** What the interface is called in the container. */
+  readonly interface: string;
+  readonly network: string;
+  readonly networkName?: string;
+  /** The network was made for it alone. */
+  readonly adHoc: boolean;
+  readonly addresses: readonly string[];
+  readonly gateways: readonly string[];
+  readonly mac: string;
+  /** `plugged`, or `waiting` for its container to run. */
+  readonly state: string;
+  /** Why it is not plugged in although its container runs. */
+  readonly problem?: string;
+  /** Outlives its container, for the next one of that name. */
+  readonly keep: boolean;
+  readonly networkOptions: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, string>>;
+  readonly objects: readonly string[];
+  readonly createdAt: string;
+}
+
 export interface PoolView {
   readonly id: string;
   readonly space: string;
@@ -121,12 +154,23 @@ export interface PoolView {
 export interface LeaseView {
   readonly pool: string;
   readonly address: string;
-  /** `request`, `endpoint`, `gateway` or `auxiliary`. */
+  /** `request`, `endpoint`, `gateway` or `auxiliary`; `reserved` for one that nobody has, and that is kept for somebody. */
   readonly kind: string;
   readonly endpoint?: string;
   readonly container?: string;
   readonly mac?: string;
   readonly engine: string;
+  readonly createdAt: string;
+}
+
+export interface ReservationView {
+  readonly address: string;
+  readonly subnet: string;
+  readonly mac?: string;
+  /** Name of the container that it is kept for. */
+  readonly container?: string;
+  /** Who has it now. */
+  readonly heldBy?: string;
   readonly createdAt: string;
 }
 

@@ -1,16 +1,17 @@
 /** Declared intent against the kernel: at kernel events at once, and all of it in a rolling pass. */
 
-import { gatewaysFor } from '../fabric/gateways.ts';
+import { pluggedObjects } from '../fabric/plugged.ts';
 import { containerLink, hostLink } from '../fabric/veth.ts';
+import { makeOrder } from '../kernel/batch.ts';
 import type { Drift, Kernel, KernelStep } from '../kernel/kernel.ts';
 import { asBerthError } from '../model/errors.ts';
 import type { EndpointId } from '../model/ids.ts';
 import type { Endpoint } from '../model/network.ts';
-import { parsePrefix } from '../model/prefix.ts';
 import type { Events } from './events.ts';
 import type { HostFacts } from './host.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Metrics } from './metrics.ts';
+import { isNamespace } from './occupied.ts';
 import type { State } from './state.ts';
 
 export interface AuditTotals {
@@ -40,8 +41,6 @@ export interface AuditorParts {
   readonly interval: number;
 }
 
-const DEFAULT_ROUTE = { 4: parsePrefix('0.0.0.0/0')!, 6: parsePrefix('::/0')! } as const;
-
 export function createAuditor(parts: AuditorParts): Auditor {
   const { state, kernel, lifecycle, events, metrics } = parts;
   let timer: NodeJS.Timeout | undefined;
@@ -50,7 +49,21 @@ export function createAuditor(parts: AuditorParts): Auditor {
   let drifts = 0;
   let repaired = 0;
 
-  function report(found: readonly Drift[]): void {
+  /** Whether it concerns only containers that have just ended: the engine is about to tell, and then nothing of them is declared. */
+  function isOver(drift: Drift): boolean {
+    return drift.owners.every((owner) => {
+      const sandbox = endpointOf(owner)?.sandbox;
+      return sandbox !== undefined && !isNamespace(sandbox);
+    });
+  }
+
+  function endpointOf(owner: string): Endpoint | undefined {
+    if (!owner.startsWith('endpoint/')) return undefined;
+    return state.endpoints.get(owner.slice('endpoint/'.length) as EndpointId);
+  }
+
+  function report(all: readonly Drift[]): void {
+    const found = all.filter((drift) => drift.repaired || !isOver(drift));
     for (const drift of found) {
       drifts += 1;
       if (drift.repaired) repaired += 1;
@@ -79,9 +92,7 @@ export function createAuditor(parts: AuditorParts): Auditor {
    */
   function replugOwner(drift: Drift): void {
     for (const owner of drift.owners) {
-      const endpoint = owner.startsWith('endpoint/')
-        ? state.endpoints.get(owner.slice('endpoint/'.length) as EndpointId)
-        : undefined;
+      const endpoint = endpointOf(owner);
       if (endpoint === undefined) continue;
       // One of the two is its link, depending on the network.
       if (![hostLink(endpoint), containerLink(endpoint)].some((name) => drift.key === `link ${name}`)) continue;
@@ -102,19 +113,10 @@ export function createAuditor(parts: AuditorParts): Auditor {
   }
 
   function replugSteps(endpoint: Endpoint): KernelStep[] {
-    const { sandbox: netns, sandboxInterface: link } = endpoint;
     const network = state.networks.get(endpoint.network);
-    if (netns === undefined || link === undefined || network === undefined) return [];
-    const gateways = endpoint.publishes || network.internal ? {} : gatewaysFor(network, endpoint);
-    return [
-      { make: { kind: 'link', type: 'adopted', netns, name: link, mac: endpoint.mac, up: true } },
-      ...endpoint.addresses.map((address): KernelStep => ({ make: { kind: 'address', netns, link, address } })),
-      ...[gateways.gateway4, gateways.gateway6].flatMap((via): KernelStep[] =>
-        via === undefined
-          ? []
-          : [{ make: { kind: 'route', netns, link, destination: DEFAULT_ROUTE[via.family], via, protocol: 3 } }],
-      ),
-    ];
+    if (network === undefined) return [];
+    const inside = lifecycle.objectsOfEndpoint(endpoint).filter(({ netns }) => netns === endpoint.sandbox);
+    return makeOrder([...pluggedObjects(network, endpoint), ...inside]).map((object) => ({ make: object }));
   }
 
   async function audit(repair: boolean): Promise<readonly Drift[]> {

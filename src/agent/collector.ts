@@ -3,7 +3,7 @@
  * Runs beside the plugin calls, never within one, and waits for nothing that Docker waits for.
  */
 
-import type { Engine, EngineInfo, EngineNetwork } from '../docker/engine.ts';
+import type { Engine, EngineEvent, EngineInfo, EngineNetwork } from '../docker/engine.ts';
 import { asBerthError } from '../model/errors.ts';
 import type { Adoption } from './adoption.ts';
 import type { GarbageView } from './api.ts';
@@ -52,6 +52,8 @@ export interface CollectorParts {
   readonly adoption: Adoption;
   /** Looks whether the kernel has what the records say, and mends it. */
   audit(): Promise<void>;
+  /** Told of all that happens in the engine, as it happens. */
+  hear(event: EngineEvent): void;
   /** Id of the engine that the records are of. */
   readonly knownEngine: string | undefined;
   rememberEngine(id: string): Promise<void>;
@@ -248,6 +250,7 @@ export function createCollector(parts: CollectorParts): Collector {
           await pass();
           wait = RECONNECT.first;
           for await (const event of engine.events(signal)) {
+            parts.hear(event);
             if (
               event.type !== 'container' ||
               event.action === 'die' ||

@@ -50,14 +50,16 @@ export function findGarbage(
   const alive = new Set(engine.flatMap((network) => network.endpoints.map((endpoint) => endpoint.id)));
 
   for (const endpoint of records.endpoints) {
-    if (alive.has(endpoint.id) || endpoint.phase === 'removing') continue;
+    // An attachment is the user's doing: the engine never knew of it.
+    if (alive.has(endpoint.id) || endpoint.phase === 'removing' || endpoint.attachment !== undefined) continue;
     const reason = networks.has(endpoint.network)
       ? 'the engine has no container on this endpoint'
       : 'the engine has no such network';
     found.push({ kind: 'endpoint', endpoint, reason });
   }
   for (const network of records.networks) {
-    if (!networks.has(network.id)) found.push({ kind: 'network', network, reason: 'the engine has no such network' });
+    if (!networks.has(network.id) && network.adHoc === undefined)
+      found.push({ kind: 'network', network, reason: 'the engine has no such network' });
   }
 
   const served = engine.filter((network) => ipamDrivers.has(network.ipamDriver));

@@ -4,15 +4,20 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { formatAddress, parseAddress } from '../model/address.ts';
 import { BerthError, type ErrorCode } from '../model/errors.ts';
 import { nearest } from '../model/nearest.ts';
+import type { Pool } from '../model/pool.ts';
+import { samePrefix } from '../model/prefix.ts';
 import type { StatusView } from './api.ts';
 import type { ApiHandler } from './api-server.ts';
+import { readAttachRequest } from './attach-request.ts';
+import type { AttachedEndpoint, Attachments } from './attachments.ts';
 import type { Auditor } from './auditor.ts';
 import type { Collector } from './collector.ts';
 import type { Leases } from './leases.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Names } from './names.ts';
+import { reservationHandlers } from './reservation-handlers.ts';
 import type { State } from './state.ts';
-import { driftView, endpointView, leaseView, networkView, poolView } from './views.ts';
+import { attachmentView, driftView, endpointView, leaseView, networkView, poolView, reservedView } from './views.ts';
 
 /** Milliseconds that a command waits for an engine that is slow to tell names. */
 const MOST_PATIENCE = 1000;
@@ -20,6 +25,7 @@ const MOST_PATIENCE = 1000;
 export interface HandlerParts {
   readonly state: State;
   readonly lifecycle: Lifecycle;
+  readonly attachments: Attachments;
   readonly leases: Leases;
   readonly names: Names;
   readonly auditor: Auditor;
@@ -28,7 +34,7 @@ export interface HandlerParts {
 }
 
 export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHandler>> {
-  const { state, lifecycle, leases, names, auditor, collector } = parts;
+  const { state, lifecycle, attachments, leases, names, auditor, collector } = parts;
 
   const viewNetwork = (network: Parameters<typeof networkView>[0]) =>
     networkView(network, state.endpointsOf(network.id).length, lifecycle.objectsOf(network), names);
@@ -37,14 +43,36 @@ export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHan
   const viewPool = (pool: Parameters<typeof poolView>[0]) =>
     poolView(pool, leases.of(pool.id).length, [...state.networks.values()]);
 
+  const viewAttachment = (endpoint: AttachedEndpoint) =>
+    attachmentView(
+      endpoint,
+      state.networks.get(endpoint.network),
+      lifecycle.objectsOfEndpoint(endpoint),
+      attachments.problem(endpoint.id),
+      names,
+    );
+
   const findNetwork = (wanted: string) =>
     pick([...state.networks.values()], wanted, ({ id }) => [id, names.network(id)], 'NETWORK_UNKNOWN', 'network');
+
+  const findPool = (wanted: string) => pick(leases.pools(), wanted, ({ id }) => [id], 'POOL_UNKNOWN', 'pool');
+
+  /** Reserved addresses that nobody has: one for each subnet, whatever pools there are on it. */
+  const reservedIn = (pools: readonly Pool[]) =>
+    leases.reservations.all().flatMap((reservation) => {
+      const { subnet, address } = reservation;
+      const pool = pools.find((one) => samePrefix(one.subnet, subnet));
+      return pool === undefined || leases.leaseOf(subnet, address) !== undefined
+        ? []
+        : [reservedView(reservation, pool)];
+    });
 
   /** Names come with the engine's events, a moment late: who asks just after a `docker` command need not know that. */
   async function learnNew(nameless: boolean): Promise<void> {
     if (nameless) await Promise.race([collector.learnNames().catch(() => undefined), delay(MOST_PATIENCE)]);
   }
-  const learnNetworks = () => learnNew([...state.networks.keys()].some((id) => names.network(id) === undefined));
+  const learnNetworks = () =>
+    learnNew([...state.networks.values()].some(({ id, adHoc }) => !adHoc && names.network(id) === undefined));
   const learnContainers = () =>
     learnNew(
       [...state.endpoints.values()].some(({ id, phase }) => phase === 'attached' && names.container(id) === undefined),
@@ -74,19 +102,48 @@ export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHan
       return viewEndpoint(pick(all, path[1], ({ id }) => [id, names.container(id)], 'ENDPOINT_UNKNOWN', 'endpoint'));
     },
 
+    'GET attachments': async ({ path }) => {
+      await learnNetworks();
+      if (path[1] === undefined) return attachments.all().map(viewAttachment);
+      const named = attachments.all().filter(({ attachment }) => isContainer(attachment.container, path[1]!));
+      if (named.length > 0) return named.map(viewAttachment);
+      return viewAttachment(pick(attachments.all(), path[1], ({ id }) => [id], 'ATTACHMENT_UNKNOWN', 'attachment'));
+    },
+
+    'POST attachments': async ({ body }) => {
+      const request = readAttachRequest(body);
+      await learnNetworks();
+      return viewAttachment(await attachments.attach(request, findNetwork));
+    },
+
+    'DELETE attachments': async ({ path }) => {
+      const [, container = '', link] = path;
+      const found = attachments
+        .all()
+        .filter(({ id, attachment }) => id === container || isContainer(attachment.container, container))
+        .filter(({ attachment }) => link === undefined || attachment.interface === link);
+      if (found.length === 0) {
+        const on = link === undefined ? '' : ` with the interface ${link.slice(0, 64)}`;
+        throw new BerthError('ATTACHMENT_UNKNOWN', `the container '${container.slice(0, 64)}' has no attachment${on}`);
+      }
+      const views = found.map(viewAttachment);
+      for (const { id } of found) await attachments.detach(id);
+      return views;
+    },
+
     'GET pools': ({ path }) => {
       const all = leases.pools();
       if (path[1] === undefined) return Promise.resolve(all.map(viewPool));
-      return Promise.resolve(viewPool(pick(all, path.slice(1).join('/'), ({ id }) => [id], 'POOL_UNKNOWN', 'pool')));
+      return Promise.resolve(viewPool(findPool(path.slice(1).join('/'))));
     },
 
     'GET leases': ({ path, query }) => {
       const pool = query.get('pool');
-      const all =
-        pool === null
-          ? leases.all()
-          : leases.of(pick(leases.pools(), pool, ({ id }) => [id], 'POOL_UNKNOWN', 'pool').id);
-      if (path[1] === undefined) return Promise.resolve(all.map((lease) => leaseView(lease, names)));
+      const all = pool === null ? leases.all() : leases.of(findPool(pool).id);
+      if (path[1] === undefined) {
+        const reserved = pool === null ? reservedIn(leases.pools()) : reservedIn([findPool(pool)]);
+        return Promise.resolve([...all.map((lease) => leaseView(lease, names)), ...reserved]);
+      }
       const address = parseAddress(path[1]);
       if (address === undefined) throw new BerthError('BAD_ADDRESS', `'${path[1].slice(0, 64)}' is not an address`);
       const found = all.filter((lease) => formatAddress(lease.address) === formatAddress(address));
@@ -94,9 +151,25 @@ export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHan
       return Promise.resolve(found.map((lease) => leaseView(lease, names)));
     },
 
+    ...reservationHandlers({
+      leases,
+      names,
+      findPool,
+      findNetwork: async (wanted) => {
+        await learnNetworks();
+        return findNetwork(wanted);
+      },
+      now: Date.now,
+    }),
+
     'POST audit': async ({ body }) => (await auditor.audit(body.repair === true)).map(driftView),
     'POST gc': ({ body }) => collector.collect(body.apply === true),
   };
+}
+
+/** By its name, its id or, as Docker shows it, at least twelve characters of that. */
+function isContainer(container: { readonly id: string; readonly name: string }, wanted: string): boolean {
+  return container.name === wanted || (wanted.length >= 12 && container.id.startsWith(wanted));
 }
 
 /** The one thing whose name, id or unique beginning of an id this is. */

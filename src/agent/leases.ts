@@ -6,9 +6,11 @@
 import type { IpamDriver } from '../docker/driver.ts';
 import type { EngineNetwork, EngineSubnet } from '../docker/engine.ts';
 import type { Ipam } from '../ipam/ipam.ts';
+import type { Reservations } from '../ipam/reservations.ts';
 import { type Address, formatAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
 import type { EndpointId, NetworkId, PoolId } from '../model/ids.ts';
+import type { Mac } from '../model/mac.ts';
 import type { Endpoint, Network, Subnet } from '../model/network.ts';
 import type { Lease, LeaseHolder, Pool } from '../model/pool.ts';
 import { contains, hostRange, type Prefix, samePrefix } from '../model/prefix.ts';
@@ -23,6 +25,13 @@ export interface Leases {
   readonly driver: IpamDriver;
   /** Ties the leases of an endpoint's addresses to it. Addresses of Docker's own IPAM are not ours and are passed over. */
   claim(network: Network, endpoint: Endpoint): Promise<void>;
+  /**
+   * Leases an address of a network's subnet for an endpoint that no engine asks for: the given one, or the lowest free one.
+   *
+   * @returns undefined when the subnet is not one of our pools.
+   * @throws BerthError ADDRESS_TAKEN, ADDRESS_RESERVED, POOL_EXHAUSTED
+   */
+  hold(network: Network, subnet: Prefix, endpoint: Endpoint['id'], wanted: HeldAddress): Promise<Address | undefined>;
   /** Ties the reserved addresses of a network (`--aux-address`) to its pools. */
   reserve(subnets: readonly Subnet[]): Promise<void>;
   /** A network is being made: the pools that were asked for it. `undo`: it was not made. */
@@ -47,6 +56,9 @@ export interface Leases {
   givenBack(network: NetworkId): boolean;
   /** When the engine last asked for a pool or an address: what it asks for again is not garbage, however old. Milliseconds of `monotonic`. */
   askedAt(pool: PoolId, address?: Address): number;
+  readonly reservations: Reservations;
+  /** The lease on an address of a subnet, in whichever pool. */
+  leaseOf(subnet: Prefix, address: Address): Lease | undefined;
   pools(): readonly Pool[];
   all(): readonly Lease[];
   of(pool: PoolId): readonly Lease[];
@@ -58,6 +70,13 @@ export interface Leases {
   reconciled(): void;
   /** Between the two. */
   engineIsNew(): boolean;
+}
+
+export interface HeldAddress {
+  readonly address?: Address | undefined;
+  /** Of the container. */
+  readonly name: string;
+  readonly mac?: Mac | undefined;
 }
 
 export interface LeasesParts {
@@ -185,6 +204,13 @@ export function createLeases(parts: LeasesParts): Leases {
     givenBack: (network) => givenBack.has(network),
     askedAt: (pool, address) =>
       asked.get(address === undefined ? pool : `${pool} ${formatAddress(address)}`) ?? Number.NEGATIVE_INFINITY,
+    reservations: ipam.reservations,
+    leaseOf: (subnet, address) =>
+      ipam
+        .pools()
+        .filter((pool) => samePrefix(pool.subnet, subnet))
+        .map(({ id }) => ipam.find(id, address))
+        .find((lease) => lease !== undefined),
     pools: () => ipam.pools(),
     all: () => ipam.leases(),
     of: (pool) => ipam.leasesOf(pool),
@@ -203,6 +229,24 @@ export function createLeases(parts: LeasesParts): Leases {
           );
         }),
       );
+    },
+
+    async hold(network, subnet, endpoint, { address, name, mac }) {
+      const pools = ipam.pools().filter((pool) => samePrefix(pool.subnet, subnet));
+      const pool = pools.find(({ id }) => network.pools?.includes(id)) ?? pools[0];
+      if (pool === undefined) return undefined;
+      try {
+        const lease = await ipam.lease({
+          pool: pool.id,
+          holder: { kind: 'endpoint', endpoint, network: network.id, name },
+          engine: engine(),
+          ...(address === undefined ? {} : { address }),
+          ...(mac === undefined ? {} : { mac }),
+        });
+        return lease.address;
+      } catch (error) {
+        throw named(error, address);
+      }
     },
 
     settle(subnets) {

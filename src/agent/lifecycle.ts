@@ -10,6 +10,7 @@ import type { EndpointId, NetworkId } from '../model/ids.ts';
 import type { Endpoint, Json, Network } from '../model/network.ts';
 import { createBackground } from './background.ts';
 import { createCarriage } from './carriage.ts';
+import { desiredOf } from './desired.ts';
 import type { Events } from './events.ts';
 import { keyedMutex } from './mutex.ts';
 import { owners } from './owners.ts';
@@ -32,6 +33,16 @@ export interface Lifecycle {
    * still runs that must not be: engines up to 29 would look for the lost interface whenever its statistics are asked for.
    */
   detach(id: EndpointId, how: { readonly ended: boolean }): void;
+  /**
+   * Plugs the container of an attachment in: its interface is there, with addresses and routes, when this resolves. Safe to repeat.
+   *
+   * @throws BerthError INTERFACE_UNKNOWN, KERNEL_REFUSED, …: nothing has been done.
+   */
+  plug(id: EndpointId, sandbox: string): Promise<void>;
+  /** The container of an attachment does not run any more: what it had is gone when this resolves, and its record waits. */
+  unplug(id: EndpointId): Promise<void>;
+  /** Removes an endpoint for good; the kernel has nothing of it left when this resolves. */
+  discard(id: EndpointId): Promise<void>;
   /** Written when it resolves; the kernel follows in the background. */
   removeEndpoint(id: EndpointId): Promise<void>;
   /**
@@ -77,10 +88,39 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
   /** The kernel part of a removal; the record goes last, so a crash before that repeats it. */
   async function eraseEndpoint(endpoint: Endpoint): Promise<void> {
     const network = state.networks.get(endpoint.network);
-    const known = network === undefined ? [] : fabricOf(network.fabric).desiredEndpoint(network, endpoint, context());
+    const known = network === undefined ? [] : desiredOf(network, endpoint, context());
     await kernel.remove(owners.endpoint(endpoint.id), known);
     await state.deleteEndpoint(endpoint.id, { close: `endpoint-${endpoint.id}` });
     if (network !== undefined && !carried(network)) carriage.linger(network);
+  }
+
+  /** Makes what an endpoint needs; when that fails it is as it was before. */
+  async function bringUp(before: Endpoint, endpoint: Endpoint): Promise<JoinAnswer> {
+    const { id } = endpoint;
+    const network = state.networks.get(endpoint.network)!;
+    const fabric = fabricOf(network.fabric);
+    // The answer is worked out first: when it cannot be given, nothing has been done.
+    const answer = await joinAnswer(fabric, network, endpoint);
+    const name = `endpoint-${id}`;
+    await state.putEndpoint(endpoint, { open: { name, operation: 'attach', target: id } });
+    try {
+      await carriage.apply(network);
+      await kernel.apply(owners.endpoint(id), desiredOf(network, endpoint, context()));
+    } catch (error) {
+      // Should this fail too, Docker deletes the endpoint next.
+      await state.putEndpoint({ ...before, phase: 'created' }, { close: name }).catch(() => undefined);
+      // When something has just gone, the fabric says it better than the kernel.
+      await host.refresh();
+      fabric.join(network, endpoint, context());
+      throw error;
+    }
+    // Docker need not wait for this: a restart that finds the entry applies again what is already there.
+    void later(`cannot close the journal entry of endpoint ${id.slice(0, 12)}`, () => state.closeJournal(name));
+    events.emit('endpoint.attached', `endpoint ${id.slice(0, 12)} was attached to network ${network.id.slice(0, 12)}`, {
+      endpoint: id,
+      network: network.id,
+    });
+    return answer;
   }
 
   async function eraseNetwork(network: Network): Promise<void> {
@@ -127,8 +167,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
   function declareEndpoint(endpoint: Endpoint): void {
     const network = state.networks.get(endpoint.network);
     if (network === undefined || endpoint.phase !== 'attached') return;
-    const desired = fabricOf(network.fabric).desiredEndpoint(network, endpoint, context());
-    kernel.declare(owners.endpoint(endpoint.id), desired);
+    kernel.declare(owners.endpoint(endpoint.id), desiredOf(network, endpoint, context()));
   }
 
   async function maintain(): Promise<void> {
@@ -155,9 +194,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
     },
     objectsOfEndpoint: (endpoint) => {
       const network = state.networks.get(endpoint.network);
-      return network === undefined || endpoint.phase !== 'attached'
-        ? []
-        : fabricOf(network.fabric).desiredEndpoint(network, endpoint, context());
+      return network === undefined || endpoint.phase !== 'attached' ? [] : desiredOf(network, endpoint, context());
     },
 
     async addNetwork(network) {
@@ -204,35 +241,34 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       await state.putEndpoint(endpoint);
     },
 
-    async attach(id, sandbox, publishes) {
+    attach(id, sandbox, publishes) {
       const before = state.endpoints.get(id)!;
-      const network = state.networks.get(before.network)!;
-      const fabric = fabricOf(network.fabric);
       const { sandboxInterface: _plugged, ...rest } = before;
-      const endpoint: Endpoint = { ...rest, phase: 'attached', sandbox, publishes };
-      // The answer is worked out first: when it cannot be given, nothing has been done.
-      const answer = await joinAnswer(fabric, network, endpoint);
-      const name = `endpoint-${id}`;
-      await state.putEndpoint(endpoint, { open: { name, operation: 'attach', target: id } });
-      try {
-        await carriage.apply(network);
-        await kernel.apply(owners.endpoint(id), fabric.desiredEndpoint(network, endpoint, context()));
-      } catch (error) {
-        // Should this fail too, Docker deletes the endpoint next.
-        await state.putEndpoint({ ...before, phase: 'created' }, { close: name }).catch(() => undefined);
-        // When something has just gone, the fabric says it better than the kernel.
-        await host.refresh();
-        fabric.join(network, endpoint, context());
-        throw error;
-      }
-      // Docker need not wait for this: a restart that finds the entry applies again what is already there.
-      void later(`cannot close the journal entry of endpoint ${id.slice(0, 12)}`, () => state.closeJournal(name));
-      events.emit(
-        'endpoint.attached',
-        `endpoint ${id.slice(0, 12)} was attached to network ${network.id.slice(0, 12)}`,
-        { endpoint: id, network: network.id },
-      );
-      return answer;
+      return bringUp(before, { ...rest, phase: 'attached', sandbox, publishes });
+    },
+
+    async plug(id, sandbox) {
+      const before = state.endpoints.get(id);
+      if (before?.attachment === undefined || before.phase === 'removing') return;
+      await bringUp(before, { ...before, phase: 'attached', sandbox, sandboxInterface: before.attachment.interface });
+    },
+
+    async unplug(id) {
+      const endpoint = state.endpoints.get(id);
+      const network = endpoint === undefined ? undefined : state.networks.get(endpoint.network);
+      if (endpoint?.phase !== 'attached' || network === undefined) return;
+      await kernel.remove(owners.endpoint(id), desiredOf(network, endpoint, context()));
+      const { sandbox: _left, sandboxInterface: _unplugged, ...rest } = endpoint;
+      await state.putEndpoint({ ...rest, phase: 'created' });
+      if (!carried(network)) carriage.linger(network);
+    },
+
+    async discard(id) {
+      const endpoint = state.endpoints.get(id);
+      if (endpoint === undefined) return;
+      const removing: Endpoint = { ...endpoint, phase: 'removing' };
+      await state.putEndpoint(removing, { open: { name: `endpoint-${id}`, operation: 'remove', target: id } });
+      await mutex.run(`erase ${id}`, () => eraseEndpoint(removing));
     },
 
     detach(id, { ended }) {

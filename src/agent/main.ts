@@ -15,6 +15,7 @@ import { version } from '../model/version.ts';
 import { openSqliteStore } from '../store/sqlite/store.ts';
 import { createAdoption } from './adoption.ts';
 import { apiSocket, serveApi } from './api-server.ts';
+import { createAttachments } from './attachments.ts';
 import { createAuditor } from './auditor.ts';
 import { createCollector } from './collector.ts';
 import { type Config, loadConfig, type PluginConfig } from './config.ts';
@@ -91,9 +92,9 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   cleanup.defer(() => kernel.close());
   const host = await watchHost(kernel);
   const metrics = createMetrics();
-  const names = createNames();
   const plugins = new Map<string, PluginConfig>(config.plugins.map((plugin) => [plugin.name, plugin]));
   const state = await openState(store, hostname());
+  const names = createNames((id) => state.endpoints.get(id)?.attachment?.container.name);
   const now = Date.now;
   const monotonic = () => performance.now();
   const notes = storeNotes(store, hostname());
@@ -125,11 +126,26 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     now,
     occupied: mayBeOccupied,
   });
-  const sandboxes = createSandboxes({ state, kernel, host, lifecycle });
+  const sandboxes = createSandboxes({ state, kernel, host, lifecycle, events });
   cleanup.defer(() => sandboxes.close());
   const following = new AbortController();
+  const engine = connectEngine(config.docker, { signal: following.signal });
+  const attachments = createAttachments({
+    state,
+    lifecycle,
+    leases,
+    names,
+    host,
+    now,
+    engine,
+    kernel,
+    events,
+    strange: () => collector.engine().strange,
+    interval: config.auditInterval,
+  });
   const collector = createCollector({
-    engine: connectEngine(config.docker, { signal: following.signal }),
+    engine,
+    hear: attachments.hear,
     state,
     lifecycle,
     leases,
@@ -161,18 +177,21 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   metrics.gauges(() => ({ ...status.counts(), objects: status.objects(), journal: state.pending() }));
 
   await lifecycle.recover();
+  await attachments.recover();
   // What a network that was on its way out when we died still held.
   await leases.freeReleased();
   await auditor.pass();
   auditor.start();
   cleanup.defer(() => auditor.stop());
+  attachments.start();
+  cleanup.defer(() => attachments.stop());
   for (const endpoint of state.endpoints.values()) {
     if (endpoint.phase === 'attached' && endpoint.sandboxInterface === undefined) sandboxes.watch(endpoint.id);
   }
 
   const api = await serveApi(
     {
-      handlers: apiHandlers({ state, lifecycle, leases, names, auditor, collector, status: status.view }),
+      handlers: apiHandlers({ state, lifecycle, attachments, leases, names, auditor, collector, status: status.view }),
       follow: events.follow,
       metrics: () => metrics.registry.metrics(),
       health: status.health,

@@ -11,7 +11,9 @@ export interface Metrics {
   fullPass(seconds: number): void;
   /** Called at each scrape. */
   gauges(
-    read: () => Readonly<Record<'networks' | 'endpoints' | 'pools' | 'leases' | 'objects' | 'journal', number>>,
+    read: () => Readonly<
+      Record<'networks' | 'endpoints' | 'attachments' | 'pools' | 'leases' | 'objects' | 'journal', number>
+    >,
   ): void;
   engineReachable(reachable: boolean): void;
 }

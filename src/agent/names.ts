@@ -11,14 +11,15 @@ export interface Names {
   learn(networks: readonly EngineNetwork[]): void;
 }
 
-export function createNames(): Names {
+/** @param attached what the containers of attachments are called: the engine does not list these. */
+export function createNames(attached: (id: EndpointId) => string | undefined = () => undefined): Names {
   let networks = new Map<NetworkId, string>();
   let containers = new Map<EndpointId, string>();
   return {
     network: (id) => networks.get(id),
-    container: (id) => containers.get(id),
+    container: (id) => containers.get(id) ?? attached(id),
     describe: (id) => {
-      const name = containers.get(id);
+      const name = containers.get(id) ?? attached(id);
       return name === undefined ? `the endpoint ${id.slice(0, 12)}` : `the container ${name}`;
     },
     learn(seen) {

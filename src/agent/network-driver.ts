@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import type { CreateEndpoint, CreateNetwork, NetworkDriver } from '../docker/driver.ts';
+import { chosenMac } from '../fabric/container-options.ts';
 import { fabricOf } from '../fabric/fabrics.ts';
 import { type Address, formatAddress, sameAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
@@ -70,6 +71,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
   function forgotten(subnets: readonly Subnet[], leased: boolean): readonly NetworkId[] {
     return [...state.networks.values()]
       .filter((other) => other.subnets.some((old) => subnets.some(({ prefix }) => overlaps(prefix, old.prefix))))
+      .filter((other) => other.adHoc === undefined)
       .filter((other) => (leased ? leases.givenBack(other.id) : !other.leased) && !isLive(other))
       .map(({ id }) => id);
   }
@@ -91,8 +93,13 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
         `all containers on this network have the MAC address ${sharedMac} of the interface it stands on, and none of its own`,
       );
     }
-    const { stale, outdated } = checkAddresses(network, request, sharedMac !== undefined);
     const settings = fabric.planEndpoint(network, { options: request.options }, lifecycle.context());
+    const mac = request.mac ?? chosenMac({ settings });
+    const { stale, outdated } = checkAddresses(
+      network,
+      { ...request, ...(mac === undefined ? {} : { mac }) },
+      sharedMac !== undefined,
+    );
     for (const id of stale) await lifecycle.serialise(id, () => lifecycle.removeEndpoint(id));
     for (const id of outdated) {
       await lifecycle.serialise(id, async () => {
@@ -107,7 +114,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
       network: network.id,
       phase: 'created',
       addresses: request.addresses,
-      mac: sharedMac ?? request.mac ?? generateMac(network, request),
+      mac: sharedMac ?? mac ?? generateMac(network, request),
       publishes: request.publishes,
       options: request.options,
       settings,
@@ -160,7 +167,8 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
       for (const other of sharing) {
         const holder = state.holder(other.id, shown);
         if (holder === undefined || holder.id === request.endpoint) continue;
-        if (leases.holder(subnet.prefix, on.address) !== holder.id) {
+        // The engine knows nothing of an attachment's address, and gives it away.
+        if (holder.attachment === undefined && leases.holder(subnet.prefix, on.address) !== holder.id) {
           (holdsNothing(holder, request) ? stale : outdated).add(holder.id);
           continue;
         }

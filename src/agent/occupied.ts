@@ -1,4 +1,4 @@
-/** Whether anybody lives in a network namespace. */
+/** Whether a network namespace is there, and whether anybody lives in it. */
 
 import { readdirSync, readlinkSync, statSync } from 'node:fs';
 
@@ -20,6 +20,12 @@ export function mayBeOccupied(path: string): boolean {
   if (processes.length > MOST_PROCESSES) return true;
   const wanted = `net:[${namespace.ino}]`;
   return processes.some((pid) => networkOf(pid) === wanted);
+}
+
+/** Whether a path is a network namespace: that of a container that is gone is for a while an ordinary file, then nothing. */
+export function isNamespace(path: string): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found !== undefined && found.dev === statSync('/proc/self/ns/net').dev;
 }
 
 /** Undefined for a process that has just ended. */

@@ -37,6 +37,7 @@ const NetworkRecord = z.object({
   internal: z.boolean(),
   options: strings,
   settings: json,
+  adHoc: z.literal(true).optional(),
   createdAt: z.number(),
 });
 
@@ -47,6 +48,15 @@ const JournalRecord = z.object({
   target: z.string(),
 });
 export type JournalEntry = Readonly<z.infer<typeof JournalRecord>>;
+
+const AttachmentRecord = z.object({
+  container: z.object({ id: z.string(), name: z.string() }),
+  keep: z.boolean(),
+  interface: z.string(),
+  gateways: z.array(address),
+  displaced: z.array(z.object({ via: address, link: z.string() })),
+  request: z.string(),
+});
 
 const EndpointRecord = z.object({
   id: z.string(),
@@ -59,6 +69,7 @@ const EndpointRecord = z.object({
   publishes: z.boolean(),
   options: strings,
   settings: json,
+  attachment: AttachmentRecord.optional(),
   createdAt: z.number(),
 });
 
@@ -104,7 +115,7 @@ export function decodeNote(key: string, value: string): Json {
 }
 
 export function decodeNetwork(key: string, value: string): Network {
-  const record = decode(NetworkRecord, key, value);
+  const { adHoc, ...record } = decode(NetworkRecord, key, value);
   const subnets = record.subnets.map(
     ({ gateway, ...subnet }): Subnet => (gateway === undefined ? subnet : { ...subnet, gateway }),
   );
@@ -114,6 +125,7 @@ export function decodeNetwork(key: string, value: string): Network {
     id: record.id as NetworkId,
     subnets,
     ...(pools === undefined ? {} : { pools: pools as readonly string[] as readonly PoolId[] }),
+    ...(adHoc === undefined ? {} : { adHoc }),
   };
 }
 
@@ -132,13 +144,14 @@ export function encodeNetwork(network: Network): string {
 }
 
 export function decodeEndpoint(key: string, value: string): Endpoint {
-  const { sandbox, sandboxInterface, ...record } = decode(EndpointRecord, key, value);
+  const { sandbox, sandboxInterface, attachment, ...record } = decode(EndpointRecord, key, value);
   return {
     ...record,
     id: record.id as EndpointId,
     network: record.network as NetworkId,
     ...(sandbox === undefined ? {} : { sandbox }),
     ...(sandboxInterface === undefined ? {} : { sandboxInterface }),
+    ...(attachment === undefined ? {} : { attachment }),
   };
 }
 
@@ -147,5 +160,10 @@ export function encodeEndpoint(endpoint: Endpoint): string {
     version: SCHEMA_VERSION,
     ...endpoint,
     addresses: endpoint.addresses.map(formatPrefix),
+    attachment: endpoint.attachment && {
+      ...endpoint.attachment,
+      gateways: endpoint.attachment.gateways.map(formatAddress),
+      displaced: endpoint.attachment.displaced.map(({ via, link }) => ({ via: formatAddress(via), link })),
+    },
   });
 }

@@ -3,12 +3,17 @@
  * chooses the number and tells nobody, and whoever has to plug a container in again needs it.
  */
 
-import { fabricOf } from '../fabric/fabrics.ts';
+import { containerSettings } from '../fabric/container-options.ts';
+import { pluggedObjects } from '../fabric/plugged.ts';
 import { endpointAlias, hostLink } from '../fabric/veth.ts';
 import type { Kernel } from '../kernel/kernel.ts';
+import { asBerthError } from '../model/errors.ts';
 import type { EndpointId } from '../model/ids.ts';
+import type { Endpoint, Network } from '../model/network.ts';
+import type { Events } from './events.ts';
 import type { HostFacts } from './host.ts';
 import type { Lifecycle } from './lifecycle.ts';
+import { owners } from './owners.ts';
 import type { State } from './state.ts';
 
 export interface Sandboxes {
@@ -25,8 +30,9 @@ export function createSandboxes(parts: {
   kernel: Kernel;
   host: HostFacts;
   lifecycle: Lifecycle;
+  events: Events;
 }): Sandboxes {
-  const { state, kernel, lifecycle } = parts;
+  const { state, kernel, lifecycle, events } = parts;
   const timers = new Set<NodeJS.Timeout>();
 
   /** @returns false when there is nothing to be seen yet. */
@@ -55,16 +61,62 @@ export function createSandboxes(parts: {
     await lifecycle.serialise(id, async () => {
       const now = state.endpoints.get(id);
       if (now?.phase !== 'attached' || now.sandbox !== endpoint.sandbox) return;
-      const seen = { ...now, sandboxInterface: plugged.name };
+      const seen = { ...now, sandboxInterface: await nameIt(now, network, plugged.name) };
       const addresses = endpoint.addresses.map(({ address }) => address);
       // Neighbours that are not told find out later.
       kernel
         .announce({ netns: now.sandbox!, link: plugged.index, mac: endpoint.mac, addresses })
         .catch(() => undefined);
       await state.putEndpoint(seen);
-      kernel.declare(`endpoint/${id}`, fabricOf(network.fabric).desiredEndpoint(network, seen, lifecycle.context()));
+      await settle(seen);
     });
     return true;
+  }
+
+  /** Gives an interface the chosen name, where the engine has made another of it. @returns what it is called then. */
+  async function nameIt(endpoint: Endpoint, network: Network, given: string): Promise<string> {
+    const { interfaceName: name = given } = containerSettings(endpoint);
+    if (name === given) return given;
+    const rename = {
+      kind: 'link',
+      type: 'adopted',
+      netns: endpoint.sandbox!,
+      name,
+      formerly: given,
+      up: true,
+    } as const;
+    try {
+      // With all that older kernels drop when they rename it.
+      const objects = pluggedObjects(network, { ...endpoint, sandboxInterface: name });
+      await kernel.execute([rename, ...objects.slice(1)].map((object) => ({ make: object })));
+      return name;
+    } catch (error) {
+      tellFailure(endpoint, error);
+      return given;
+    }
+  }
+
+  function tellFailure({ id }: Endpoint, error: unknown): void {
+    const what = `not all that options ask for in the container of endpoint ${id.slice(0, 12)} could be made`;
+    events.emit('endpoint.failed', `${what}: ${asBerthError(error).message}`, { endpoint: id });
+  }
+
+  /** What options ask for in the container is made at once; that alone is worth more than a word. */
+  async function settle(endpoint: Endpoint): Promise<void> {
+    const objects = lifecycle.objectsOfEndpoint(endpoint);
+    const owner = owners.endpoint(endpoint.id);
+    const inside = objects.some(({ kind, netns }) => netns !== undefined && kind !== 'link');
+    if (!inside) {
+      kernel.declare(owner, objects);
+      return;
+    }
+    try {
+      await kernel.apply(owner, objects);
+    } catch (error) {
+      // The container runs, and audits try again.
+      kernel.declare(owner, objects);
+      tellFailure(endpoint, error);
+    }
   }
 
   function schedule(id: EndpointId, attempt: number): void {

@@ -128,12 +128,15 @@ export async function openState(store: Store, host: string): Promise<State> {
       networks.delete(id);
     },
     async putEndpoint(endpoint, step) {
-      // Neither its container nor its links outlive a power failure, so its record need not either.
-      await write({ do: 'put', key: keys.endpoint(endpoint.id), value: encodeEndpoint(endpoint) }, step, true);
+      await write(
+        { do: 'put', key: keys.endpoint(endpoint.id), value: encodeEndpoint(endpoint) },
+        step,
+        fades(endpoint),
+      );
       remember(endpoint);
     },
     async deleteEndpoint(id, step) {
-      await write({ do: 'delete', key: keys.endpoint(id) }, step, true);
+      await write({ do: 'delete', key: keys.endpoint(id) }, step, fades(endpoints.get(id)));
       forget(id);
     },
     async closeJournal(name) {
@@ -142,6 +145,14 @@ export async function openState(store: Store, host: string): Promise<State> {
     },
     amendEndpoint: remember,
   };
+}
+
+/**
+ * Whether an endpoint need not be known after a power failure: neither its container nor its links outlive one. An attachment
+ * does, for it is plugged again when its container is started again.
+ */
+function fades(endpoint: Endpoint | undefined): boolean {
+  return endpoint?.attachment === undefined;
 }
 
 /** Durable notes for fabrics, on the store. */

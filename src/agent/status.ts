@@ -38,6 +38,7 @@ export function createStatus(parts: StatusParts): Status {
     return {
       networks: state.networks.size,
       endpoints: state.endpoints.size,
+      attachments: [...state.endpoints.values()].filter(({ attachment }) => attachment !== undefined).length,
       pools: leases.pools().length,
       leases: leases.count(),
     };

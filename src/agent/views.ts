@@ -7,7 +7,17 @@ import { formatAddress } from '../model/address.ts';
 import type { Endpoint, Network } from '../model/network.ts';
 import type { Lease, Pool } from '../model/pool.ts';
 import { formatPrefix, hostRange, samePrefix } from '../model/prefix.ts';
-import type { DriftView, EndpointView, LeaseView, NetworkView, PoolView } from './api.ts';
+import type { Reservation } from '../model/reservation.ts';
+import type {
+  AttachmentView,
+  DriftView,
+  EndpointView,
+  LeaseView,
+  NetworkView,
+  PoolView,
+  ReservationView,
+} from './api.ts';
+import type { AttachedEndpoint } from './attachments.ts';
 import type { Names } from './names.ts';
 
 const optional = <Key extends string, Value>(key: Key, value: Value | undefined): { [K in Key]?: Value } =>
@@ -64,6 +74,35 @@ export function endpointView(endpoint: Endpoint, objects: readonly KernelObject[
   };
 }
 
+export function attachmentView(
+  endpoint: AttachedEndpoint,
+  network: Network | undefined,
+  objects: readonly KernelObject[],
+  problem: string | undefined,
+  names: Names,
+): AttachmentView {
+  const { attachment } = endpoint;
+  return {
+    id: endpoint.id,
+    container: attachment.container.name,
+    containerId: attachment.container.id,
+    interface: attachment.interface,
+    network: endpoint.network,
+    ...optional('networkName', names.network(endpoint.network)),
+    adHoc: network?.adHoc !== undefined,
+    addresses: endpoint.addresses.map(formatPrefix),
+    gateways: attachment.gateways.map(formatAddress),
+    mac: endpoint.mac,
+    state: endpoint.phase === 'attached' ? 'plugged' : 'waiting',
+    ...optional('problem', problem),
+    keep: attachment.keep,
+    networkOptions: network?.options ?? {},
+    options: endpoint.options,
+    objects: objects.map(objectKey),
+    createdAt: iso(endpoint.createdAt),
+  };
+}
+
 export function poolView(pool: Pool, leases: number, networks: readonly Network[]): PoolView {
   const { first, last } = hostRange(pool.range ?? pool.subnet);
   return {
@@ -98,6 +137,37 @@ export function leaseView(lease: Lease, names: Names): LeaseView {
     engine: lease.engine,
     createdAt: iso(lease.createdAt),
   };
+}
+
+export function reservationView(reservation: Reservation, lease: Lease | undefined, names: Names): ReservationView {
+  const { subnet, address, mac, name, createdAt } = reservation;
+  return {
+    address: formatAddress(address),
+    subnet: formatPrefix(subnet),
+    ...optional('mac', mac as string | undefined),
+    ...optional('container', name),
+    ...optional('heldBy', lease && holderName(lease, names)),
+    createdAt: iso(createdAt),
+  };
+}
+
+/** A reserved address that nobody has, among the leases. */
+export function reservedView({ address, mac, name, createdAt }: Reservation, pool: Pool): LeaseView {
+  return {
+    pool: pool.id,
+    address: formatAddress(address),
+    kind: 'reserved',
+    ...optional('container', name),
+    ...optional('mac', mac as string | undefined),
+    engine: '',
+    createdAt: iso(createdAt),
+  };
+}
+
+function holderName({ holder }: Lease, names: Names): string {
+  if (holder.kind === 'endpoint')
+    return names.container(holder.endpoint) ?? holder.name ?? `endpoint ${holder.endpoint.slice(0, 12)}`;
+  return holder.kind === 'request' ? (holder.name ?? 'a container') : `the ${holder.kind}`;
 }
 
 export function driftView(drift: Drift): DriftView {

@@ -15,6 +15,7 @@ export interface Client {
   /** @throws Failure when no agent answers, or it answers with an error. */
   get<T>(path: string): Promise<T>;
   post<T>(path: string, body: unknown, options?: { readonly timeout?: number }): Promise<T>;
+  delete<T>(path: string): Promise<T>;
   /** One value per line, until the agent closes. */
   follow<T>(path: string): AsyncGenerator<T>;
 }
@@ -55,6 +56,7 @@ export function agentClient(socketPath: string, timeout = defaultTimeout): Clien
 
   return {
     get: (path) => exchange('GET', path),
+    delete: (path) => exchange('DELETE', path),
     post: (path, body, options) => exchange('POST', path, body, options?.timeout),
     async *follow<T>(path: string) {
       const response = await call('GET', path);

@@ -95,7 +95,7 @@ const status: StatusView = {
   store: { kind: 'sqlite', revision: 9 },
   engine: { address: 'unix:///run/docker.sock', reachable: true, version: '28.5.2' },
   plugins: [{ name: 'berth', fabric: 'cluster', scope: 'local', address: 'unix:///run/docker/plugins/berth.sock' }],
-  counts: { networks: 2, endpoints: 1, pools: 1, leases: 1 },
+  counts: { networks: 2, endpoints: 1, attachments: 0, pools: 1, leases: 1 },
   audit: { drifts: 0, repaired: 0, objects: 5 },
   journal: { pending: 0 },
 };

@@ -3,8 +3,11 @@
 import { Argument, Command, Option } from 'commander';
 import { version } from '../model/version.ts';
 import { agentCommand } from './commands/agent.ts';
+import { attachCommands } from './commands/attach.ts';
+import { reserveCommands } from './commands/reserve.ts';
 import { type ExitCode, exitCode } from './failure.ts';
 import { guide } from './help.ts';
+import type { ResourceKind } from './resources.ts';
 import { type GlobalOptions, openSession, type Surroundings, type Work } from './session.ts';
 
 export const defaultRunDir = '/run/berth';
@@ -65,6 +68,10 @@ export function buildProgram(surroundings: Surroundings, finish: (code: ExitCode
     ),
     { examples: [['berth events'], ['berth events --json | jq -r .event', 'one JSON object per line']] },
   );
+
+  program.commandsGroup('Plug:');
+  attachCommands(program, on);
+  reserveCommands(program, on);
 
   program.commandsGroup('Mend:');
   guide(
@@ -161,7 +168,7 @@ function stateDirOption(): Option {
 }
 
 interface ResourceShape {
-  readonly kind: 'network' | 'endpoint' | 'pool' | 'lease';
+  readonly kind: ResourceKind;
   readonly what: string;
   readonly argument: string;
   readonly argumentHelp: string;
@@ -184,6 +191,13 @@ const resources: readonly ResourceShape[] = [
     sample: '3f2a',
   },
   {
+    kind: 'attachment',
+    what: 'attachments: containers that `berth attach` plugged in',
+    argument: 'attachment',
+    argumentHelp: 'name of the container, id, or unique beginning of an id',
+    sample: 'web',
+  },
+  {
     kind: 'pool',
     what: 'pools of addresses',
     argument: 'pool',
@@ -196,6 +210,13 @@ const resources: readonly ResourceShape[] = [
     argument: 'address',
     argumentHelp: 'an IP address',
     sample: '10.1.0.5',
+  },
+  {
+    kind: 'reservation',
+    what: 'reservations: which address is kept for whom',
+    argument: 'reserved',
+    argumentHelp: 'an address that is reserved',
+    sample: '10.1.0.20',
   },
 ];
 
@@ -217,7 +238,7 @@ function addResource(program: Command, shape: ResourceShape, on: Binder): void {
     return (session, args) => inspect(kind, session, args[0] as readonly string[]);
   })
     .alias('show')
-    .description(`print everything about ${kind === 'endpoint' ? 'an' : 'a'} ${kind}`)
+    .description(`print everything about ${/^[aeiou]/.test(kind) ? 'an' : 'a'} ${kind}`)
     .argument(`<${argument}...>`, argumentHelp);
   guide(inspectCommand, {
     remark: 'With --json always an array, one element for each that was found.',

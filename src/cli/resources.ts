@@ -1,12 +1,12 @@
-/** `berth network|endpoint|pool|lease ls|inspect`, and `berth network confirm`. */
+/** `berth network|endpoint|attachment|pool|lease|reservation ls|inspect`, and `berth network confirm`. */
 
-import type { EndpointView, LeaseView, NetworkView, PoolView } from '../agent/api.ts';
+import type { AttachmentView, EndpointView, LeaseView, NetworkView, PoolView, ReservationView } from '../agent/api.ts';
 import { nearest } from '../model/nearest.ts';
 import { type ExitCode, exitCode, Failure } from './failure.ts';
 import type { Session } from './session.ts';
 import { age, type Column, describe, shortId, table } from './table.ts';
 
-export type ResourceKind = 'network' | 'endpoint' | 'pool' | 'lease';
+export type ResourceKind = 'network' | 'endpoint' | 'attachment' | 'pool' | 'lease' | 'reservation';
 
 interface Resource<T> {
   readonly path: string;
@@ -49,6 +49,30 @@ const endpoint: Resource<EndpointView> = {
   ],
 };
 
+const attachment: Resource<AttachmentView> = {
+  path: '/v1/attachments',
+  id: (view) => view.id,
+  names: (view) => [view.container, view.id],
+  columns: ({ id, now }) => [
+    { title: 'ID', text: (row) => id(row.id) },
+    { title: 'CONTAINER', text: (row) => row.container },
+    { title: 'INTERFACE', text: (row) => row.interface },
+    { title: 'NETWORK', text: (row) => (row.adHoc ? optionsOf(row) : (row.networkName ?? id(row.network))) },
+    { title: 'ADDRESS', text: (row) => row.addresses.join(', ') },
+    { title: 'GATEWAY', text: (row) => row.gateways.join(', ') },
+    { title: 'MAC', text: (row) => row.mac },
+    { title: 'STATE', text: (row) => (row.problem === undefined ? row.state : 'failed') },
+    { title: 'AGE', text: (row) => age(row.createdAt, now), right: true },
+  ],
+};
+
+/** What stands for the name of a network that was made for one container. */
+function optionsOf({ networkOptions }: AttachmentView): string {
+  return Object.entries(networkOptions)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(' ');
+}
+
 const pool: Resource<PoolView> = {
   path: '/v1/pools',
   id: (view) => view.id,
@@ -80,8 +104,24 @@ const lease: Resource<LeaseView> = {
   ],
 };
 
+const reservation: Resource<ReservationView> = {
+  path: '/v1/reservations',
+  id: (view) => view.address,
+  names: (view) => [view.address],
+  columns: ({ now }) => [
+    { title: 'ADDRESS', text: (row) => row.address },
+    { title: 'SUBNET', text: (row) => row.subnet },
+    { title: 'CONTAINER', text: (row) => row.container ?? '' },
+    { title: 'MAC', text: (row) => row.mac ?? '' },
+    { title: 'HELD BY', text: (row) => row.heldBy ?? '' },
+    { title: 'AGE', text: (row) => age(row.createdAt, now), right: true },
+  ],
+};
+
 // The views differ by kind; each resource only ever meets views of its own.
-const resources = { network, endpoint, pool, lease } as unknown as Readonly<Record<ResourceKind, Resource<unknown>>>;
+const resources = { network, endpoint, attachment, pool, lease, reservation } as unknown as Readonly<
+  Record<ResourceKind, Resource<unknown>>
+>;
 
 /** All of a kind, as a table, as ids, or as JSON. */
 export async function list(

@@ -119,7 +119,11 @@ describe('CreateEndpoint', () => {
         endpoint: E,
         addresses: ['10.1.0.5/24', 'fd00::5/64'],
         mac: '02:42:0a:01:00:05',
-        options: { 'berth.qos': 'gold' },
+        options: {
+          'berth.qos': 'gold',
+          'com.docker.network.endpoint.sysctls': 'net.ipv4.conf.IFNAME.forwarding=1',
+          'com.docker.network.endpoint.ifname': 'lan0',
+        },
         publishes: true,
       },
     );

@@ -124,14 +124,19 @@ export function decodeCreateEndpoint(wire: CreateEndpointRequest): CreateEndpoin
   };
 }
 
+const ofInterface: ReadonlySet<string> = new Set([
+  'com.docker.network.endpoint.sysctls',
+  'com.docker.network.endpoint.ifname',
+]);
+
 /**
  * The user's `--driver-opt`, which stand beside the engine's own keys. The engine's are `com.docker.network.portmap` and
- * all of `com.docker.network.endpoint.`, sysctls and ifname included: it applies those itself.
+ * all of `com.docker.network.endpoint.`, but for the two that engines before 27 and 28 do nothing about.
  */
 function driverOptions(all: Readonly<Record<string, unknown>>): Record<string, string> {
   const options: [string, string][] = [];
   for (const [key, value] of Object.entries(all)) {
-    if (key === label.portMap || key.startsWith('com.docker.network.endpoint.')) continue;
+    if (key === label.portMap || (key.startsWith('com.docker.network.endpoint.') && !ofInterface.has(key))) continue;
     if (typeof value === 'string') options.push([key, value]);
     else if (!key.startsWith('com.docker.'))
       throw new BerthError('BAD_REQUEST', `CreateEndpoint: Options.${shown(key)} must be text, not ${shown(value)}`);

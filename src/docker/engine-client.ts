@@ -5,10 +5,12 @@ import { BerthError } from '../model/errors.ts';
 import type { Engine, EngineEvent, EngineNetwork } from './engine.ts';
 import { type EngineHttp, type EngineTls, engineHttp } from './engine-http.ts';
 import {
+  containerAnswer,
   eventLine,
   infoAnswer,
   networkAnswer,
   networksAnswer,
+  toContainer,
   toEvent,
   toInfo,
   toNetwork,
@@ -73,6 +75,12 @@ export function connectEngine(address: string, options: EngineOptions = {}): Eng
           inspect(network) ? inspectNetwork(http, base, network.id) : Promise.resolve(network),
         );
         return full.filter((network) => network !== undefined);
+      }),
+    container: (wanted) =>
+      versioned(async (base) => {
+        const path = `/containers/${encodeURIComponent(wanted)}/json`;
+        const answer = await http.get(base + path);
+        return answer === undefined ? undefined : toContainer(read(path, containerAnswer, answer));
       }),
     events: (signal) => followEvents(versioned, http, signal),
   };

@@ -9,7 +9,14 @@ import type { EngineId } from '../model/ids.ts';
 import { parseEndpointId, parseNetworkId } from '../model/ids.ts';
 import { parseMac } from '../model/mac.ts';
 import { type InterfaceAddress, parseInterfaceAddress, prefixOf } from '../model/prefix.ts';
-import type { EngineEndpoint, EngineEvent, EngineInfo, EngineNetwork, EngineSubnet } from './engine.ts';
+import type {
+  EngineContainer,
+  EngineEndpoint,
+  EngineEvent,
+  EngineInfo,
+  EngineNetwork,
+  EngineSubnet,
+} from './engine.ts';
 
 const text = z
   .string()
@@ -47,6 +54,14 @@ export const networkAnswer = z.object({
     })
     .nullish(),
   Containers: z.record(z.string(), container).nullish(),
+});
+
+export const containerAnswer = z.object({
+  Id: z.string().min(1),
+  Name: text,
+  State: z.object({ Running: z.boolean().nullish() }).nullish(),
+  HostConfig: z.object({ NetworkMode: text }).nullish(),
+  NetworkSettings: z.object({ SandboxKey: text }).nullish(),
 });
 
 export const networksAnswer = z.array(networkAnswer);
@@ -124,6 +139,18 @@ function toEndpoint(key: string, value: z.output<typeof container>): EngineEndpo
     .filter((address): address is InterfaceAddress => address !== undefined);
   const mac = parseMac(value.MacAddress);
   return [{ id, container: key, name: value.Name, addresses, ...(mac === undefined ? {} : { mac }) }];
+}
+
+export function toContainer(answer: z.output<typeof containerAnswer>): EngineContainer {
+  const running = answer.State?.Running ?? false;
+  const sandbox = answer.NetworkSettings?.SandboxKey ?? '';
+  return {
+    id: answer.Id,
+    name: answer.Name.replace(/^\//, ''),
+    running,
+    networkMode: answer.HostConfig?.NetworkMode ?? '',
+    ...(running && sandbox !== '' ? { sandbox } : {}),
+  };
 }
 
 export function toEvent(line: z.output<typeof eventLine>): EngineEvent {

@@ -50,6 +50,18 @@ export interface EngineEndpoint {
   readonly mac?: Mac;
 }
 
+/** A container, from `GET /containers/{id}/json`. */
+export interface EngineContainer {
+  readonly id: string;
+  /** Without the slash in front. */
+  readonly name: string;
+  readonly running: boolean;
+  /** `--network` as the container was made with: `none`, `host`, `container:<id>`, the name of a network. */
+  readonly networkMode: string;
+  /** Path of its network namespace, as Join tells it; absent when it does not run, or has none of its own. */
+  readonly sandbox?: string;
+}
+
 export interface EngineEvent {
   readonly type: string;
   readonly action: string;
@@ -67,6 +79,12 @@ export interface Engine {
    * @throws BerthError ENGINE_UNREACHABLE
    */
   networks(inspect?: (network: EngineNetwork) => boolean): Promise<readonly EngineNetwork[]>;
+  /**
+   * A container by its name, id or unique beginning of an id; undefined when there is none.
+   *
+   * @throws BerthError ENGINE_UNREACHABLE
+   */
+  container(wanted: string): Promise<EngineContainer | undefined>;
   /**
    * Follows events of networks, containers and the daemon until the signal aborts or the engine goes away. The first is
    * `engine` `connected`: what happens from there on will be told, so whoever needs the whole picture reads it then.

@@ -121,6 +121,9 @@ export interface Fabric {
   /** The one MAC address that all endpoints of a network have by the nature of their links. Absent: each has its own. */
   sharedMac?(network: Network, context: FabricContext): Mac | undefined;
 
+  /** Whether packets simply leave by the link: then nobody is a gateway, and the default route names none. */
+  routesByLink?(network: Network): boolean;
+
   /** Checks an endpoint's options and decides its settings. Touches nothing. */
   planEndpoint(network: Network, request: EndpointRequest, context: FabricContext): Json;
 

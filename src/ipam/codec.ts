@@ -8,6 +8,7 @@ import { SCHEMA_VERSION } from '../model/keys.ts';
 import { type Mac, parseMac } from '../model/mac.ts';
 import { type Lease, type Pool, poolId } from '../model/pool.ts';
 import { formatPrefix, type Prefix, parsePrefix } from '../model/prefix.ts';
+import type { Reservation } from '../model/reservation.ts';
 
 /** Text that one of the model's parsers understands. */
 function parsed<T>(parse: (text: string) => T | undefined, what: string) {
@@ -53,6 +54,15 @@ const leaseSchema = z.strictObject({
   holder: holderSchema,
   engine: z.string(),
   mac: parsed<Mac>(parseMac, 'a MAC address').optional(),
+  createdAt: time,
+});
+
+const reservationSchema = z.strictObject({
+  version,
+  subnet: prefix,
+  address,
+  mac: parsed<Mac>(parseMac, 'a MAC address').optional(),
+  name: z.string().optional(),
   createdAt: time,
 });
 
@@ -112,6 +122,23 @@ export function decodeLease(key: string, text: string): Lease {
     holder: defined(holder) as Lease['holder'],
     ...(mac === undefined ? {} : { mac }),
   };
+}
+
+export function encodeReservation({ subnet, address: on, mac, name, createdAt }: Reservation): string {
+  return JSON.stringify({
+    version: SCHEMA_VERSION,
+    subnet: formatPrefix(subnet),
+    address: formatAddress(on),
+    mac,
+    name,
+    createdAt,
+  });
+}
+
+/** @throws BerthError STORE_NEWER or STORE_CORRUPT, naming the key. */
+export function decodeReservation(key: string, text: string): Reservation {
+  const { version: _, ...reservation } = decode(reservationSchema, key, text);
+  return defined(reservation) as Reservation;
 }
 
 /** The object without the keys that are undefined, which the types here do not allow. */

@@ -17,6 +17,7 @@ import { defaultBases, type PoolBase, uniqueLocalBase } from './auto-pool.ts';
 import { createLeases, type LeaseRequest } from './leases.ts';
 import { createLocks } from './locks.ts';
 import { createPools, type PoolRequest } from './pools.ts';
+import { openReservations, type Reservations } from './reservations.ts';
 import { createTables, type LeaseRecord } from './tables.ts';
 import { createWriter } from './writer.ts';
 
@@ -76,6 +77,8 @@ export interface Ipam {
    */
   releaseEndpoint(endpoint: EndpointId): Promise<void>;
 
+  readonly reservations: Reservations;
+
   pool(id: PoolId): Pool | undefined;
   pools(): readonly Pool[];
   /** Subnet by subnet, in the order of addresses. */
@@ -111,6 +114,7 @@ export async function openIpam(store: Store, options: IpamOptions = {}): Promise
   }
   const writer = createWriter(store, (key, entry) => tables.absorb(key, entry));
   const locks = createLocks();
+  const reservations = await openReservations(store);
   const usual = [...defaultBases, uniqueLocalBase(options.seed ?? machineSeed())];
   const pools = createPools({
     store,
@@ -121,7 +125,7 @@ export async function openIpam(store: Store, options: IpamOptions = {}): Promise
     now,
     monotonic,
   });
-  const leases = createLeases({ tables, writer, locks, now, leaseGone: (id) => pools.leaseGone(id) });
+  const leases = createLeases({ tables, writer, locks, reservations, now, leaseGone: (id) => pools.leaseGone(id) });
 
   const inOrder = (records: Iterable<LeaseRecord>): Lease[] =>
     [...records].map(({ lease }) => lease).sort((a, b) => (a.address.value < b.address.value ? -1 : 1));
@@ -133,6 +137,7 @@ export async function openIpam(store: Store, options: IpamOptions = {}): Promise
     keepPool: (id) => pools.keep(id),
     removePool: (id) => pools.remove(id),
     ...leases,
+    reservations,
     pool: (id) => tables.pool(id)?.pool,
     pools: () => [...tables.pools.values()].map(({ pool }) => pool),
     leases: () => [...tables.all()].flatMap((table) => inOrder(table.leases.values())),

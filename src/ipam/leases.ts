@@ -10,6 +10,7 @@ import { contains, formatPrefix, type Prefix } from '../model/prefix.ts';
 import type { Condition, Operation } from '../store/store.ts';
 import { encodeLease, encodePool } from './codec.ts';
 import type { Locks } from './locks.ts';
+import { checkReservation, type Reservations } from './reservations.ts';
 import { allocatable, isForHosts } from './subnet-rules.ts';
 import { type LeaseRecord, leaseKey, type PoolRecord, type SubnetTable, type Tables } from './tables.ts';
 import type { Writer } from './writer.ts';
@@ -33,6 +34,7 @@ export interface LeaseParts {
   readonly tables: Tables;
   readonly writer: Writer;
   readonly locks: Locks;
+  readonly reservations: Reservations;
   /** Wall clock in milliseconds, for records. */
   readonly now: () => number;
   readonly leaseGone: (pool: PoolId) => Promise<void>;
@@ -48,7 +50,7 @@ export interface Leases {
 /** How often another host may be faster before we give up. */
 const ATTEMPTS = 64;
 
-export function createLeases({ tables, writer, locks, now, leaseGone }: LeaseParts): Leases {
+export function createLeases({ tables, writer, locks, reservations, now, leaseGone }: LeaseParts): Leases {
   const known = (id: PoolId): { record: PoolRecord; table: SubnetTable } => {
     const record = tables.pool(id);
     const table = tables.table(id);
@@ -105,6 +107,23 @@ export function createLeases({ tables, writer, locks, now, leaseGone }: LeasePar
     return mac === undefined ? lease : { ...lease, mac };
   };
 
+  /** The lowest address from there on that nobody has, and that is not kept for anybody. */
+  const lowestOpen = ({ subnet, taken }: SubnetTable, first: bigint): bigint => {
+    let value = taken.firstFree(first);
+    while (reservations.find(subnet, { family: subnet.address.family, value }) !== undefined) {
+      value = taken.firstFree(value + 1n);
+    }
+    return value;
+  };
+
+  /** The free address that is kept for who asks. */
+  const keptFor = (request: LeaseRequest): Address | undefined => {
+    const { table } = known(request.pool);
+    if (request.holder.kind === 'gateway') return undefined;
+    return reservations.keptFor(table.subnet, askerOf(request)).find(({ address }) => !table.taken.has(address.value))
+      ?.address;
+  };
+
   const leaseLowest = async (request: LeaseRequest): Promise<Lease | undefined> => {
     await writer.settle();
     const { record, table } = known(request.pool);
@@ -114,7 +133,7 @@ export function createLeases({ tables, writer, locks, now, leaseGone }: LeasePar
     const [existing] = gateway ? table.gateways : [];
     if (existing !== undefined) return existing.lease;
     const { first, last } = allocatable(subnet, gateway ? undefined : range);
-    const value = table.taken.firstFree(first);
+    const value = lowestOpen(table, first);
     if (value > last) {
       const where = gateway || range === undefined ? subnet : range;
       throw new BerthError('POOL_EXHAUSTED', `all addresses of ${formatPrefix(where)} are taken`);
@@ -148,6 +167,7 @@ export function createLeases({ tables, writer, locks, now, leaseGone }: LeasePar
       }
       const existing = table.leases.get(address.value);
       if (existing === undefined) {
+        if (request.holder.kind !== 'gateway') checkReservation(reservations.find(subnet, address), askerOf(request));
         return await reserving(table, address.value, () => create(record, table, leaseOf(request, address)));
       }
       if (isRepeated(request, existing.lease)) return existing.lease;
@@ -193,7 +213,8 @@ export function createLeases({ tables, writer, locks, now, leaseGone }: LeasePar
     async lease(request) {
       const { address } = request;
       for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-        const lease = address === undefined ? await leaseAny(request) : await leaseGiven(request, address);
+        const wanted = address ?? keptFor(request);
+        const lease = wanted === undefined ? await leaseAny(request) : await leaseGiven(request, wanted);
         if (lease !== undefined) return lease;
       }
       throw busy(request.pool);
@@ -249,6 +270,13 @@ export function createLeases({ tables, writer, locks, now, leaseGone }: LeasePar
       throw busy(`endpoint ${endpoint}`);
     },
   };
+}
+
+function askerOf({ holder, mac }: LeaseRequest): {
+  readonly mac?: Mac | undefined;
+  readonly name?: string | undefined;
+} {
+  return { mac, name: 'name' in holder ? holder.name : undefined };
 }
 
 /** Whether a request for an address is the one that was granted already. */

@@ -97,6 +97,8 @@ export interface IfbLink extends LinkCommon {
  */
 export interface AdoptedLink extends LinkCommon {
   readonly type: 'adopted';
+  /** What it is called as long as it does not have its name: applying renames it. */
+  readonly formerly?: string;
 }
 
 export type Link = VethLink | BridgeLink | VxlanLink | MacvlanLink | IpvlanLink | VlanLink | IfbLink | AdoptedLink;

@@ -26,9 +26,14 @@ const catalogue = {
   ENDPOINT_UNKNOWN: { status: 404, next: 'List the endpoints with: berth endpoint ls' },
   POOL_UNKNOWN: { status: 404, next: 'List the pools with: berth pool ls' },
   NOT_FOUND: { status: 404, next: 'List what there is with the ls command of the same kind.' },
+  CONTAINER_UNKNOWN: { status: 404, next: 'List the containers with: docker ps' },
+  ATTACHMENT_UNKNOWN: { status: 404, next: 'List the attachments with: berth attachment ls' },
   NETWORK_EXISTS: { status: 409, next: 'Remove the other network first, or use it.' },
   NETWORK_IN_USE: { status: 409, next: 'Disconnect the containers first: docker network disconnect NETWORK CONTAINER' },
   ENDPOINT_EXISTS: { status: 409, next: 'Remove the other endpoint first.' },
+  CONTAINER_STOPPED: { status: 409, next: 'Start the container first: docker start CONTAINER' },
+  CONTAINER_UNSUITABLE: { status: 409, next: 'Start the container with a network of its own, such as --network none.' },
+  INTERFACE_EXISTS: { status: 409, next: 'Choose another name with --interface, or none: Berth then finds one.' },
   MAC_IN_USE: { status: 409, next: 'Choose another --mac-address, or none.' },
 
   // Addresses.

@@ -2,6 +2,7 @@
 
 import { type Address, formatAddress } from './address.ts';
 import type { EndpointId, NetworkId, PoolId } from './ids.ts';
+import { formatPrefix, type Prefix } from './prefix.ts';
 
 export const keys = {
   networks: 'berth/network/',
@@ -14,6 +15,9 @@ export const keys = {
   poolLeases: (pool: PoolId) => `berth/lease/${pool}/=`,
   /** `=` ends the pool's id: ids contain slashes, and one may be the beginning of another. */
   lease: (pool: PoolId, address: Address) => `berth/lease/${pool}/=${formatAddress(address)}`,
+  reservations: 'berth/reservation/',
+  reservation: (subnet: Prefix, address: Address) =>
+    `berth/reservation/${formatPrefix(subnet)}=${formatAddress(address)}`,
   journals: (host: string) => `berth/journal/${host}/`,
   journal: (host: string, name: string) => `berth/journal/${host}/${name}`,
 } as const;

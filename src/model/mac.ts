@@ -1,5 +1,6 @@
 /** Ethernet addresses. */
 
+import { createHash } from 'node:crypto';
 import type { Address } from './address.ts';
 
 declare const brand: unique symbol;
@@ -37,4 +38,13 @@ export function macFromBytes(bytes: Uint8Array): Mac {
 export function macFromAddress(address: Address): Mac {
   const low = Number(address.value & 0xffffffffn);
   return macFromBytes(Uint8Array.of(0x02, 0x42, low >>> 24, (low >>> 16) & 255, (low >>> 8) & 255, low & 255));
+}
+
+/**
+ * A locally administered address that follows from a text, such as a host name: 02 and the first five octets of the text's
+ * MD5 digest, a line end included. The scheme is pipework's `U:text`, so who moves over keeps the address, and with it the DHCP lease.
+ */
+export function macFromText(text: string): Mac {
+  const digest = createHash('md5').update(`${text}\n`).digest();
+  return macFromBytes(Uint8Array.of(0x02, ...digest.subarray(0, 5)));
 }

@@ -1,6 +1,7 @@
 /** Networks and endpoints as Berth keeps them. */
 
 import type { Address } from './address.ts';
+import type { Attachment } from './attachment.ts';
 import type { EndpointId, NetworkId, PoolId } from './ids.ts';
 import type { Mac } from './mac.ts';
 import type { InterfaceAddress, Prefix } from './prefix.ts';
@@ -33,6 +34,8 @@ export interface Network {
   readonly options: Readonly<Record<string, string>>;
   /** What the fabric made of the options; only that fabric reads it. */
   readonly settings: Json;
+  /** Made for one attachment rather than by Docker, which knows nothing of it; goes with the attachment. */
+  readonly adHoc?: true;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
 }
@@ -41,7 +44,7 @@ export interface Network {
  * How far an endpoint has come. The phase is written to the store before the kernel is touched, so a restart knows what to
  * finish or to undo.
  *
- * - `created`: Docker knows the endpoint; nothing of it is in the kernel.
+ * - `created`: Docker knows the endpoint; nothing of it is in the kernel. Of an attachment: its container does not run.
  * - `attached`: its link must exist in the kernel (it may not yet, when we died in between).
  * - `removing`: its link must be gone; the record goes when it is.
  */
@@ -63,6 +66,8 @@ export interface Endpoint {
   /** `--driver-opt` of the endpoint as given. */
   readonly options: Readonly<Record<string, string>>;
   readonly settings: Json;
+  /** Present when Berth plugs the container in itself, rather than the engine. */
+  readonly attachment?: Attachment;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
 }

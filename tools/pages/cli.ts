@@ -47,7 +47,10 @@ function section(command: Command, path: string): string {
   if (children.length > 0) return children.map((child) => section(child, name)).join('');
   const usage = [
     name,
-    ...command.registeredArguments.map((argument) => `<${argument.name()}${argument.variadic ? '...' : ''}>`),
+    ...command.registeredArguments.map((argument) => {
+      const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+      return argument.required ? `<${name}>` : `[${name}]`;
+    }),
   ];
   const aliases = command.aliases().length === 0 ? '' : ` Also: \`${path} ${command.aliases().join('`, `')}\`.`;
   const description = command.description();

@@ -1,7 +1,14 @@
 /** `berth __complete -- WORDS…`: what may stand for the last word. Asked by the shells on every press of the tab key. */
 
 import type { Command } from 'commander';
-import type { EndpointView, LeaseView, NetworkView, PoolView } from '../../agent/api.ts';
+import type {
+  AttachmentView,
+  EndpointView,
+  LeaseView,
+  NetworkView,
+  PoolView,
+  ReservationView,
+} from '../../agent/api.ts';
 import { agentClient } from '../client.ts';
 import { type ExitCode, exitCode } from '../failure.ts';
 import { type Session, socketOf } from '../session.ts';
@@ -80,6 +87,18 @@ async function ask(runDir: string, argument: string): Promise<Candidate[]> {
           description: view.container ?? view.addresses.join(' '),
         }));
       }
+      case 'attachment': {
+        const views = await client.get<readonly AttachmentView[]>('/v1/attachments');
+        return views.map((view) => ({
+          value: view.container,
+          description: `${view.interface} ${view.addresses.join(' ')}`,
+        }));
+      }
+      case 'container': {
+        // Who detaches names one of these; what other containers there are only the engine knows.
+        const views = await client.get<readonly AttachmentView[]>('/v1/attachments');
+        return [...new Set(views.map(({ container }) => container))].map((value) => ({ value, description: '' }));
+      }
       case 'pool': {
         const views = await client.get<readonly PoolView[]>('/v1/pools');
         return views.map((view) => ({ value: view.id, description: `${view.leases} leases` }));
@@ -87,6 +106,10 @@ async function ask(runDir: string, argument: string): Promise<Candidate[]> {
       case 'address': {
         const views = await client.get<readonly LeaseView[]>('/v1/leases');
         return views.map((view) => ({ value: view.address, description: view.container ?? view.kind }));
+      }
+      case 'reserved': {
+        const views = await client.get<readonly ReservationView[]>('/v1/reservations');
+        return views.map((view) => ({ value: view.address, description: view.container ?? view.mac ?? '' }));
       }
       default:
         return [];

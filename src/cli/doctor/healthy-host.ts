@@ -18,7 +18,7 @@ export const status: StatusView = {
     scope: 'local',
     address: `unix:///run/docker/plugins/${name}.sock`,
   })),
-  counts: { networks: 1, endpoints: 1, pools: 1, leases: 1 },
+  counts: { networks: 1, endpoints: 1, attachments: 0, pools: 1, leases: 1 },
   audit: { drifts: 0, repaired: 0, objects: 4 },
   journal: { pending: 0 },
 };

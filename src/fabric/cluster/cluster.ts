@@ -12,6 +12,15 @@ import { linkName } from '../../model/ids.ts';
 import { type Mac, macFromAddress, macFromBytes } from '../../model/mac.ts';
 import type { Network } from '../../model/network.ts';
 import { contains, formatPrefix, overlaps } from '../../model/prefix.ts';
+import { containerObjects, staticRoutes } from '../container-objects.ts';
+import {
+  checkContainerOptions,
+  containerOptions,
+  containerSettings,
+  interfacePrefix,
+  networkContainerOptions,
+  planContainer,
+} from '../container-options.ts';
 import type { Fabric, FabricContext, JoinAnswer, NetworkRequest, OptionSpec } from '../fabric.ts';
 import { gatewaysFor } from '../gateways.ts';
 import { LEAST_MTU, overhead, uplinkMtu } from '../mtu.ts';
@@ -53,6 +62,7 @@ const networkOptions: readonly OptionSpec[] = [
     default: 'eth',
     help: 'What the interface is called in the container; the engine appends a number.',
   },
+  ...networkContainerOptions,
 ];
 
 function settings(network: Network): Settings {
@@ -111,10 +121,11 @@ function checkSubnets(request: NetworkRequest, context: FabricContext): void {
 export const cluster: Fabric = {
   kind: 'cluster',
   networkOptions,
-  endpointOptions: [],
+  endpointOptions: containerOptions,
 
   planNetwork(request, context) {
     const options = readOptions(request.options, networkOptions);
+    checkContainerOptions(options);
     checkSubnets(request, context);
     const planned: Settings = {
       bridge: linkName(BRIDGE, request.id),
@@ -132,10 +143,7 @@ export const cluster: Fabric = {
       .map(({ address }) => address.address);
   },
 
-  planEndpoint(_network, request) {
-    readOptions(request.options, []);
-    return null;
-  },
+  planEndpoint: (network, request) => planContainer(network, request.options),
 
   desiredShared(networks, context): readonly KernelObject[] {
     const routed = networks.filter((network) => !network.internal);
@@ -186,19 +194,22 @@ export const cluster: Fabric = {
 
   desiredEndpoint(network, endpoint, context) {
     const of = settings(network);
-    return [vethPair(endpoint, of.bridge, mtu(of, context.host))];
+    const pair = vethPair(endpoint, of.bridge, containerSettings(endpoint).mtu ?? mtu(of, context.host));
+    return [pair, ...containerObjects(endpoint, [pair])];
   },
 
   join(network, endpoint, context): JoinAnswer {
-    const gateways =
-      context.engineRefusesGateway || endpoint.publishes || network.internal ? {} : gatewaysFor(network, endpoint);
+    const { defaultRoute } = containerSettings(endpoint);
+    const shut = context.engineRefusesGateway || endpoint.publishes || network.internal || !defaultRoute;
+    const gateways = shut ? {} : gatewaysFor(network, endpoint);
     return {
       sourceName: containerLink(endpoint),
-      destinationPrefix: settings(network).interfacePrefix,
+      destinationPrefix: interfacePrefix(endpoint, settings(network).interfacePrefix),
       ...gateways,
-      routes: [],
+      routes: staticRoutes(endpoint),
       isolated:
-        !network.internal && !endpoint.publishes && network.subnets.every((subnet) => subnet.gateway === undefined),
+        !defaultRoute ||
+        (!network.internal && !endpoint.publishes && network.subnets.every((subnet) => subnet.gateway === undefined)),
     };
   },
 };

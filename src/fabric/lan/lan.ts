@@ -6,6 +6,14 @@
 import { BerthError } from '../../model/errors.ts';
 import type { Network } from '../../model/network.ts';
 import { contains, formatPrefix, overlaps, parsePrefix, samePrefix } from '../../model/prefix.ts';
+import { containerObjects, staticRoutes } from '../container-objects.ts';
+import {
+  checkContainerOptions,
+  containerOptions,
+  containerSettings,
+  interfacePrefix,
+  planContainer,
+} from '../container-options.ts';
 import type { Fabric, FabricContext, JoinAnswer, NetworkRequest, OptionSpec } from '../fabric.ts';
 import { gatewaysFor } from '../gateways.ts';
 import { choiceOption, readOptions } from '../options.ts';
@@ -24,12 +32,13 @@ const networkOptions: readonly OptionSpec[] = [...commonOptions, ...distinct([..
 export const lan: Fabric = {
   kind: 'lan',
   networkOptions,
-  endpointOptions: [],
+  endpointOptions: containerOptions,
 
   async planNetwork(request, context) {
     const options = readOptions(request.options, networkOptions);
     const mode = choiceOption(options, 'mode', modeNames, 'bridge');
     refuseOthers(options, mode, optionsByMode);
+    checkContainerOptions(options);
     const plan = { options, defaults: context.defaults, host: context.host };
     const settings = await modeOf({ mode }).plan(plan, context);
     checkSubnets(request, settings, context);
@@ -67,10 +76,9 @@ export const lan: Fabric = {
     return modeOf(settings).wire(settings);
   },
 
-  planEndpoint(_network, request) {
-    readOptions(request.options, []);
-    return null;
-  },
+  routesByLink: (network) => routesByLink(settingsOf(network)),
+
+  planEndpoint: (network, request) => planContainer(network, request.options),
 
   desiredShared() {
     return [];
@@ -87,20 +95,28 @@ export const lan: Fabric = {
   },
 
   desiredEndpoint(network, endpoint, context) {
-    const of = read(network);
-    return modeOf(of.settings).endpoint(of, endpoint, context);
+    const { settings } = read(network);
+    const { mtu = settings.mtu } = containerSettings(endpoint);
+    const of = { network, settings: mtu === undefined ? settings : { ...settings, mtu } };
+    const objects = modeOf(settings).endpoint(of, endpoint, context);
+    return [...objects, ...containerObjects(endpoint, objects)];
   },
 
   join(network, endpoint, context) {
     const { settings } = read(network);
     modeOf(settings).check(settings, context.host);
-    const shut = context.engineRefusesGateway || network.internal;
+    const { defaultRoute } = containerSettings(endpoint);
+    const shut = context.engineRefusesGateway || network.internal || !defaultRoute;
     return {
       sourceName: containerLink(endpoint),
-      destinationPrefix: settings.interfacePrefix,
+      destinationPrefix: interfacePrefix(endpoint, settings.interfacePrefix),
       ...(shut || routesByLink(settings) ? {} : gatewaysFor(network, endpoint)),
-      routes:
-        shut || !routesByLink(settings) ? [] : defaultRoutes(endpoint.addresses.map(({ address }) => address.family)),
+      routes: [
+        ...(shut || !routesByLink(settings)
+          ? []
+          : defaultRoutes(endpoint.addresses.map(({ address }) => address.family))),
+        ...staticRoutes(endpoint),
+      ],
       isolated: true,
     };
   },

@@ -1,6 +1,7 @@
 /** Options that LAN networks have in every mode, and readers that several modes share. */
 
 import { BerthError } from '../../model/errors.ts';
+import { networkContainerOptions } from '../container-options.ts';
 import type { OptionSpec } from '../fabric.ts';
 import { GREATEST_MTU, LEAST_MTU } from '../mtu.ts';
 import { integerOption, linkOption, type OptionValues } from '../options.ts';
@@ -39,6 +40,7 @@ export const commonOptions: readonly OptionSpec[] = [
     default: 'eth',
     help: 'What the interface is called in the container; the engine appends a number.',
   },
+  ...networkContainerOptions,
 ];
 
 /** @throws BerthError BAD_OPTION */

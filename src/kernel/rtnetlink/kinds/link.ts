@@ -21,6 +21,7 @@ import { type LinkTable, openLinkTable, type Session, UnknownLink, UnknownNamesp
 import { meansAbsent } from '../socket.ts';
 import { type Kind, withoutUndefined } from './kind.ts';
 import { placesOf, pluggedOf } from './plugged.ts';
+import { renameLink } from './rename.ts';
 
 /** ETH_DATA_LEN: with which Ethernet links begin. */
 const DEFAULT_MTU = 1500;
@@ -42,8 +43,9 @@ export function linkKind(owns: (link: OwnLink) => boolean): Kind<Link> {
     make(link, session) {
       if (link.type === 'adopted') {
         const record = session.links.byName(link.name);
-        if (record === undefined) throw new UnknownLink(link.name);
-        change(link, record, session);
+        if (record !== undefined) change(link, record, session);
+        else if (link.formerly === undefined) throw new UnknownLink(link.name);
+        else change(link, renameLink(link.formerly, link.name, session), session);
         return;
       }
       const [place] = pluggedOf(link) === undefined ? [] : placesOf(link, session);
@@ -115,7 +117,7 @@ function foundPort(wanted: Link, { port }: LinkRecord): Link['port'] {
 }
 
 function foundDetails(wanted: Link, record: LinkRecord, links: LinkTable): Record<string, unknown> {
-  if (wanted.type === 'adopted') return { type: 'adopted' };
+  if (wanted.type === 'adopted') return { type: 'adopted', formerly: wanted.formerly };
   const details: Record<string, unknown> = { ...record.details, type: record.type ?? 'physical' };
   // The engine moves and renames the other end: that is no difference.
   if (wanted.type === 'veth' && record.type === 'veth') details.peer = wanted.peer;

@@ -1,0 +1,299 @@
+/**
+ * Containers that Berth plugs in itself (`berth attach`). The record is the endpoint's; what must stand follows from it and from
+ * whether its container runs, which the engine tells: a container that is started again has a new network namespace, and is
+ * plugged in again. No plugin call is involved, and nothing here is called from one.
+ */
+
+import type { Engine, EngineContainer, EngineEvent } from '../docker/engine.ts';
+import type { HostView, Kernel } from '../kernel/kernel.ts';
+import type { Attachment } from '../model/attachment.ts';
+import { asBerthError, BerthError } from '../model/errors.ts';
+import type { EndpointId } from '../model/ids.ts';
+import type { Endpoint, Network } from '../model/network.ts';
+import { contains, parsePrefix } from '../model/prefix.ts';
+import { type PlanParts, planAttachment } from './attach-plan.ts';
+import type { AttachRequest } from './attach-request.ts';
+import type { Events } from './events.ts';
+import { isNamespace } from './occupied.ts';
+
+/** An endpoint that is an attachment. */
+export type AttachedEndpoint = Endpoint & { readonly attachment: Attachment };
+
+export interface Attachments {
+  all(): readonly AttachedEndpoint[];
+  /**
+   * Plugs a running container in, and keeps it so. The same request again changes nothing.
+   *
+   * @param find the network of that name or id; rejects when there is none.
+   * @throws BerthError CONTAINER_UNKNOWN, CONTAINER_STOPPED, CONTAINER_UNSUITABLE, and what `planAttachment` and the kernel refuse.
+   */
+  attach(request: AttachRequest, find: (wanted: string) => Network): Promise<AttachedEndpoint>;
+  /** Unplugs for good: of a running container, its interface is gone, and its former default route is back. */
+  detach(id: EndpointId): Promise<void>;
+  /** Why an attachment is not plugged in although its container runs. */
+  problem(id: EndpointId): string | undefined;
+  hear(event: EngineEvent): void;
+  /** Forgets what was plugged into containers that have ended, and networks that were made up for nothing. Before the first audit. */
+  recover(): Promise<void>;
+  start(): void;
+  stop(): void;
+}
+
+export interface AttachmentsParts extends PlanParts {
+  readonly engine: Pick<Engine, 'container'>;
+  readonly kernel: Kernel;
+  readonly events: Events;
+  /** Whether it is another engine than the one that the records are of: then what it does not know means nothing. */
+  strange(): boolean;
+  /** Milliseconds after which what could not be done is tried again. */
+  readonly interval: number;
+}
+
+const DEFAULT_ROUTE = { 4: parsePrefix('0.0.0.0/0')!, 6: parsePrefix('::/0')! } as const;
+const MAIN_TABLE = 254;
+/** RTPROT_BOOT, as the engine's own routes have it. */
+const BOOT = 3;
+/** What of a container's life concerns us. */
+const TURNS = new Set(['start', 'die', 'destroy', 'rename']);
+
+export function createAttachments(parts: AttachmentsParts): Attachments {
+  const { state, lifecycle, leases, kernel, engine, events } = parts;
+  const problems = new Map<EndpointId, string>();
+  let timer: NodeJS.Timeout | undefined;
+
+  const all = (): AttachedEndpoint[] => [...state.endpoints.values()].filter(isAttached);
+  const describe = ({ attachment }: AttachedEndpoint): string =>
+    `${attachment.interface} of the container ${attachment.container.name}`;
+  const tell = (event: string, endpoint: AttachedEndpoint, sentence: string): void =>
+    events.emit(`attachment.${event}`, sentence, {
+      attachment: endpoint.id,
+      container: endpoint.attachment.container.name,
+      network: endpoint.network,
+    });
+
+  /** @throws BerthError INTERFACE_EXISTS, and what the kernel refuses */
+  async function plug(endpoint: AttachedEndpoint, sandbox: string): Promise<void> {
+    const { attachment } = endpoint;
+    const inside = await kernel.view(sandbox);
+    if (inside.links.some(({ name }) => name === attachment.interface)) {
+      throw new BerthError(
+        'INTERFACE_EXISTS',
+        `the container ${attachment.container.name} has an interface ${attachment.interface} of its own`,
+      );
+    }
+    await state.putEndpoint({ ...endpoint, attachment: { ...attachment, displaced: displaced(attachment, inside) } });
+    await lifecycle.plug(endpoint.id, sandbox);
+    tell('plugged', endpoint, `${describe(endpoint)} was plugged in`);
+    // Neighbours that are not told find out later.
+    await announce(endpoint, sandbox).catch(() => undefined);
+  }
+
+  async function announce({ attachment, mac, addresses }: AttachedEndpoint, netns: string): Promise<void> {
+    const link = (await kernel.view(netns)).links.find(({ name }) => name === attachment.interface);
+    if (link === undefined || addresses.length === 0) return;
+    await kernel.announce({ netns, link: link.index, mac, addresses: addresses.map(({ address }) => address) });
+  }
+
+  /** Brings an attachment to where its container is. */
+  async function converge(id: EndpointId): Promise<void> {
+    const endpoint = state.endpoints.get(id);
+    if (!isAttached(endpoint) || endpoint.phase === 'removing') return;
+    const { attachment } = endpoint;
+    const seen =
+      (await engine.container(attachment.container.id)) ??
+      (attachment.keep ? await engine.container(attachment.container.name) : undefined);
+    if (seen === undefined) {
+      if (parts.strange()) return;
+      if (attachment.keep) await lifecycle.unplug(id);
+      else await remove(endpoint, 'its container was removed');
+      return;
+    }
+    if (seen.id !== attachment.container.id || seen.name !== attachment.container.name) {
+      const container = { id: seen.id, name: seen.name };
+      await state.putEndpoint({ ...endpoint, attachment: { ...attachment, container } });
+    }
+    if (seen.sandbox === undefined) {
+      await lifecycle.unplug(id);
+      return;
+    }
+    if (endpoint.phase === 'attached') {
+      if (endpoint.sandbox === seen.sandbox) return;
+      await lifecycle.unplug(id);
+    }
+    const now = state.endpoints.get(id);
+    if (isAttached(now)) await plug(now, checkSandbox(seen));
+  }
+
+  function follow(id: EndpointId): void {
+    void lifecycle
+      .serialise(id, () => converge(id))
+      .then(
+        () => problems.delete(id),
+        (error: unknown) => {
+          const { code, message } = asBerthError(error);
+          const endpoint = state.endpoints.get(id);
+          // The engine is asked again as soon as it answers.
+          if (code === 'ENGINE_UNREACHABLE' || !isAttached(endpoint) || problems.get(id) === message) return;
+          problems.set(id, message);
+          tell('failed', endpoint, `${describe(endpoint)} could not be plugged in: ${message}`);
+        },
+      );
+  }
+
+  function followAll(): void {
+    for (const { id } of all()) follow(id);
+  }
+
+  async function remove(endpoint: AttachedEndpoint, why: string): Promise<void> {
+    const { id, sandbox, attachment } = endpoint;
+    const network = state.networks.get(endpoint.network);
+    if (network?.adHoc !== undefined) await lifecycle.removeNetwork(network.id);
+    else await lifecycle.discard(id);
+    await leases.endpointGone(endpoint);
+    problems.delete(id);
+    if (sandbox !== undefined && isNamespace(sandbox)) await restore(attachment, sandbox);
+    tell('removed', endpoint, `${describe(endpoint)} was unplugged for good: ${why}`);
+  }
+
+  /** A route that cannot be put back leads where nothing is any more. */
+  async function restore({ displaced }: Attachment, netns: string): Promise<void> {
+    for (const { via, link } of displaced) {
+      const destination = DEFAULT_ROUTE[via.family];
+      await kernel
+        .execute([{ make: { kind: 'route', netns, link, destination, via, protocol: BOOT } }])
+        .catch(() => undefined);
+    }
+  }
+
+  async function attach(request: AttachRequest, find: (wanted: string) => Network): Promise<AttachedEndpoint> {
+    const container = await engine.container(request.container);
+    if (container === undefined) {
+      throw new BerthError('CONTAINER_UNKNOWN', `there is no container '${request.container.slice(0, 64)}'`);
+    }
+    return lifecycle.serialise(`attach ${container.id}`, async () => {
+      const known = all().find(
+        ({ attachment }) => attachment.container.id === container.id && attachment.request === request.canonical,
+      );
+      if (known !== undefined) {
+        await lifecycle.serialise(known.id, () => converge(known.id));
+        return state.endpoints.get(known.id) as AttachedEndpoint;
+      }
+      const sandbox = checkSandbox(container);
+      const inside = await kernel.view(sandbox);
+      const named = request.network === undefined ? undefined : find(request.network);
+      const { network, endpoint } = await planAttachment(request, container, inside, named, parts);
+      return lifecycle.serialise(endpoint.id, async () => {
+        try {
+          if (network.adHoc !== undefined) await lifecycle.addNetwork(network);
+          await lifecycle.addEndpoint(endpoint);
+          await plug(endpoint as AttachedEndpoint, sandbox);
+        } catch (error) {
+          await undo(network, endpoint);
+          throw error;
+        }
+        return state.endpoints.get(endpoint.id) as AttachedEndpoint;
+      });
+    });
+  }
+
+  /** What cannot be undone now, the next start undoes. */
+  async function undo(network: Network, endpoint: Endpoint): Promise<void> {
+    const undone = network.adHoc === undefined ? lifecycle.discard(endpoint.id) : lifecycle.removeNetwork(network.id);
+    await undone.catch(() => undefined);
+    await leases.endpointGone(endpoint).catch(() => undefined);
+  }
+
+  /** Leases need not outlive a power failure, because an engine asks again; for attachments, nobody else does. */
+  async function holdAgain({ id, mac, addresses, attachment, ...endpoint }: AttachedEndpoint): Promise<void> {
+    const network = state.networks.get(endpoint.network);
+    for (const { address } of addresses) {
+      const subnet = network?.subnets.find(({ prefix }) => contains(prefix, address))?.prefix;
+      if (network === undefined || subnet === undefined || leases.holder(subnet, address) === id) continue;
+      const { name } = attachment.container;
+      await leases.hold(network, subnet, id, { address, name, mac }).catch((error: unknown) => {
+        problems.set(id, asBerthError(error).message);
+      });
+    }
+  }
+
+  return {
+    all,
+    attach,
+    problem: (id) => problems.get(id),
+
+    detach: (id) =>
+      lifecycle.serialise(id, async () => {
+        const endpoint = state.endpoints.get(id);
+        if (isAttached(endpoint)) await remove(endpoint, 'it was detached');
+      }),
+
+    hear({ type, action, actor, attributes }) {
+      if (type === 'engine') followAll();
+      if (type !== 'container' || !TURNS.has(action)) return;
+      for (const { id, attachment } of all()) {
+        const { container, keep } = attachment;
+        if (container.id === actor || (keep && container.name === attributes.name)) follow(id);
+      }
+    },
+
+    async recover() {
+      for (const endpoint of all()) {
+        const { id, phase, sandbox } = endpoint;
+        if (phase === 'attached' && (sandbox === undefined || !isNamespace(sandbox))) await lifecycle.unplug(id);
+        await holdAgain(endpoint);
+      }
+      for (const network of state.networks.values()) {
+        if (network.adHoc !== undefined && state.endpointsOf(network.id).length === 0)
+          await lifecycle.removeNetwork(network.id);
+      }
+    },
+
+    start() {
+      timer = setInterval(followAll, parts.interval);
+      timer.unref();
+    },
+    stop: () => clearInterval(timer),
+  };
+}
+
+function isAttached(endpoint: Endpoint | undefined): endpoint is AttachedEndpoint {
+  return endpoint?.attachment !== undefined;
+}
+
+/**
+ * The network namespace that a container can be plugged in.
+ *
+ * @throws BerthError CONTAINER_STOPPED, CONTAINER_UNSUITABLE
+ */
+function checkSandbox({ name, running, networkMode, sandbox }: EngineContainer): string {
+  if (!running) throw new BerthError('CONTAINER_STOPPED', `the container ${name} does not run`);
+  if (networkMode === 'host') {
+    throw new BerthError('CONTAINER_UNSUITABLE', `the container ${name} has the network of the host`);
+  }
+  if (networkMode.startsWith('container:')) {
+    const other = networkMode.slice('container:'.length, 'container:'.length + 12);
+    throw new BerthError(
+      'CONTAINER_UNSUITABLE',
+      `the container ${name} has the network of the container ${other}: attach that one`,
+    );
+  }
+  if (sandbox === undefined || !isNamespace(sandbox)) {
+    throw new BerthError(
+      'CONTAINER_UNSUITABLE',
+      `the network namespace of the container ${name} is not to be seen here`,
+    );
+  }
+  return sandbox;
+}
+
+/** The default routes whose place those of an attachment will take: of one destination and metric the kernel has one. */
+function displaced({ gateways }: Attachment, inside: HostView): Attachment['displaced'] {
+  return gateways.flatMap(({ family }) => {
+    const usual = family === 4 ? 0 : 1024;
+    const route = inside.routes.find(
+      ({ table, destination, metric }) =>
+        table === MAIN_TABLE && destination.length === 0 && destination.address.family === family && metric === usual,
+    );
+    return route?.via === undefined || route.link === undefined ? [] : [{ via: route.via, link: route.link }];
+  });
+}

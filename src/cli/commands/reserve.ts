@@ -1,0 +1,34 @@
+/** `berth reserve` and `berth unreserve`: the flags. What they do is in `../reserve.ts`. */
+
+import type { Command } from 'commander';
+import { guide } from '../help.ts';
+import type { Work } from '../session.ts';
+
+type Binder = (command: Command, load: () => Promise<Work>) => Command;
+
+export function reserveCommands(program: Command, on: Binder): void {
+  guide(
+    on(program.command('reserve'), async () => (await import('../reserve.ts')).reserve)
+      .description('keep an address for somebody: it is not given out by itself any more')
+      .argument('<address>', 'an address of a pool of Berth')
+      .option('--network <network>', 'in the subnet of this network')
+      .option('--pool <pool>', 'in the subnet of this pool')
+      .option('--mac <mac>', 'for who has this MAC address; U:TEXT makes one of a text')
+      .option('--for <name>', 'for the container of this name'),
+    {
+      remark:
+        'Who is meant gets the address where the engine tells who asks: the name from engine 29 on, and with berth attach. Anybody else gets it only by asking for it with --ip, where the engine does not tell. It stays when networks and pools go.',
+      examples: [
+        ['berth reserve 192.168.1.20 --for web'],
+        ['berth reserve 192.168.1.21 --network lan --mac 0a:00:00:00:00:05'],
+        ['berth reservation ls'],
+      ],
+    },
+  );
+  guide(
+    on(program.command('unreserve'), async () => (await import('../reserve.ts')).unreserve)
+      .description('give a reserved address free again; who has it keeps it')
+      .argument('<reserved>', 'an address that is reserved'),
+    { examples: [['berth unreserve 192.168.1.20']] },
+  );
+}
