@@ -10,8 +10,8 @@ import { dirname, join, relative, resolve } from 'node:path';
 /** Lower floors know nothing of higher ones; folders on one floor know nothing of each other. */
 const floors: readonly (readonly string[])[] = [
   ['model'],
-  ['store'],
-  ['ipam', 'kernel', 'ovs', 'docker'],
+  ['store', 'ovs'],
+  ['ipam', 'kernel', 'docker'],
   ['fabric'],
   ['agent', 'master'],
   ['cli'],

@@ -8,6 +8,7 @@ import { type KernelObject, objectKey } from '../kernel/objects.ts';
 import { formatAddress, parseAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
 import { parsePrefix } from '../model/prefix.ts';
+import { DEFAULT_DATABASE } from '../ovs/address.ts';
 import { createMemoryStore } from '../store/memory.ts';
 import { readAttachRequest } from './attach-request.ts';
 import { createAttachments } from './attachments.ts';
@@ -81,7 +82,7 @@ async function open() {
       host: facts,
       notes: storeNotes(store, 'h'),
       events,
-      defaults: { bridge: 'br0' },
+      defaults: { bridge: 'br0', ovsDatabase: DEFAULT_DATABASE },
       engineRefusesGateway: () => false,
       linger: 0,
     });

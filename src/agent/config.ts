@@ -9,6 +9,7 @@ import { isLinkName } from '../model/ids.ts';
 import { nearest } from '../model/nearest.ts';
 import type { FabricKind } from '../model/network.ts';
 import { type Prefix, parsePrefix } from '../model/prefix.ts';
+import { type DatabaseAddress, parseDatabaseAddress } from '../ovs/address.ts';
 
 export interface PluginConfig {
   readonly name: string;
@@ -44,6 +45,7 @@ export interface Config {
   readonly logLevel: string;
   readonly plugins: readonly PluginConfig[];
   readonly bridge: string;
+  readonly ovsDatabase: DatabaseAddress;
   readonly defaultPools: readonly PoolBase[];
   readonly tls: TlsConfig | undefined;
   readonly metricsAddress: { readonly host: string; readonly port: number } | undefined;
@@ -107,6 +109,12 @@ export const configKeys: readonly ConfigKey[] = [
     values: 'name of a bridge',
     default: 'br0',
     help: 'The bridge of lan networks that name neither a bridge nor a parent.',
+  },
+  {
+    key: 'ovs-database',
+    values: 'unix:/path or tcp:address:port',
+    default: 'unix:/run/openvswitch/db.sock',
+    help: "Where the database of this host's Open vSwitch listens, for lan networks with mode=ovs.",
   },
   {
     key: 'default-pools',
@@ -181,6 +189,7 @@ export function loadConfig(flags: RawConfig & { readonly config?: string }, envi
     logLevel: oneOf(value('log-level'), LOG_LEVELS),
     plugins: pluginList(value('plugins')),
     bridge: interfaceName(value('bridge')),
+    ovsDatabase: ovsDatabase(value('ovs-database')),
     defaultPools: poolBases(value('default-pools')),
     tls: tlsConfig(optional),
     metricsAddress: hostPort(value('metrics-address')),
@@ -242,6 +251,12 @@ function dockerAddress(given: Given): string {
 function interfaceName(given: Given): string {
   if (!isLinkName(given.text)) throw bad(given, 'the name of an interface');
   return given.text;
+}
+
+function ovsDatabase(given: Given): DatabaseAddress {
+  const address = parseDatabaseAddress(given.text);
+  if (address === undefined) throw bad(given, 'unix:/path or tcp:address:port, with an IP address');
+  return address;
 }
 
 function storeKind(given: Given): Config['store'] {

@@ -12,6 +12,7 @@ import type { EndpointId, NetworkId } from '../model/ids.ts';
 import { macFromAddress } from '../model/mac.ts';
 import type { Endpoint, Network } from '../model/network.ts';
 import { parsePrefix } from '../model/prefix.ts';
+import { DEFAULT_DATABASE } from '../ovs/address.ts';
 import { openSqliteStore } from '../store/sqlite/store.ts';
 import type { Store } from '../store/store.ts';
 import { openEvents } from './events.ts';
@@ -101,7 +102,7 @@ async function open(linger = 0): Promise<void> {
     host: { current: () => seen, refresh, onChange() {} },
     notes: storeNotes(store, 'h'),
     events: openEvents(pino({ level: 'silent' })),
-    defaults: { bridge: 'br0' },
+    defaults: { bridge: 'br0', ovsDatabase: DEFAULT_DATABASE },
     engineRefusesGateway: () => false,
     linger,
   });

@@ -88,7 +88,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   const { store } = storeHealth;
   // Before anything is done: whoever serves there has containers that are none of ours.
   await refuseServed([apiSocket(config.runDir), ...config.plugins.flatMap((plugin) => socketOf(config, plugin) ?? [])]);
-  const kernel = crash.kernel(await openKernel());
+  const kernel = crash.kernel(await openKernel({ ovsDatabase: config.ovsDatabase }));
   cleanup.defer(() => kernel.close());
   const host = await watchHost(kernel);
   const metrics = createMetrics();
@@ -109,7 +109,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     host,
     notes,
     events,
-    defaults: { bridge: config.bridge },
+    defaults: { bridge: config.bridge, ovsDatabase: config.ovsDatabase },
     engineRefusesGateway: () => REFUSES_GATEWAY.test(collector.engine().info?.version ?? ''),
     linger: config.linger,
   });

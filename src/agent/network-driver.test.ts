@@ -5,6 +5,7 @@ import type { Kernel } from '../kernel/kernel.ts';
 import { formatAddress, parseAddress } from '../model/address.ts';
 import type { EndpointId, NetworkId } from '../model/ids.ts';
 import { parsePrefix } from '../model/prefix.ts';
+import { DEFAULT_DATABASE } from '../ovs/address.ts';
 import { createMemoryStore } from '../store/memory.ts';
 import { openEvents } from './events.ts';
 import type { Leases } from './leases.ts';
@@ -46,7 +47,7 @@ async function openDriver(leased?: ReadonlyMap<string, EndpointId>, occupied = t
     host,
     notes: storeNotes(store, 'h'),
     events: openEvents(pino({ level: 'silent' })),
-    defaults: { bridge: 'br0' },
+    defaults: { bridge: 'br0', ovsDatabase: DEFAULT_DATABASE },
     engineRefusesGateway: () => false,
     linger: 0,
   });

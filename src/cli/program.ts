@@ -81,6 +81,7 @@ export function buildProgram(surroundings: Surroundings, finish: (code: ExitCode
       .addOption(stateDirOption())
       .addOption(pluginDirOption())
       .addOption(specDirOption())
+      .addOption(ovsDatabaseOption())
       .option('--all', 'print also what is well'),
     {
       remark: 'Works with and without a running agent. Exit code 1 when a check fails; warnings do not count.',
@@ -159,6 +160,12 @@ function specDirOption(): Option {
   return new Option('--spec-dir <dir>', 'directory of the plugin spec files')
     .env('BERTH_SPEC_DIR')
     .default('/usr/lib/docker/plugins');
+}
+
+function ovsDatabaseOption(): Option {
+  return new Option('--ovs-database <address>', 'where the database of this host’s Open vSwitch listens')
+    .env('BERTH_OVS_DATABASE')
+    .default('unix:/run/openvswitch/db.sock');
 }
 
 function stateDirOption(): Option {

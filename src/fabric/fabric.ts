@@ -12,6 +12,7 @@ import type { Address } from '../model/address.ts';
 import type { Mac } from '../model/mac.ts';
 import type { Endpoint, FabricKind, Json, Network, Subnet } from '../model/network.ts';
 import type { Prefix } from '../model/prefix.ts';
+import type { DatabaseAddress } from '../ovs/address.ts';
 
 /** One `-o` or `--driver-opt` option; docs/options.md is compared with these. */
 export interface OptionSpec {
@@ -63,6 +64,8 @@ export interface FabricContext {
 export interface FabricDefaults {
   /** The bridge of `lan` networks without `-o bridge=` or `-o parent=`. */
   readonly bridge: string;
+  /** Where the database of this host's Open vSwitch listens. */
+  readonly ovsDatabase: DatabaseAddress;
 }
 
 /** What Docker is told in Join. */

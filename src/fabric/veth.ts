@@ -29,8 +29,10 @@ export function pluggedAt({ sandbox, sandboxInterface }: Endpoint): NonNullable<
 /**
  * The pair of one endpoint. Once its place in the container is known, a pair that has to be made anew is put there at once:
  * the engine plugs a container only when it starts it.
+ *
+ * @param bridge that the end on the host is a port of; absent: whose port it is, is said otherwise.
  */
-export function vethPair(endpoint: Endpoint, bridge: string, mtu: number): VethLink {
+export function vethPair(endpoint: Endpoint, bridge: string | undefined, mtu: number): VethLink {
   const plugged = endpoint.sandbox !== undefined && endpoint.sandboxInterface !== undefined;
   return {
     kind: 'link',
@@ -38,7 +40,7 @@ export function vethPair(endpoint: Endpoint, bridge: string, mtu: number): VethL
     name: hostLink(endpoint),
     mtu,
     up: true,
-    master: bridge,
+    ...(bridge === undefined ? {} : { master: bridge }),
     noLinkLocal: true,
     alias: endpointAlias(endpoint),
     peer: {

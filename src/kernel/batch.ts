@@ -23,6 +23,8 @@ const ranks: Readonly<Record<ObjectKind, number>> = {
   qdisc: 13,
   class: 14,
   filter: 16,
+  // Last: what is sent through it must be guarded and shaped by then.
+  'ovs-port': 17,
 };
 
 const linkSysctl = /^net\/(?:ipv4|ipv6|mpls)\/(?:conf|neigh)\/([^/]+)\//;
@@ -77,6 +79,8 @@ export function needs(object: KernelObject): readonly string[] {
     if ('parent' in object && object.parent !== undefined) names.push(object.parent);
   }
   if (object.kind === 'filter' && 'redirect' in object.action) names.push(object.action.redirect);
+  // The bridge as a link is its local port.
+  if (object.kind === 'ovs-port') names.push(object.name, object.bridge);
   return names;
 }
 

@@ -5,6 +5,12 @@ export interface ObjectDriver {
   readonly kinds: readonly ObjectKind[];
 
   /**
+   * What it speaks to is another program, which may be away: what cannot be read then is reported as such, and everything
+   * else is looked at all the same.
+   */
+  readonly mayBeAway?: boolean;
+
+  /**
    * What exists now of these kinds in a namespace, for the wanted objects only (drivers may look up just those, or dump
    * all and filter). A wanted object that does not exist is absent from the map. The found object carries every field
    * that the wanted one declares, as found.

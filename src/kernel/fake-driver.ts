@@ -27,6 +27,7 @@ export const everyKind: readonly ObjectKind[] = [
   'nft-table',
   'nft-element',
   'forward-accept',
+  'ovs-port',
 ];
 
 export function createFakeDriver(kinds: readonly ObjectKind[] = everyKind): FakeDriver {

@@ -7,6 +7,7 @@
  */
 
 import { BerthError } from '../model/errors.ts';
+import { type DatabaseAddress, DEFAULT_DATABASE } from '../ovs/address.ts';
 import type { Drift, Kernel, Owner } from './kernel.ts';
 import type { KernelObject } from './objects.ts';
 import { createPorts } from './packet/ports.ts';
@@ -19,6 +20,8 @@ export interface KernelOptions {
   readonly timeout?: number;
   /** The same for an audit, which reads everything. */
   readonly auditTimeout?: number;
+  /** Where the database of this host's Open vSwitch listens. Absent: where it does by default. */
+  readonly ovsDatabase?: DatabaseAddress;
   /** For tests: another program for the thread. */
   readonly program?: URL;
 }
@@ -55,6 +58,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
 
   const thread: Thread = await startThread({
     program: options.program ?? new URL('./worker.ts', import.meta.url),
+    settings: { ovsDatabase: options.ovsDatabase ?? DEFAULT_DATABASE },
     report: hear,
     died: recover,
     startedAgain() {

@@ -36,7 +36,14 @@ interface LinkCommon extends Placed {
 export interface VethLink extends LinkCommon {
   readonly type: 'veth';
   /** The other end as it is made; whoever moves or renames it afterwards (the engine does) is not contradicted. */
-  readonly peer: { readonly name: string; readonly mac?: Mac; readonly mtu?: number; readonly netns?: Netns };
+  readonly peer: {
+    readonly name: string;
+    readonly mac?: Mac;
+    readonly mtu?: number;
+    readonly netns?: Netns;
+    /** false: its checksums are computed before it sends, for a reader that is not the kernel. Absent: as the kernel has it. */
+    readonly txChecksum?: false;
+  };
 }
 
 export interface BridgeLink extends LinkCommon {
@@ -236,6 +243,23 @@ export interface ForwardAccept extends Placed {
   readonly output?: string;
 }
 
+/**
+ * A link as a port of an Open vSwitch bridge, in the database of the host's Open vSwitch: that names links of our own
+ * namespace only. What other programs keep in `externalIds` stays.
+ */
+export interface OvsPort extends Placed {
+  readonly kind: 'ovs-port';
+  readonly name: string;
+  readonly bridge: string;
+  /** The VLAN of an access port, or the native one. */
+  readonly tag: number | null;
+  /** As `10,20,30-40`, in order; empty: all, where the mode is one that trunks. */
+  readonly trunks: string;
+  readonly vlanMode: 'access' | 'trunk' | 'native-tagged' | 'native-untagged' | 'dot1q-tunnel' | null;
+  /** `berth-endpoint` is among them: it says that the port is ours to remove. */
+  readonly externalIds: Readonly<Record<string, string>> & { readonly 'berth-endpoint': string };
+}
+
 export type KernelObject =
   | Link
   | LinkAddress
@@ -249,7 +273,8 @@ export type KernelObject =
   | Sysctl
   | NftTable
   | NftElement
-  | ForwardAccept;
+  | ForwardAccept
+  | OvsPort;
 
 export type ObjectKind = KernelObject['kind'];
 
@@ -290,6 +315,8 @@ function identity(object: KernelObject): string {
       return `${object.family} ${object.table} ${object.set} ${object.element}`;
     case 'forward-accept':
       return `inet${object.family === 6 ? '6' : ''} ${object.input ?? '*'} ${object.output ?? '*'}`;
+    case 'ovs-port':
+      return object.name;
   }
 }
 

@@ -12,7 +12,7 @@ import { createDependents, type Dependents } from './dependents.ts';
 import type { ObjectDriver } from './driver.ts';
 import { createEffects, type Failures } from './effects.ts';
 import type { Drift, KernelStep, Owner } from './kernel.ts';
-import { type KernelObject, type ObjectKey, objectKey } from './objects.ts';
+import { type KernelObject, type ObjectKey, type ObjectKind, objectKey } from './objects.ts';
 
 export interface Removal {
   readonly owner: Owner;
@@ -36,6 +36,8 @@ export interface Reconciler {
   execute(steps: readonly KernelStep[]): void;
   /** As it is declared, by whoever had the last word. */
   declared(key: ObjectKey): KernelObject | undefined;
+  /** Keys of all that is declared of a kind. */
+  declaredOf(kind: ObjectKind): readonly ObjectKey[];
   /** Whether a link that is there under a declared name is ours: made by this process, or marked with the declared alias. */
   owns(link: KernelObject): boolean;
   readonly dependents: Pick<Dependents, 'onLink' | 'onTable'>;
@@ -128,7 +130,7 @@ export function createReconciler(drivers: readonly ObjectDriver[]): Reconciler {
           tracker.resync(wantedKeys, driver.find(wanted, netns));
         } catch (thrown) {
           // Another namespace may be gone, which is for its owner to notice; ours cannot be.
-          if (netns === undefined) throw asBerthError(thrown);
+          if (netns === undefined && driver.mayBeAway !== true) throw asBerthError(thrown);
           for (const key of wantedKeys) {
             tracker.doubt(key);
             unreadable.set(key, asBerthError(thrown));
@@ -230,6 +232,7 @@ export function createReconciler(drivers: readonly ObjectDriver[]): Reconciler {
     },
 
     declared: (key) => tracker.wanted(key),
+    declaredOf: (kind) => [...tracker.wantedKeys()].filter((key) => tracker.wanted(key)!.kind === kind),
     dependents,
     owns(link) {
       const key = objectKey(link);

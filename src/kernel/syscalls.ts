@@ -10,11 +10,14 @@ import koffi from 'koffi';
 export interface Syscalls {
   socket(family: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array): number;
+  connect(fd: number, address: Uint8Array): number;
   setsockopt(fd: number, level: number, option: number, value: Uint8Array): number;
   /** SO_ATTACH_FILTER: only what this classic BPF program (an array of `struct sock_filter`) lets pass is received. */
   attachFilter(fd: number, program: Uint8Array): number;
   send(fd: number, data: Uint8Array, length: number, flags: number): number;
   recv(fd: number, into: Uint8Array, flags: number): number;
+  /** SIOCETHTOOL with a struct ethtool_value, about a link of the socket's namespace. */
+  ethtool(fd: number, link: string, command: number, value: number): number;
   open(path: string, flags: number): number;
   close(fd: number): number;
   /** Moves the calling thread, and only it, to the namespace that the descriptor stands for (setns(2)). */
@@ -31,6 +34,8 @@ export interface Syscalls {
 
 export const O_RDONLY = 0;
 export const O_CLOEXEC = 0o2000000;
+/** linux/sockios.h */
+const SIOCETHTOOL = 0x8946;
 export const CLONE_NEWNET = 0x40000000;
 // asm-generic/socket.h
 const SOL_SOCKET = 1;
@@ -42,11 +47,20 @@ export function openSyscalls(): Syscalls {
   const libc = koffi.load(null);
   const socket = libc.func('int socket(int, int, int)');
   const bind = libc.func('int bind(int, const void *, uint32_t)');
+  const connect = libc.func('int connect(int, const void *, uint32_t)');
   const setsockopt = libc.func('int setsockopt(int, int, int, const void *, uint32_t)');
   const program = koffi.struct({ length: 'uint16_t', instructions: 'const void *' });
   const attachFilter = libc.func('setsockopt', 'int', ['int', 'int', 'int', koffi.pointer(program), 'uint32_t']);
   const send = libc.func('intptr_t send(int, const void *, uintptr_t, int)');
   const recv = libc.func('intptr_t recv(int, void *, uintptr_t, int)');
+  const value = koffi.struct({ cmd: 'uint32_t', data: 'uint32_t' });
+  // struct ifreq (linux/if.h): a name, and a union of 24 bytes.
+  const ifreq = koffi.struct({
+    name: koffi.array('char', 16),
+    data: koffi.pointer(value),
+    rest: koffi.array('uint8_t', 16),
+  });
+  const ioctl = libc.func('ioctl', 'int', ['int', 'unsigned long', koffi.pointer(ifreq)]);
   const open = libc.func('int open(const char *, int)');
   const close = libc.func('int close(int)');
   const setns = libc.func('int setns(int, int)');
@@ -56,6 +70,7 @@ export function openSyscalls(): Syscalls {
   return {
     socket: (family, type, protocol) => result(socket(family, type, protocol)),
     bind: (fd, address) => result(bind(fd, address, address.length)),
+    connect: (fd, address) => result(connect(fd, address, address.length)),
     setsockopt: (fd, level, option, value) => result(setsockopt(fd, level, option, value, value.length)),
     attachFilter: (fd, instructions) =>
       result(
@@ -63,6 +78,8 @@ export function openSyscalls(): Syscalls {
       ),
     send: (fd, data, length, flags) => result(send(fd, data, length, flags)),
     recv: (fd, into, flags) => result(recv(fd, into, into.length, flags)),
+    ethtool: (fd, link, cmd, data) =>
+      result(ioctl(fd, SIOCETHTOOL, { name: link, data: { cmd, data }, rest: new Uint8Array(16) })),
     open: (path, flags) => result(open(path, flags)),
     close: (fd) => result(close(fd)),
     setns: (fd, type) => result(setns(fd, type)),

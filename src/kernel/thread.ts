@@ -2,6 +2,7 @@
 
 import { Worker } from 'node:worker_threads';
 import { asBerthError, BerthError } from '../model/errors.ts';
+import type { DatabaseAddress } from '../ovs/address.ts';
 import { type Command, type PortNotice, type Report, unpackError } from './protocol.ts';
 
 export interface Thread {
@@ -14,6 +15,7 @@ export interface Thread {
 }
 
 export interface ThreadOptions {
+  readonly settings: ThreadSettings;
   readonly program: URL;
   readonly report: (report: Report) => void;
   readonly died: () => void;
@@ -29,12 +31,18 @@ const FAREWELL = 2_000;
 /** The same when the process ends without a farewell. */
 const AT_EXIT = 200;
 
+/** What the thread is told once and for all. */
+export interface ThreadSettings {
+  /** Where the database of this host's Open vSwitch listens. */
+  readonly ovsDatabase: DatabaseAddress;
+}
+
 /**
  * What the thread is born with. When the process is about to end, the first number becomes 1; once the thread has stopped
  * listening to the kernel, it makes the second one 1. A listener that is called while its thread is torn down would abort the
  * whole process (koffi cannot call into a thread that ends).
  */
-export interface ThreadData {
+export interface ThreadData extends ThreadSettings {
   readonly farewell: Int32Array;
 }
 
@@ -57,7 +65,7 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
   async function start(): Promise<Worker> {
     const fresh = new Worker(options.program, {
       name: 'kernel',
-      workerData: { farewell } satisfies ThreadData,
+      workerData: { ...options.settings, farewell } satisfies ThreadData,
       // What it decodes is soon forgotten. By default, three times 16 MB of that may pile up before it is collected.
       resourceLimits: { maxYoungGenerationSizeMb: 8 },
     });

@@ -12,6 +12,7 @@ import { createForwardAcceptDriver } from './forward-accept.ts';
 import { openNamespaces } from './namespace.ts';
 import { createNftDriver } from './nftables/driver.ts';
 import { type TableEvents, watchTables } from './nftables/events.ts';
+import { openOpenvswitch } from './openvswitch/openvswitch.ts';
 import { createPacketListeners } from './packet/listeners.ts';
 import type { Answer, Command, Outcome, PortNotice, Report } from './protocol.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
@@ -20,7 +21,7 @@ import { openRtnetlinkEvents, type RtnetlinkEvent } from './rtnetlink/events.ts'
 import { suspectsOfOthers, suspectsOfOurs, suspectsOfTables } from './suspects.ts';
 import { openSyscalls } from './syscalls.ts';
 import { createSysctlDriver } from './sysctl.ts';
-import type { ThreadData } from './thread.ts';
+import type { ThreadData, ThreadSettings } from './thread.ts';
 
 /** Milliseconds for which changes of links, addresses and routes are collected before the main thread is told. */
 const CHANGE_GATHER = 100;
@@ -33,7 +34,7 @@ interface KernelThread {
   close(): void;
 }
 
-function openKernelThread(report: (report: Report) => void): KernelThread {
+function openKernelThread(report: (report: Report) => void, settings: ThreadSettings): KernelThread {
   const syscalls = openSyscalls();
   const namespaces = openNamespaces(syscalls);
   // Listening begins before anything is read, so that no change falls in between.
@@ -49,11 +50,23 @@ function openKernelThread(report: (report: Report) => void): KernelThread {
       else tables.ownWrite(names, write);
     },
   });
+  const openvswitch = openOpenvswitch({
+    syscalls,
+    database: settings.ovsDatabase,
+    declared: {
+      declared: (key) => reconciler.declared(key),
+      declaredOf: (kind) => reconciler.declaredOf(kind),
+      onLink: (name) => reconciler.dependents.onLink(name),
+    },
+    suspect: (keys) => watch.suspect(keys),
+    linkNames: () => new Set(rtnetlink.view().links.map(({ name }) => name)),
+  });
   const reconciler: Reconciler = createReconciler([
     bracketed(rtnetlink, beforeWrite),
     nftables,
     bracketed(createSysctlDriver(namespaces), beforeWrite),
     bracketed(createForwardAcceptDriver({ namespaces }), beforeWrite),
+    openvswitch,
   ]);
   const watch = createDriftWatch({
     audit: (keys) => {
@@ -208,9 +221,10 @@ function refused(thrown: unknown): Outcome & { type: 'refused' } {
 
 function run(port: NonNullable<typeof parentPort>): void {
   const report = (report: Report): void => port.postMessage(report);
+  const data = workerData as ThreadData;
   let thread: KernelThread;
   try {
-    thread = openKernelThread(report);
+    thread = openKernelThread(report, data);
   } catch (thrown) {
     report({ type: 'unusable', refusal: refused(thrown).refusal });
     port.close();
@@ -221,7 +235,7 @@ function run(port: NonNullable<typeof parentPort>): void {
     thread.close();
     setImmediate(() => process.exit(1));
   });
-  const { farewell } = workerData as ThreadData;
+  const { farewell } = data;
   const asked = Atomics.waitAsync(farewell, 0, 0);
   void Promise.resolve(asked.value).then(() => {
     thread.close();

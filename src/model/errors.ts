@@ -52,6 +52,7 @@ const catalogue = {
 
   // The host.
   INTERFACE_UNKNOWN: { status: 404, next: 'List the interfaces of the host with: ip link' },
+  OVS_BRIDGE_UNKNOWN: { status: 404, next: 'Make the bridge with: ovs-vsctl add-br BRIDGE' },
   INTERFACE_UNSUITABLE: { status: 409, next: 'Choose another interface; docs/lan.md says what each mode needs.' },
   KERNEL_REFUSED: { status: 500, next: 'Find what the kernel lacks with: berth doctor' },
   KERNEL_LACKS: { status: 501, next: 'Load the kernel module, or choose another mode; see: berth doctor' },
@@ -59,6 +60,11 @@ const catalogue = {
   CONNECTIVITY_LOST: { status: 409, next: 'Everything was put back. Check the uplink, then try again.' },
 
   // What Berth depends on.
+  OVS_UNREACHABLE: {
+    status: 503,
+    next: 'Start Open vSwitch (systemctl start openvswitch-switch), or say where its database listens: --ovs-database.',
+  },
+  OVS_REFUSED: { status: 500, next: 'See what Open vSwitch has with: ovs-vsctl show' },
   TIMEOUT: { status: 504, next: 'Try again; if it lasts, see: berth status' },
   STORE_UNAVAILABLE: { status: 503, next: 'Check the disk or the etcd servers; running containers are not affected.' },
   STORE_FULL: { status: 507, next: 'Free disk space; nothing was changed.' },

@@ -15,6 +15,10 @@ const withSysctl = (path: string, value: string): Partial<Facts> => ({
 });
 const forward4 = { family: 4, policy: 'DROP', hasDockerUser: true, accepts: [] } as const;
 
+const onSwitch = withNetworks(
+  network({ name: 'office', fabric: 'lan', plugin: 'berth-lan', settings: { mode: 'ovs', bridge: 'ovsbr0' } }),
+);
+
 /** Each fault alone, on a host that is otherwise well: exactly this is said, and this command given. */
 const faults: readonly (readonly [
   name: string,
@@ -343,6 +347,45 @@ const faults: readonly (readonly [
     'warn',
     /only 5 more files/,
     'df -i /var/lib/berth',
+  ],
+  [
+    'an Open vSwitch that is away',
+    { ...onSwitch, openVswitch: { error: 'the database of Open vSwitch at unix:/x: nobody listens there' } },
+    'Open vSwitch',
+    'fail',
+    /network office cannot be used: .*nobody listens there/,
+    'systemctl start openvswitch-switch',
+  ],
+  [
+    'a bridge that Open vSwitch does not have',
+    { ...onSwitch, openVswitch: { bridges: [{ name: 'ovsbr1', datapath: 'system' }], ports: [] } },
+    'Open vSwitch',
+    'fail',
+    /network office is on the bridge ovsbr0, which is not there/,
+    'ovs-vsctl add-br ovsbr0',
+  ],
+  [
+    'an Open vSwitch whose switch does not run',
+    { ...onSwitch, openVswitch: { bridges: [{ name: 'ovsbr0', datapath: 'system' }], ports: [] } },
+    'Open vSwitch',
+    'fail',
+    /the switch does not run: there is no interface ovsbr0/,
+    'systemctl restart openvswitch-switch',
+  ],
+  [
+    'a port that Open vSwitch cannot use',
+    {
+      ...onSwitch,
+      links: [...healthy.links, { name: 'ovsbr0', mtu: 1500, kind: 'openvswitch' }],
+      openVswitch: {
+        bridges: [{ name: 'ovsbr0', datapath: 'system' }],
+        ports: [{ name: 'bv1', bridge: 'ovsbr0', error: 'could not open network device bv1' }],
+      },
+    },
+    'Open vSwitch',
+    'warn',
+    /cannot use the port bv1: could not open/,
+    'berth audit --repair',
   ],
 ];
 

@@ -11,6 +11,7 @@ import { forwarding } from './checks/forwarding.ts';
 import { kernelFeature } from './checks/kernel-features.ts';
 import { limits } from './checks/limits.ts';
 import { mtu } from './checks/mtu.ts';
+import { openVswitch } from './checks/open-vswitch.ts';
 import { overlaps } from './checks/overlaps.ts';
 import { pluginFiles } from './checks/plugin-files.ts';
 import { reversePath } from './checks/reverse-path.ts';
@@ -28,6 +29,7 @@ export const checks: readonly Check[] = [
   reversePath,
   mtu,
   overlaps,
+  openVswitch,
   limits,
   clock,
   disk,

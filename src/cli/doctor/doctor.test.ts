@@ -22,10 +22,10 @@ describe('a healthy host', () => {
       [],
     );
     const looked = new Set(findings.map(({ check }) => check));
-    // Without a LAN network there is no LAN bridge to look at.
+    // Without a LAN network there is no LAN bridge to look at, and most hosts have no Open vSwitch.
     assert.deepEqual(
       checks.map(({ name }) => name).filter((name) => !looked.has(name)),
-      ['bridge filter'],
+      ['bridge filter', 'Open vSwitch'],
     );
   });
 });

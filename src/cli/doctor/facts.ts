@@ -91,6 +91,7 @@ export interface Facts {
     readonly pluginDir: string;
     readonly specDirs: readonly string[];
     readonly docker: string;
+    readonly ovsDatabase: string;
   };
   readonly version: string;
   readonly agent:
@@ -122,9 +123,19 @@ export interface Facts {
   readonly neighbours: { readonly v4: number; readonly v6: number };
   /** Absent when nothing on this host says so. */
   readonly clockSynchronised?: boolean;
+  readonly openVswitch: OpenVswitchFacts;
   /** Of the file system that holds the state directory. */
   readonly disk?: { readonly freeBytes: number; readonly freeFiles?: number; readonly writable: boolean };
 }
+
+/** The Open vSwitch of this host; most hosts have none. */
+export type OpenVswitchFacts =
+  | {
+      readonly bridges: readonly { readonly name: string; readonly datapath: string }[];
+      /** Ports that Berth has made, and what the switch says is wrong with them. */
+      readonly ports: readonly { readonly name: string; readonly bridge?: string; readonly error?: string }[];
+    }
+  | { readonly error: string };
 
 /** The plugin names that Berth answers to on this host. */
 export function pluginNames({ agent }: Facts): readonly string[] {

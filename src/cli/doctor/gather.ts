@@ -9,6 +9,7 @@ import { gatherEngine } from './gather/engine.ts';
 import { gatherFirewall } from './gather/firewall.ts';
 import { gatherKernel } from './gather/kernel.ts';
 import { gatherNetwork } from './gather/network.ts';
+import { gatherOpenVswitch } from './gather/open-vswitch.ts';
 import { gatherSockets, gatherSpecs } from './gather/plugins.ts';
 import { gatherClock, gatherDisk, gatherSysctls, gatherUnit } from './gather/system.ts';
 
@@ -20,24 +21,38 @@ export interface DoctorOptions {
   readonly stateDir: string;
   readonly pluginDir: string;
   readonly specDir: string;
+  readonly ovsDatabase: string;
 }
 
 export async function gatherFacts(session: Session, given: DoctorOptions): Promise<Facts> {
   const specDirs = [...new Set([...engineSpecDirs, given.specDir])];
-  const [agent, engine, kernel, sockets, specs, sysctls, firewall, network, unit, clockSynchronised, disk] =
-    await Promise.all([
-      gatherAgent(session),
-      gatherEngine(given.docker),
-      gatherKernel(),
-      gatherSockets(given.pluginDir),
-      gatherSpecs(specDirs),
-      gatherSysctls(),
-      gatherFirewall(),
-      gatherNetwork(),
-      gatherUnit(),
-      gatherClock(),
-      gatherDisk(given.stateDir),
-    ]);
+  const [
+    agent,
+    engine,
+    kernel,
+    sockets,
+    specs,
+    sysctls,
+    firewall,
+    network,
+    unit,
+    clockSynchronised,
+    disk,
+    openVswitch,
+  ] = await Promise.all([
+    gatherAgent(session),
+    gatherEngine(given.docker),
+    gatherKernel(),
+    gatherSockets(given.pluginDir),
+    gatherSpecs(specDirs),
+    gatherSysctls(),
+    gatherFirewall(),
+    gatherNetwork(),
+    gatherUnit(),
+    gatherClock(),
+    gatherDisk(given.stateDir),
+    gatherOpenVswitch(given.ovsDatabase),
+  ]);
   return {
     now: session.now(),
     isRoot: process.getuid?.() === 0,
@@ -54,6 +69,7 @@ export async function gatherFacts(session: Session, given: DoctorOptions): Promi
     ...(unit === undefined ? {} : { unit }),
     ...(clockSynchronised === undefined ? {} : { clockSynchronised }),
     ...(disk === undefined ? {} : { disk }),
+    openVswitch,
   };
 }
 

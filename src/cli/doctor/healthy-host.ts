@@ -53,6 +53,7 @@ export const healthy: Facts = {
     pluginDir: '/run/docker/plugins',
     specDirs: [],
     docker: 'unix:///run/docker.sock',
+    ovsDatabase: 'unix:/run/openvswitch/db.sock',
   },
   agent: { status, networks: [network()] },
   engine: {
@@ -101,5 +102,6 @@ export const healthy: Facts = {
   },
   neighbours: { v4: 3, v6: 1 },
   clockSynchronised: true,
+  openVswitch: { error: 'there is no such socket' },
   disk: { freeBytes: 10_000_000_000, freeFiles: 1_000_000, writable: true },
 };

@@ -4,11 +4,12 @@ import type { LanMode } from './mode.ts';
 import { bridge } from './modes/bridge.ts';
 import { ipvlan } from './modes/ipvlan.ts';
 import { macvlan } from './modes/macvlan.ts';
+import { ovs } from './modes/ovs.ts';
 import type { ModeName, Settings } from './settings.ts';
 
 type Modes = { readonly [Name in ModeName]: LanMode<Extract<Settings, { mode: Name }>> };
 
-export const modes: Modes = { bridge, macvlan, ipvlan };
+export const modes: Modes = { bridge, macvlan, ipvlan, ovs };
 
 /** The mode of these settings, which therefore takes them: the table says so, but the compiler cannot follow that through a lookup. */
 export function modeOf(settings: Pick<Settings, 'mode'>): LanMode {

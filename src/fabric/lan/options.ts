@@ -24,7 +24,7 @@ export const commonOptions: readonly OptionSpec[] = [
     name: 'vlan',
     values: '1 to 4094',
     default: 'none',
-    help: 'Be on this VLAN of the parent, or of the bridge (IEEE 802.1Q). The sub-interface is made with the first container and removed after the last; one that was there before stays.',
+    help: "Be on this VLAN of the parent, or of the bridge (IEEE 802.1Q). The sub-interface is made with the first container and removed after the last; one that was there before stays. With mode=ovs: the tag of the containers' ports.",
   },
   {
     name: 'mtu',
@@ -42,6 +42,14 @@ export const commonOptions: readonly OptionSpec[] = [
   },
   ...networkContainerOptions,
 ];
+
+/** Of the modes that plug containers into a bridge. */
+export const bridgeOption: OptionSpec = {
+  name: 'bridge',
+  values: 'name of a bridge',
+  default: 'br0; none with mode=ovs',
+  help: 'The bridge that containers become ports of. It must exist, unless parent or vlan is given: then it is the name of the bridge to make. With mode=ovs: a bridge of Open vSwitch, which exists.',
+};
 
 /** @throws BerthError BAD_OPTION */
 export function readCommon(options: OptionValues): { readonly mtu?: number; readonly interfacePrefix: string } {

@@ -55,7 +55,19 @@ const IpvlanSettings = z.object({
 });
 export type IpvlanSettings = z.infer<typeof IpvlanSettings>;
 
-const ByMode = z.discriminatedUnion('mode', [BridgeSettings, MacvlanSettings, IpvlanSettings]);
+const OvsSettings = z.object({
+  ...common,
+  mode: z.literal('ovs'),
+  /** A bridge of Open vSwitch. */
+  bridge: z.string(),
+  tag: z.number().optional(),
+  /** As `10,20,30-40`. */
+  trunks: z.string().optional(),
+  vlanMode: z.enum(['access', 'trunk', 'native-tagged', 'native-untagged', 'dot1q-tunnel']).optional(),
+});
+export type OvsSettings = z.infer<typeof OvsSettings>;
+
+const ByMode = z.discriminatedUnion('mode', [BridgeSettings, MacvlanSettings, IpvlanSettings, OvsSettings]);
 export type Settings = z.infer<typeof ByMode>;
 /** Networks that were made before there were modes are on a bridge. */
 const Settings = z.preprocess((kept) => ({ mode: 'bridge', ...(kept as object) }), ByMode);

@@ -118,6 +118,9 @@ export const IFLA_MACVLAN_MODE = 1;
 export const IFLA_IPVLAN_MODE = 1;
 export const IFLA_VLAN_ID = 1;
 
+// linux/ethtool.h
+export const ETHTOOL_STXCSUM = 0x17;
+
 // linux/if_addr.h
 export const IFA_ADDRESS = 1;
 export const IFA_LOCAL = 2;

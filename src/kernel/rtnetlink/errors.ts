@@ -140,5 +140,7 @@ function describe(object: KernelObject): string {
       return `element ${object.element} of the nftables set ${object.table} ${object.set}`;
     case 'forward-accept':
       return `forwarding rule ${object.input ?? '*'} to ${object.output ?? '*'}`;
+    case 'ovs-port':
+      return `port ${object.name} of the Open vSwitch bridge ${object.bridge}`;
   }
 }

@@ -27,6 +27,7 @@ function kernel(answer: (requests: readonly Message[]) => readonly (readonly Ans
   const syscalls: Syscalls = {
     socket: () => 9,
     bind: () => 0,
+    connect: () => -EPERM,
     setsockopt: () => 0,
     attachFilter: () => -EPERM,
     send(_fd, data) {
@@ -42,6 +43,7 @@ function kernel(answer: (requests: readonly Message[]) => readonly (readonly Ans
       into.set(next);
       return next.length;
     },
+    ethtool: () => -EPERM,
     open: () => -ENOENT,
     close: () => 0,
     setns: () => -EPERM,

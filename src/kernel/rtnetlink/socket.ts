@@ -40,6 +40,8 @@ export interface NetlinkSocket {
   get<T>(request: Request, decode: (message: Message) => T): T | undefined;
   /** Asks for everything of a kind; what `decode` answers undefined to is left out. @throws Refusal */
   dump<T>(request: Request, decode: (message: Message) => T | undefined): T[];
+  /** What ethtool(8) sets: a command of linux/ethtool.h, and its value. @throws Refusal */
+  ethtool(link: string, command: number, value: number): void;
   close(): void;
 }
 
@@ -193,6 +195,10 @@ function socketOn(syscalls: Syscalls, fd: number): NetlinkSocket {
         if (found !== undefined) return found;
       }
       throw new Refusal(constants.errno.EAGAIN, 'it changes faster than it can be read');
+    },
+
+    ethtool(link, command, value) {
+      checked(syscalls.ethtool(fd, link, command, value));
     },
 
     close() {

@@ -12,7 +12,7 @@ import { choiceOption, integerOption, linkOption } from '../../options.ts';
 import { vethPair } from '../../veth.ts';
 import { checkBridge, findLink } from '../interfaces.ts';
 import type { LanMode, Plan } from '../mode.ts';
-import { readCommon } from '../options.ts';
+import { bridgeOption, readCommon } from '../options.ts';
 import type { BridgeSettings } from '../settings.ts';
 import { checkUplink, readNote } from '../uplink.ts';
 import { confirmUplink, maintainUplinks, openUplink, returnUnusedUplink } from '../uplink-trial.ts';
@@ -21,12 +21,7 @@ import { type Parent, parentWithVlan, vlanObjects } from '../vlan.ts';
 export const bridge: LanMode<BridgeSettings> = {
   name: 'bridge',
   options: [
-    {
-      name: 'bridge',
-      values: 'name of a bridge',
-      default: 'br0',
-      help: 'The bridge that containers become ports of. It must exist, unless parent or vlan is given: then it is the name of the bridge to make.',
-    },
+    bridgeOption,
     {
       name: 'confirm',
       values: 'auto, manual, none',

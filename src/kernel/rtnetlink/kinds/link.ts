@@ -3,8 +3,8 @@
 import { constants } from 'node:os';
 import { sameAddress } from '../../../model/address.ts';
 import { BerthError } from '../../../model/errors.ts';
-import { type AdoptedLink, type Link, objectKey } from '../../objects.ts';
-import { IFF_UP, IN6_ADDR_GEN_MODE_NONE } from '../constants.ts';
+import { type AdoptedLink, type Link, objectKey, type VethLink } from '../../objects.ts';
+import { ETHTOOL_STXCSUM, IFF_UP, IN6_ADDR_GEN_MODE_NONE } from '../constants.ts';
 import { describeObject, Refusal } from '../errors.ts';
 import {
   changeLink,
@@ -192,12 +192,22 @@ function create(link: OwnLink, session: Session): boolean {
   };
   try {
     apply(there, [...pinMtu(link), ...changeLink(name, rest)]);
+    if (link.type === 'veth' && link.peer.txChecksum === false) switchOffTxChecksum(link.peer, session);
   } catch (error) {
     const made = openLinkTable(there.socket).byName(name);
     if (made !== undefined) there.socket.request([deleteLink(made.index)]);
     throw error;
   }
   return true;
+}
+
+/**
+ * With it goes segmentation by the "hardware", which needs it (netdev_fix_features). A veth else hands over packets whose
+ * checksums nobody has computed, as two kernels may that trust each other.
+ */
+function switchOffTxChecksum({ name, netns }: VethLink['peer'], session: Session): void {
+  const there = netns === undefined ? session : session.elsewhere(netns);
+  there?.socket.ethtool(name, ETHTOOL_STXCSUM, 0);
 }
 
 /**

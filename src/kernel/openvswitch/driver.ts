@@ -1,0 +1,142 @@
+/**
+ * Ports of Open vSwitch bridges as an object driver. Everything is one or two transactions with the database, which take
+ * effect at once for whoever reads it; the switch itself follows some milliseconds later.
+ */
+
+import { noSuchBridge } from '../../ovs/bridges.ts';
+import type { Client } from '../../ovs/client.ts';
+import { countOf, TransactionRefused } from '../../ovs/operations.ts';
+import {
+  addPort,
+  changePort,
+  PLUGGED,
+  type PortSettings,
+  readPorts,
+  removePorts,
+  selectPorts,
+} from '../../ovs/ports.ts';
+import type { Port, Switches } from '../../ovs/switches.ts';
+import { formatVlans, parseVlans } from '../../ovs/vlans.ts';
+import type { ObjectDriver } from '../driver.ts';
+import { type KernelObject, type ObjectKey, type OvsPort, objectKey } from '../objects.ts';
+import { describeObject } from '../rtnetlink/errors.ts';
+
+/** The key under which the owner of a port stands in its `external_ids`. */
+const MARK = 'berth-endpoint';
+
+export interface OvsDriver extends ObjectDriver {
+  /**
+   * Removes ports that an earlier life of ours has left: they bear our mark, nobody declares them, and the link is gone.
+   *
+   * @returns their names. @throws BerthError OVS_UNREACHABLE, OVS_REFUSED
+   */
+  removeForgotten(isKnown: (name: string) => boolean): readonly string[];
+}
+
+export function createOvsDriver(client: Pick<Client, 'transact' | 'switches'>): OvsDriver {
+  function look(names?: readonly string[]): Switches {
+    const operations = selectPorts(names);
+    return readPorts(operations, client.transact(operations));
+  }
+
+  /** @throws BerthError, TransactionRefused */
+  function add(port: OvsPort): void {
+    const results = client.transact(addPort(settingsOf(port)));
+    if (countOf(results[PLUGGED]) === 0) throw noSuchBridge(port.bridge, look([]).bridges());
+  }
+
+  function make(port: OvsPort): void {
+    // Creation is tried first: it is the common case, and one question fewer.
+    try {
+      add(port);
+      return;
+    } catch (thrown) {
+      // The names of ports and interfaces are unique in all of the database. But it may be something else that is wrong.
+      if (!(thrown instanceof TransactionRefused && thrown.error === 'constraint violation')) throw thrown;
+    }
+    const there = look([port.name]);
+    const found = there.port(port.name);
+    if (found === undefined) {
+      add(port);
+      return;
+    }
+    if (!there.bridges().some(({ name }) => name === port.bridge)) throw noSuchBridge(port.bridge, there.bridges());
+    client.transact(changePort(there.idOf(port.name)!, found.bridge, settingsOf(port)));
+  }
+
+  function unmakeAll(ports: readonly Pick<Port, 'name' | 'externalIds'>[]): void {
+    const there = look(ports.map(({ name }) => name));
+    const ids = ports.flatMap((port) => {
+      // One of the same name without our mark is somebody else's.
+      const ours = there.port(port.name)?.externalIds[MARK] === port.externalIds[MARK];
+      return ours ? [there.idOf(port.name)!] : [];
+    });
+    if (ids.length > 0) client.transact(removePorts(ids));
+  }
+
+  return {
+    kinds: ['ovs-port'],
+    mayBeAway: true,
+
+    find(wanted) {
+      const found = new Map<ObjectKey, KernelObject>();
+      const ports = wanted as readonly OvsPort[];
+      const there = explained('read the ports', () => look(ports.map(({ name }) => name)));
+      for (const { name } of ports) {
+        const port = there.port(name);
+        if (port !== undefined) found.set(objectKey(asObject(port)), asObject(port));
+      }
+      return found;
+    },
+
+    make(object) {
+      explained(`make ${describeObject(object)}`, () => make(object as OvsPort));
+    },
+
+    unmake(object) {
+      explained(`remove ${describeObject(object)}`, () => unmakeAll([object as OvsPort]));
+    },
+
+    unmakeAll(objects) {
+      explained(`remove ${objects.length} ports`, () => unmakeAll(objects as readonly OvsPort[]));
+    },
+
+    removeForgotten(isKnown) {
+      const forgotten = (client.switches?.ports() ?? []).filter(
+        (port) => MARK in port.externalIds && !isKnown(port.name),
+      );
+      if (forgotten.length > 0) explained('remove forgotten ports', () => unmakeAll(forgotten));
+      return forgotten.map(({ name }) => name);
+    },
+
+    close() {},
+  };
+}
+
+/** A port of the database in the terms of a declared one. Its interface has the same marks, unless somebody removed them. */
+export function asObject(port: Port): OvsPort {
+  const both = Object.entries(port.externalIds).filter(([key, value]) => port.interfaceIds[key] === value);
+  return {
+    kind: 'ovs-port',
+    name: port.name,
+    // Every port that is there belongs to a bridge; it may be on its way from one to another.
+    bridge: port.bridge ?? '',
+    tag: port.tag,
+    trunks: formatVlans(port.trunks),
+    vlanMode: port.vlanMode as OvsPort['vlanMode'],
+    externalIds: Object.fromEntries(both) as OvsPort['externalIds'],
+  };
+}
+
+function settingsOf(port: OvsPort): PortSettings {
+  return { ...port, trunks: port.trunks === '' ? [] : (parseVlans(port.trunks) ?? []) };
+}
+
+function explained<T>(doing: string, action: () => T): T {
+  try {
+    return action();
+  } catch (thrown) {
+    if (thrown instanceof TransactionRefused) throw thrown.toBerthError(doing);
+    throw thrown;
+  }
+}

@@ -1,0 +1,136 @@
+/** Ports of an Open vSwitch: transactions that look for them, plug them in, change and remove them. */
+
+import { type Operation, type Result, rowsOf } from './operations.ts';
+import { columns, createSwitches, type Switches, type Table, tables } from './switches.ts';
+import { type Atom, map, namedUuid, optional, readUuids, set, uuid, type Value } from './values.ts';
+
+/** How a port shall be. It has one interface, of the same name, which is a link that exists already. */
+export interface PortSettings {
+  readonly name: string;
+  readonly bridge: string;
+  /** The VLAN of an access port, or the native one. */
+  readonly tag: number | null;
+  /** None: all of them, where the mode is one that trunks. */
+  readonly trunks: readonly number[];
+  /** null: `access` with a tag, else `trunk`. */
+  readonly vlanMode: string | null;
+  /** Set on the port and on its interface; what others keep there stays. */
+  readonly externalIds: Readonly<Record<string, string>>;
+}
+
+export const DATABASE = 'Open_vSwitch';
+
+/** Up to so many ports are looked for by name, in an index; more, by reading the whole tables. */
+const SINGLE = 32;
+
+/** All bridges, and the ports of these names; without names, all ports. */
+export function selectPorts(names?: readonly string[]): readonly Operation[] {
+  const each = names !== undefined && names.length <= SINGLE ? names : undefined;
+  return tables.flatMap((table): Operation[] => {
+    const select = { op: 'select', table, columns: ['_uuid', ...columns[table]] } as const;
+    if (table === 'Bridge' || each === undefined) return [{ ...select, where: [] }];
+    return each.map((name) => ({ ...select, where: [['name', '==', name]] }));
+  });
+}
+
+/** What `selectPorts` found. @throws ProtocolError */
+export function readPorts(operations: readonly Operation[], results: readonly Result[]): Switches {
+  const switches = createSwitches();
+  for (const [position, operation] of operations.entries()) {
+    if (operation.op !== 'select') continue;
+    for (const row of rowsOf(results[position])) {
+      switches.put(operation.table as Table, readUuids(row, '_uuid')[0]!, row);
+    }
+  }
+  return switches;
+}
+
+/** Position of the operation in `addPort` whose count says whether the bridge is there. */
+export const PLUGGED = 2;
+
+/** A port that is not there yet. Without its bridge nothing refers to it, and the database drops it again by itself. */
+export function addPort(port: PortSettings): readonly Operation[] {
+  const ids = map(port.externalIds);
+  return [
+    { op: 'insert', table: 'Interface', 'uuid-name': 'card', row: { name: port.name, external_ids: ids } },
+    {
+      op: 'insert',
+      table: 'Port',
+      'uuid-name': 'port',
+      row: { name: port.name, interfaces: set([namedUuid('card')]), ...vlans(port), external_ids: ids },
+    },
+    plug(port.bridge, namedUuid('port')),
+    { op: 'comment', comment: `berth: port ${port.name} of ${port.bridge}` },
+  ];
+}
+
+/**
+ * Makes a port that is there as it shall be. It comes to nothing when the bridge is not there (`timed out`).
+ *
+ * @param id of the port's row.
+ * @param bridge that it belongs to now.
+ */
+export function changePort(id: string, bridge: string | undefined, port: PortSettings): readonly Operation[] {
+  const name = port.name;
+  const ids = setIds(port.externalIds);
+  return [
+    ...(bridge === port.bridge ? [] : move(id, port.bridge)),
+    { op: 'update', table: 'Port', where: [['_uuid', '==', uuid(id)]], row: vlans(port) },
+    { op: 'mutate', table: 'Port', where: [['_uuid', '==', uuid(id)]], mutations: ids },
+    { op: 'mutate', table: 'Interface', where: [['name', '==', name]], mutations: ids },
+    { op: 'comment', comment: `berth: change port ${name} of ${port.bridge}` },
+  ];
+}
+
+/** The rows of a port and its interface go when no bridge has it any more. */
+export function removePorts(ids: readonly string[]): readonly Operation[] {
+  return [...ids.map(unplug), { op: 'comment', comment: `berth: remove ${ids.length} ports` }];
+}
+
+function move(id: string, bridge: string): readonly Operation[] {
+  return [
+    {
+      op: 'wait',
+      table: 'Bridge',
+      timeout: 0,
+      where: [['name', '==', bridge]],
+      columns: ['name'],
+      until: '==',
+      rows: [{ name: bridge }],
+    },
+    unplug(id),
+    plug(bridge, uuid(id)),
+  ];
+}
+
+function plug(bridge: string, port: Atom): Operation {
+  return {
+    op: 'mutate',
+    table: 'Bridge',
+    where: [['name', '==', bridge]],
+    mutations: [['ports', 'insert', set([port])]],
+  };
+}
+
+function unplug(id: string): Operation {
+  return {
+    op: 'mutate',
+    table: 'Bridge',
+    where: [['ports', 'includes', set([uuid(id)])]],
+    mutations: [['ports', 'delete', set([uuid(id)])]],
+  };
+}
+
+function vlans({ tag, trunks, vlanMode }: PortSettings): Readonly<Record<string, Value>> {
+  return { tag: optional(tag), trunks: set(trunks), vlan_mode: optional(vlanMode) };
+}
+
+/** `insert` leaves a key that is there already as it is, so it is deleted first. */
+function setIds(
+  ids: Readonly<Record<string, string>>,
+): readonly (readonly ['external_ids', 'insert' | 'delete', Value])[] {
+  return [
+    ['external_ids', 'delete', set(Object.keys(ids))],
+    ['external_ids', 'insert', map(ids)],
+  ];
+}
