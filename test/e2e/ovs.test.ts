@@ -1,0 +1,13 @@
+/** The physical network by way of an Open vSwitch bridge (`-o mode=ovs`), on its datapath in user space. */
+
+import { afterEach, describe } from 'node:test';
+import { faults } from './suites/ovs-faults.ts';
+import { noPortLeft, ovsStage } from './suites/ovs-stage.ts';
+import { traffic } from './suites/ovs-traffic.ts';
+
+describe('lan on an Open vSwitch bridge', () => {
+  const stage = ovsStage();
+  afterEach(() => noPortLeft(stage));
+  describe('traffic', () => traffic(stage));
+  describe('faults', () => faults(stage));
+});
