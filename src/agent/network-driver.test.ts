@@ -22,6 +22,7 @@ const kernel: Kernel = {
   audit: () => Promise.resolve([]),
   execute: () => Promise.resolve(),
   announce: () => Promise.resolve(),
+  belongings: () => Promise.resolve([]),
   packets: () => Promise.reject(new Error('no packets')),
   view: () => Promise.resolve(view),
   onDrift() {},

@@ -19,6 +19,7 @@ const ranks: Readonly<Record<ObjectKind, number>> = {
   route: 8,
   rule: 10,
   neighbour: 11,
+  belonging: 11,
   fdb: 12,
   qdisc: 13,
   class: 14,
@@ -54,6 +55,7 @@ export function carrier(object: KernelObject): string | undefined {
   switch (object.kind) {
     case 'address':
     case 'neighbour':
+    case 'belonging':
     case 'fdb':
     case 'qdisc':
     case 'class':

@@ -19,6 +19,7 @@ export const everyKind: readonly ObjectKind[] = [
   'route',
   'rule',
   'neighbour',
+  'belonging',
   'fdb',
   'qdisc',
   'class',

@@ -72,6 +72,8 @@ function handle(command: Command): Answer {
       }));
       return { type: 'view', view: { links, addresses: [], routes: [] } };
     }
+    case 'belongings':
+      return { type: 'belongings', found: [] };
     case 'restore':
       for (const [owner, objects] of command.declared) reconciler.declare(owner, objects);
       reconciler.audit({ repair: true });

@@ -4,7 +4,7 @@ import type { Address } from '../model/address.ts';
 import type { Mac } from '../model/mac.ts';
 import type { InterfaceAddress, Prefix } from '../model/prefix.ts';
 import type { Announcement } from './announce.ts';
-import type { KernelObject, Netns, ObjectKey } from './objects.ts';
+import type { Belonging, KernelObject, Netns, ObjectKey } from './objects.ts';
 import type { PacketPort, PacketRequest } from './packets.ts';
 
 /** Who wants an object: `network/<id>`, `endpoint/<id>`, `fabric/cluster`. An object stays while anyone wants it. */
@@ -72,6 +72,14 @@ export interface Kernel {
   /** What there is, in a namespace (absent: our own). */
   view(netns?: Netns): Promise<HostView>;
 
+  /**
+   * What hangs on a link of our own namespace and would be lost with it: addresses, routes, rules that name it, permanent and
+   * proxy neighbours. In the order in which they can be put onto another link.
+   *
+   * @throws BerthError INTERFACE_UNKNOWN
+   */
+  belongings(link: string): Promise<readonly Found[]>;
+
   /** Called when a kernel event shows that a declared object is not as declared, with what an audit of it found and mended. */
   onDrift(listener: (drifts: readonly Drift[]) => void): void;
 
@@ -83,6 +91,18 @@ export interface Kernel {
 }
 
 export type KernelStep = { readonly make: KernelObject } | { readonly unmake: KernelObject };
+
+/** A belonging as it was found. */
+export interface Found {
+  readonly what: Belonging['what'];
+  readonly message: string;
+  /** Index of the link that it was found on. */
+  readonly index: number;
+  /** A route that the kernel makes with an address. It need not be put anywhere, but may stay behind when that one goes. */
+  readonly implied?: true;
+  /** As `ip` would say it, for people. */
+  readonly text: string;
+}
 
 export interface HostLink {
   readonly index: number;

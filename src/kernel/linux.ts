@@ -216,6 +216,12 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
       return answer.view;
     },
 
+    async belongings(link) {
+      const answer = await submit({ type: 'belongings', link }, 'other', `read what ${link} has`, timeout);
+      if (answer.type !== 'belongings') throw new BerthError('INTERNAL', 'the kernel thread gave no belongings');
+      return answer.found;
+    },
+
     onDrift(listener) {
       driftListeners.add(listener);
     },

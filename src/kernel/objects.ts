@@ -158,6 +158,25 @@ export interface Neighbour extends Placed {
   readonly proxy?: boolean;
 }
 
+/**
+ * Something that hangs on a link, word for word as the kernel described it (`Kernel.belongings`), to be put onto another link or
+ * taken off one: what a NIC holds moves like this, with every attribute that it has, also those that Berth knows nothing of.
+ * Only for `Kernel.execute`: nobody can declare it.
+ */
+export interface Belonging extends Placed {
+  readonly kind: 'belonging';
+  /** Where it is put, or taken off. */
+  readonly link: string;
+  readonly what: 'address' | 'route' | 'rule' | 'neighbour';
+  /** The link that the message describes it on: its name and its index then. */
+  readonly of: string;
+  readonly index: number;
+  /** Body of the netlink message, in base64. */
+  readonly message: string;
+  /** Seconds since it was described: lifetimes have run down by so much, and what they ended is not put anywhere. */
+  readonly age?: number;
+}
+
 /** A forwarding entry of a bridge port or of a VXLAN device (`dst` the remote VTEP). */
 export interface FdbEntry extends Placed {
   readonly kind: 'fdb';
@@ -266,6 +285,7 @@ export type KernelObject =
   | Route
   | Rule
   | Neighbour
+  | Belonging
   | FdbEntry
   | Qdisc
   | TrafficClass
@@ -299,6 +319,8 @@ function identity(object: KernelObject): string {
       return `inet${object.family === 6 ? '6' : ''} ${object.priority}`;
     case 'neighbour':
       return `${object.link} ${formatAddress(object.address)}${object.proxy === true ? ' proxy' : ''}`;
+    case 'belonging':
+      return `${object.link} ${object.what} ${object.message}`;
     case 'fdb':
       return `${object.link} ${object.mac}${object.dst === undefined ? '' : ` ${formatAddress(object.dst)}`}${object.vlan === undefined ? '' : ` vlan ${object.vlan}`}`;
     case 'qdisc':

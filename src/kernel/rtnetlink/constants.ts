@@ -124,11 +124,16 @@ export const ETHTOOL_STXCSUM = 0x17;
 // linux/if_addr.h
 export const IFA_ADDRESS = 1;
 export const IFA_LOCAL = 2;
+export const IFA_LABEL = 3;
 export const IFA_BROADCAST = 4;
 export const IFA_CACHEINFO = 6;
 export const IFA_FLAGS = 8;
 export const IFA_F_NODAD = 0x02;
+export const IFA_F_MANAGETEMPADDR = 0x100;
 export const IFA_F_NOPREFIXROUTE = 0x200;
+export const IFA_F_MCAUTOJOIN = 0x400;
+export const IFA_RT_PRIORITY = 9;
+export const IFA_PROTO = 11;
 
 // linux/rtnetlink.h: routes
 export const RTA_DST = 1;
@@ -137,7 +142,12 @@ export const RTA_GATEWAY = 5;
 export const RTA_PRIORITY = 6;
 export const RTA_PREFSRC = 7;
 export const RTA_MULTIPATH = 9;
+export const RTA_CACHEINFO = 12;
 export const RTA_TABLE = 15;
+export const RTA_EXPIRES = 23;
+export const RTA_NH_ID = 30;
+export const RTPROT_KERNEL = 2;
+export const RTNH_F_PERVASIVE = 2;
 export const RTA_VIA = 18;
 export const RTN_UNICAST = 1;
 export const RTN_LOCAL = 2;
@@ -158,11 +168,15 @@ export const FRA_IIFNAME = 3;
 export const FRA_PRIORITY = 6;
 export const FRA_FWMARK = 10;
 export const FRA_TABLE = 15;
+export const FRA_OIFNAME = 17;
 export const FRA_PROTOCOL = 21;
+export const FIB_RULE_INVERT = 2;
 
 // linux/neighbour.h
 export const NDA_DST = 1;
 export const NDA_LLADDR = 2;
+export const NDA_CACHEINFO = 3;
+export const NDA_PROBES = 4;
 export const NDA_VLAN = 5;
 export const NDA_IFINDEX = 8;
 export const NTF_SELF = 0x02;

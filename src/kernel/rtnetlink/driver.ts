@@ -3,9 +3,10 @@
 import { randomInt } from 'node:crypto';
 import { BerthError } from '../../model/errors.ts';
 import type { ObjectDriver } from '../driver.ts';
-import type { HostView } from '../kernel.ts';
+import type { Found, HostView } from '../kernel.ts';
 import type {
   AdoptedLink,
+  Belonging,
   FdbEntry,
   Filter,
   KernelObject,
@@ -20,8 +21,10 @@ import type {
   TrafficClass,
 } from '../objects.ts';
 import { openSyscalls, type Syscalls } from '../syscalls.ts';
+import { readBelongings } from './belongings.ts';
 import { describeObject, Refusal, refusalAsError } from './errors.ts';
 import { addressKind } from './kinds/address.ts';
+import { belongingKind } from './kinds/belonging.ts';
 import { fdbKind, fdbRequest } from './kinds/fdb.ts';
 import { filterKind } from './kinds/filter.ts';
 import { groupBy, type Kind } from './kinds/kind.ts';
@@ -37,12 +40,33 @@ import { openSessions, type Session, UnknownLink, UnknownNamespace } from './ses
 import { readView } from './view.ts';
 
 /** What rtnetlink speaks of. */
-export type RtnetlinkObject = Link | LinkAddress | Route | Rule | Neighbour | FdbEntry | Qdisc | TrafficClass | Filter;
+export type RtnetlinkObject =
+  | Link
+  | LinkAddress
+  | Route
+  | Rule
+  | Neighbour
+  | Belonging
+  | FdbEntry
+  | Qdisc
+  | TrafficClass
+  | Filter;
 
 type RtnetlinkKind = RtnetlinkObject['kind'];
 type Kinds = { readonly [K in RtnetlinkKind]: Kind<Extract<RtnetlinkObject, { kind: K }>> };
 
-const kinds = ['link', 'address', 'route', 'rule', 'neighbour', 'fdb', 'qdisc', 'class', 'filter'] as const;
+const kinds = [
+  'link',
+  'address',
+  'route',
+  'rule',
+  'neighbour',
+  'belonging',
+  'fdb',
+  'qdisc',
+  'class',
+  'filter',
+] as const;
 
 export interface RtnetlinkOptions {
   /** Absent: koffi's. */
@@ -68,6 +92,8 @@ export interface RtnetlinkDriver extends ObjectDriver {
    * @throws BerthError KERNEL_REFUSED when there is no such namespace.
    */
   view(netns?: Netns): HostView;
+  /** What hangs on a link of our own namespace. @throws BerthError INTERFACE_UNKNOWN */
+  belongings(link: string): readonly Found[];
 }
 
 /**
@@ -87,6 +113,7 @@ export function openRtnetlinkDriver(options: RtnetlinkOptions = {}): RtnetlinkDr
     route: routeKind,
     rule: ruleKind,
     neighbour: neighbourKind,
+    belonging: belongingKind,
     fdb: fdbKind,
     qdisc: qdiscKind,
     class: classKind,
@@ -170,6 +197,13 @@ export function openRtnetlinkDriver(options: RtnetlinkOptions = {}): RtnetlinkDr
         () => (netns === undefined ? 'the links, addresses and routes' : `the network namespace ${netns}`),
       );
     },
+
+    belongings: (link) =>
+      explained(
+        () => readBelongings(link, sessions.at(undefined)!),
+        'read',
+        () => `what ${link} has`,
+      ),
 
     close: () => sessions.close(),
   };
