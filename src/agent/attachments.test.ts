@@ -63,6 +63,7 @@ async function open() {
     audit: () => Promise.resolve([]),
     execute: (given) => Promise.resolve(void steps.push(...given)),
     announce: () => Promise.resolve(),
+    belongings: () => Promise.resolve([]),
     view: (netns) => Promise.resolve(netns === undefined ? host : world.inside),
     packets: () => Promise.resolve({ capture: [], sent: 0 } as never),
     onDrift() {},

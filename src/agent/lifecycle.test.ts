@@ -71,7 +71,7 @@ function rememberingKernel() {
     audit: () => Promise.resolve([]),
     execute: () => Promise.resolve(),
     announce: () => Promise.resolve(),
-  belongings: () => Promise.resolve([]),
+    belongings: () => Promise.resolve([]),
     packets: () => Promise.reject(new BerthError('KERNEL_LACKS', 'no packets')),
     onDrift() {},
     onChange() {},

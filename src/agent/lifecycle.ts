@@ -11,7 +11,6 @@ import type { Endpoint, Json, Network } from '../model/network.ts';
 import { createBackground } from './background.ts';
 import { createCarriage } from './carriage.ts';
 import { desiredOf } from './desired.ts';
-import type { Events } from './events.ts';
 import { keyedMutex } from './mutex.ts';
 import { owners } from './owners.ts';
 import { createSurroundings, type SurroundingsParts } from './surroundings.ts';
@@ -66,7 +65,6 @@ export interface Lifecycle {
 }
 
 export interface LifecycleParts extends SurroundingsParts {
-  readonly events: Events;
   /** See `CarriageParts`. Milliseconds. */
   readonly linger: number;
 }
@@ -83,6 +81,10 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
   const carriage = createCarriage({ state, kernel, background, context, linger: parts.linger });
   const { carried } = carriage;
   surroundings.onBridges(() => carriage.refreshShared());
+  host.onChange(() => {
+    const kinds = new Set([...state.networks.values()].map((network) => network.fabric));
+    if ([...kinds].some((kind) => fabricOf(kind).disturbed?.(context()) === true)) void later(CHORES, maintain);
+  });
   let chores: NodeJS.Timeout | undefined;
 
   /** The kernel part of a removal; the record goes last, so a crash before that repeats it. */

@@ -2,6 +2,7 @@
 
 import type { FabricContext, FabricDefaults, Notes } from '../fabric/fabric.ts';
 import type { HostView, Kernel } from '../kernel/kernel.ts';
+import type { Events } from './events.ts';
 import type { HostFacts } from './host.ts';
 import type { State } from './state.ts';
 
@@ -10,6 +11,7 @@ export interface SurroundingsParts {
   readonly kernel: Kernel;
   readonly host: HostFacts;
   readonly notes: Notes;
+  readonly events: Events;
   readonly defaults: FabricDefaults;
   engineRefusesGateway(): boolean;
 }
@@ -58,6 +60,7 @@ export function createSurroundings(parts: SurroundingsParts): Surroundings {
       defaults: parts.defaults,
       engineBridges: engineBridges(),
       engineRefusesGateway: parts.engineRefusesGateway(),
+      tell: parts.events.emit,
     }),
     learnBridges(bridges) {
       told = bridges;

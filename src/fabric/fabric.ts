@@ -59,6 +59,8 @@ export interface FabricContext {
   readonly engineBridges: readonly string[];
   /** This engine crashes on a driver that returns a gateway (29.0.0 to 29.0.2, moby#51554). */
   readonly engineRefusesGateway: boolean;
+  /** Tells whoever follows events what the fabric has done of its own accord. Absent where nobody listens. */
+  readonly tell?: (event: string, message: string, attributes: Readonly<Record<string, string>>) => void;
 }
 
 export interface FabricDefaults {
@@ -114,6 +116,9 @@ export interface Fabric {
     context: FabricContext,
     amend: (network: Network, settings: Json) => Promise<void>,
   ): Promise<number | undefined>;
+
+  /** Whether there are chores now, of which none of `maintain`'s deadlines tells: asked whenever the host has changed. */
+  disturbed?(context: FabricContext): boolean;
 
   /** The gateways of a network that the kernel still has, for when its record was lost. */
   findGateways?(network: Network['id'], context: FabricContext): readonly Address[];

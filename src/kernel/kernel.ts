@@ -99,7 +99,7 @@ export interface Found {
   /** Index of the link that it was found on. */
   readonly index: number;
   /** A route that the kernel makes with an address. It need not be put anywhere, but may stay behind when that one goes. */
-  readonly implied?: true;
+  readonly implied?: true | undefined;
   /** As `ip` would say it, for people. */
   readonly text: string;
 }

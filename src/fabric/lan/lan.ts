@@ -66,6 +66,8 @@ export const lan: Fabric = {
     return Number.isFinite(next) ? next : undefined;
   },
 
+  disturbed: (context) => modeNames.some((mode) => modeOf({ mode }).disturbed?.(context) === true),
+
   sharedMac(network, context) {
     const { settings } = read(network);
     return modeOf(settings).sharedMac?.(settings, context.host);

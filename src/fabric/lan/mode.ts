@@ -60,6 +60,7 @@ export interface LanMode<Of extends Settings = Settings> {
     context: FabricContext,
     amend: (network: Network, settings: Json) => Promise<void>,
   ): Promise<number | undefined>;
+  disturbed?(context: FabricContext): boolean;
   standing?(settings: Of): readonly KernelObject[];
 
   /** What a network needs while a container is on it. */

@@ -14,8 +14,9 @@ import { checkBridge, findLink } from '../interfaces.ts';
 import type { LanMode, Plan } from '../mode.ts';
 import { bridgeOption, readCommon } from '../options.ts';
 import type { BridgeSettings } from '../settings.ts';
-import { checkUplink, readNote } from '../uplink.ts';
-import { confirmUplink, maintainUplinks, openUplink, returnUnusedUplink } from '../uplink-trial.ts';
+import { readNote } from '../uplink/note.ts';
+import { checkUplink } from '../uplink/suitable.ts';
+import { confirmUplink, maintainUplinks, openUplink, returnUnusedUplink, uplinksDisturbed } from '../uplink/trial.ts';
 import { type Parent, parentWithVlan, vlanObjects } from '../vlan.ts';
 
 export const bridge: LanMode<BridgeSettings> = {
@@ -66,6 +67,7 @@ export const bridge: LanMode<BridgeSettings> = {
   close: ({ network, settings }, context) => returnUnusedUplink(network, settings, context),
   confirm: ({ settings }, context) => confirmUplink(settings, context),
   maintain: maintainUplinks,
+  disturbed: uplinksDisturbed,
 
   standing({ bridge, parent, returned }) {
     if (parent === undefined || returned === true) return [];

@@ -1,7 +1,7 @@
 /** Whether a neighbour on the link answers, found out without raw sockets. */
 
 import { connect } from 'node:net';
-import { type Address, formatAddress } from '../../model/address.ts';
+import { type Address, formatAddress } from '../../../model/address.ts';
 
 /** The discard service: nobody minds, and a refusal is an answer too. */
 const PORT = 9;

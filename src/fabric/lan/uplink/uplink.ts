@@ -1,0 +1,217 @@
+/**
+ * A NIC becomes the port of a bridge, and everything that the host has on the one moves to the other; later all of it goes
+ * back. Every move is one batch of the kernel worker: what moves is on both for a moment, and on none never. What was found
+ * before stands in a note, so that a crash in the middle is finished or undone.
+ */
+
+import type { Found, HostView, KernelStep } from '../../../kernel/kernel.ts';
+import { parseMac } from '../../../model/mac.ts';
+import type { FabricContext } from '../../fabric.ts';
+import { deleteNote, readNote, type UplinkNote, writeNote } from './note.ts';
+import { addressGeneration, differingSettings, generationPath, settingSteps } from './settings.ts';
+import { aliasOf, checkUplink, isTaken } from './suitable.ts';
+
+/** Links make themselves an address in this; all others are given to them. */
+const LINK_LOCAL = /^fe80:/;
+
+/**
+ * Makes the bridge from the NIC. Safe to repeat.
+ *
+ * @param trialSeconds when given, all goes back unless `settle` is called in time.
+ * @throws BerthError INTERFACE_UNKNOWN, INTERFACE_UNSUITABLE, KERNEL_REFUSED: then `returnUplink` undoes what has been done.
+ */
+export async function takeUplink(
+  parent: string,
+  bridge: string,
+  trialSeconds: number | undefined,
+  context: FabricContext,
+): Promise<UplinkNote> {
+  const known = await readNote(context.notes, parent);
+  if (known?.state === 'settled' || known?.state === 'trial') return known;
+  const host = await context.kernel.view();
+  if (known === undefined && isTaken(parent, bridge, host)) {
+    const found: UplinkNote = { ...(await survey(parent, bridge, host, context)), state: 'settled' };
+    const held: UplinkNote = { ...found, ...(await holdings(bridge, context)) };
+    await writeNote(context.notes, held);
+    return held;
+  }
+  const note = known?.state === 'moving' ? known : await survey(parent, bridge, host, context);
+  await writeNote(context.notes, note);
+  await context.kernel.execute(takeSteps(note));
+  const moved: UplinkNote =
+    trialSeconds === undefined
+      ? { ...note, state: 'settled' }
+      : { ...note, state: 'trial', deadline: Date.now() + trialSeconds * 1000 };
+  await writeNote(context.notes, moved);
+  return moved;
+}
+
+/** Makes a bridge again that somebody removed, or that a reboot took away: with what the NIC has by now, else with what it had. */
+export async function remakeUplink(note: UplinkNote, context: FabricContext): Promise<void> {
+  const host = await context.kernel.view();
+  const fresh = await survey(note.parent, note.bridge, host, context);
+  const { of, at, belongings } = note;
+  const kept: UplinkNote = hasAddress(fresh.belongings) ? fresh : { ...fresh, of, at, belongings };
+  await writeNote(context.notes, { ...kept, state: 'moving' });
+  await takeUplink(note.parent, note.bridge, undefined, context);
+}
+
+/**
+ * Somebody (a DHCP client that renewed its lease, a network manager) has given the NIC addresses or routes while it is a port:
+ * they belong on the bridge, with the new lifetimes.
+ *
+ * @returns what moved, in words.
+ */
+export async function followUplink(note: UplinkNote, context: FabricContext): Promise<readonly string[]> {
+  const found = (await context.kernel.belongings(note.parent)).filter(({ text }) => !LINK_LOCAL.test(text));
+  if (!found.some(({ implied }) => implied === undefined)) return [];
+  await context.kernel.execute([...put(found, note.parent, note.bridge, 0), ...take(found, note.parent, note.parent)]);
+  await writeNote(context.notes, { ...note, ...(await holdings(note.bridge, context)) });
+  return found.filter(({ implied }) => implied === undefined).map(({ text }) => text);
+}
+
+export async function settle(note: UplinkNote, context: FabricContext): Promise<void> {
+  await writeNote(context.notes, { ...note, state: 'settled', deadline: undefined });
+}
+
+/** Keeps the note true to what the bridge holds, lifetimes aside, in case that somebody removes it. */
+export async function refreshNote(note: UplinkNote, context: FabricContext): Promise<void> {
+  const now = await holdings(note.bridge, context);
+  const lasting = (found: readonly Found[]) => found.map(({ text }) => text.replace(/ valid .*$/, '')).join('\n');
+  if (lasting(now.belongings) !== lasting(note.belongings)) await writeNote(context.notes, { ...note, ...now });
+}
+
+/**
+ * Gives the NIC back with what the bridge holds now, and removes the bridge. Safe to repeat.
+ *
+ * @param why what the note remembers of it; absent: nothing is remembered.
+ */
+export async function returnUplink(note: UplinkNote, context: FabricContext, why?: string): Promise<void> {
+  const host = await context.kernel.view();
+  const there = (name: string) => host.links.some((link) => link.name === name);
+  const underWay = note.state === 'moving' || note.state === 'returning';
+  let last = note;
+  if (there(note.parent) && note.state !== 'returned') {
+    if (there(note.bridge)) {
+      const held = underWay ? note : { ...note, ...(await holdings(note.bridge, context)) };
+      // A bridge that somebody emptied must not cost the host its addresses.
+      last = {
+        ...(hasAddress(held.belongings) ? held : note),
+        state: 'returning',
+        ...(why === undefined ? {} : { why }),
+      };
+      await writeNote(context.notes, last);
+      await context.kernel.execute(returnSteps(last));
+    } else if (!hasAddress(await context.kernel.belongings(note.parent))) {
+      await context.kernel.execute(returnSteps(note));
+    }
+  }
+  if (why === undefined) await deleteNote(context.notes, note.parent);
+  else await writeNote(context.notes, { ...last, state: 'returned', why, deadline: undefined });
+}
+
+function hasAddress(found: readonly Found[]): boolean {
+  return found.some(({ what, text }) => what === 'address' && !LINK_LOCAL.test(text));
+}
+
+async function holdings(
+  link: string,
+  { kernel }: FabricContext,
+): Promise<Pick<UplinkNote, 'belongings' | 'of' | 'at'>> {
+  return { belongings: [...(await kernel.belongings(link))], of: link, at: Date.now() };
+}
+
+async function survey(parent: string, bridge: string, host: HostView, context: FabricContext): Promise<UplinkNote> {
+  checkUplink(parent, bridge, host);
+  const { mac, mtu, running } = host.links.find((link) => link.name === parent)!;
+  const [held, settings, generation] = await Promise.all([
+    holdings(parent, context),
+    differingSettings(parent),
+    addressGeneration(parent),
+  ]);
+  return {
+    parent,
+    bridge,
+    mac: mac!,
+    mtu,
+    running,
+    state: 'moving',
+    ...held,
+    settings: { ...settings },
+    // One that was a port before makes none; what it did before that, a new interface does too.
+    ...(generation === undefined ? {} : { addressGeneration: isTaken(parent, bridge, host) ? '0' : generation }),
+  };
+}
+
+const secondsSince = (note: UplinkNote) => Math.max(0, (Date.now() - note.at) / 1000);
+
+function put(found: readonly Found[], of: string, link: string, age: number): KernelStep[] {
+  return found
+    .filter(({ implied }) => implied === undefined)
+    .map(({ what, message, index }) => ({ make: { kind: 'belonging', link, what, of, message, index, age } }));
+}
+
+function take(found: readonly Found[], of: string, link: string): KernelStep[] {
+  return found.map(({ what, message, index }) => ({ unmake: { kind: 'belonging', link, what, of, message, index } }));
+}
+
+function parts(found: readonly Found[]): { readonly addresses: Found[]; readonly rest: Found[] } {
+  return {
+    addresses: found.filter(({ what }) => what === 'address'),
+    rest: found.filter(({ what }) => what !== 'address'),
+  };
+}
+
+/**
+ * The bridge takes the NIC's MAC, so the switch, the DHCP server and the neighbours see no change, and its MTU, which must not
+ * sink with that of a container. Settings come before it is up: they decide what it does then.
+ */
+function takeSteps(note: UplinkNote): KernelStep[] {
+  const { parent, bridge, belongings, addressGeneration: generation } = note;
+  const { addresses, rest } = parts(belongings);
+  const link = {
+    kind: 'link',
+    type: 'bridge',
+    name: bridge,
+    mac: parseMac(note.mac)!,
+    mtu: note.mtu,
+    stp: false,
+    forwardDelay: 0,
+    noLinkLocal: true,
+    alias: aliasOf(parent),
+  } as const;
+  const age = secondsSince(note);
+  return [
+    { make: link },
+    ...settingSteps(note.settings, bridge),
+    { make: { ...link, up: true } },
+    ...put(addresses, note.of, bridge, age),
+    { make: { kind: 'link', type: 'adopted', name: parent, up: true, master: bridge } },
+    ...put(rest, note.of, bridge, age),
+    ...generationSteps(parent, generation === undefined ? undefined : '1'),
+    ...take(belongings, note.of, parent),
+    // Where the NIC's link-local address was made by rule (and none by a secret of the NIC), the bridge follows the rule.
+    ...generationSteps(
+      bridge,
+      generation === '0' && addresses.some(({ text }) => LINK_LOCAL.test(text)) ? '0' : undefined,
+    ),
+  ];
+}
+
+function returnSteps(note: UplinkNote): KernelStep[] {
+  const { parent, bridge, belongings } = note;
+  const { addresses, rest } = parts(belongings);
+  const age = secondsSince(note);
+  return [
+    { make: { kind: 'link', type: 'adopted', name: parent, up: true, master: null } },
+    ...put(addresses, note.of, parent, age),
+    ...put(rest, note.of, parent, age),
+    ...generationSteps(parent, note.addressGeneration),
+    ...take(belongings, note.of, bridge),
+    { unmake: { kind: 'link', type: 'bridge', name: bridge } },
+  ];
+}
+
+function generationSteps(link: string, value: string | undefined): KernelStep[] {
+  return value === undefined ? [] : [{ make: { kind: 'sysctl', path: generationPath(link), value } }];
+}
