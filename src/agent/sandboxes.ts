@@ -6,8 +6,8 @@
 import { containerSettings } from '../fabric/container-options.ts';
 import { pluggedObjects } from '../fabric/plugged.ts';
 import { endpointAlias, hostLink } from '../fabric/veth.ts';
-import type { Kernel } from '../kernel/kernel.ts';
-import { asBerthError } from '../model/errors.ts';
+import type { HostView, Kernel } from '../kernel/kernel.ts';
+import { asBerthError, BerthError } from '../model/errors.ts';
 import type { EndpointId } from '../model/ids.ts';
 import type { Endpoint, Network } from '../model/network.ts';
 import type { Events } from './events.ts';
@@ -61,7 +61,7 @@ export function createSandboxes(parts: {
     await lifecycle.serialise(id, async () => {
       const now = state.endpoints.get(id);
       if (now?.phase !== 'attached' || now.sandbox !== endpoint.sandbox) return;
-      const seen = { ...now, sandboxInterface: await nameIt(now, network, plugged.name) };
+      const seen = { ...now, sandboxInterface: await nameIt(now, network, plugged.name, inside) };
       const addresses = endpoint.addresses.map(({ address }) => address);
       // Neighbours that are not told find out later.
       kernel
@@ -74,7 +74,7 @@ export function createSandboxes(parts: {
   }
 
   /** Gives an interface the chosen name, where the engine has made another of it. @returns what it is called then. */
-  async function nameIt(endpoint: Endpoint, network: Network, given: string): Promise<string> {
+  async function nameIt(endpoint: Endpoint, network: Network, given: string, inside: HostView): Promise<string> {
     const { interfaceName: name = given } = containerSettings(endpoint);
     if (name === given) return given;
     const rename = {
@@ -86,6 +86,9 @@ export function createSandboxes(parts: {
       up: true,
     } as const;
     try {
+      if (inside.links.some((link) => link.name === name)) {
+        throw new BerthError('INTERFACE_EXISTS', `there is an interface ${name} already, so it is called ${given}`);
+      }
       // With all that older kernels drop when they rename it.
       const objects = pluggedObjects(network, { ...endpoint, sandboxInterface: name });
       await kernel.execute([rename, ...objects.slice(1)].map((object) => ({ make: object })));

@@ -175,6 +175,19 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
     });
   };
 
+  /** The address that is kept for who asks, else the lowest that is kept for nobody. @returns undefined to try again. */
+  const leaseFree = async (request: LeaseRequest): Promise<Lease | undefined> => {
+    const kept = keptFor(request);
+    if (kept === undefined) return await leaseAny(request);
+    try {
+      return await leaseGiven(request, kept);
+    } catch (error) {
+      // Somebody who named it was faster.
+      if (error instanceof BerthError && error.code === 'ADDRESS_TAKEN') return undefined;
+      throw error;
+    }
+  };
+
   const change = async (record: LeaseRecord, lease: Lease): Promise<Lease | undefined> => {
     const { key, revision } = record;
     const result = await writer.write({
@@ -213,8 +226,7 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
     async lease(request) {
       const { address } = request;
       for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-        const wanted = address ?? keptFor(request);
-        const lease = wanted === undefined ? await leaseAny(request) : await leaseGiven(request, wanted);
+        const lease = address === undefined ? await leaseFree(request) : await leaseGiven(request, address);
         if (lease !== undefined) return lease;
       }
       throw busy(request.pool);

@@ -136,6 +136,31 @@ export function attachSuite(engine: EngineVersion): void {
       await reaches(other, ADDRESS);
     });
 
+    test('on a NIC, by macvlan: restarts and repair included', async () => {
+      const { host, lan, other } = stage();
+      await lan.plug(host, { name: 'lan0' });
+      await start(host, 'web', '--network none');
+      const flags = `--mode macvlan --parent lan0 --address ${ADDRESS}/24 --gateway ${GATEWAY} --interface lan9`;
+      await attach(host, `web ${flags}`);
+      const plugged = async () => {
+        await hasAddresses(host, 'web', 'lan9', [`${ADDRESS}/24`]);
+        await reaches(other, ADDRESS);
+        await reaches([host, 'web'], outside4);
+      };
+      await plugged();
+      await docker(host, 'restart -t 0 web');
+      await plugged();
+      await enter(host, 'web', 'ip', 'link', 'delete', 'lan9');
+      await plugged();
+      await host.killBerth();
+      await docker(host, 'restart -t 0 web');
+      await host.startBerth(FLAGS);
+      await plugged();
+      await berth(host, 'detach web');
+      assert.deepEqual(await interfaces(host, 'web'), []);
+      await host.ip('link delete lan0');
+    });
+
     test('what somebody removes in the container is put back', async () => {
       const { host, other } = stage();
       await start(host, 'web', '--network none');
