@@ -11,7 +11,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 const floors: readonly (readonly string[])[] = [
   ['model'],
   ['store', 'ovs'],
-  ['ipam', 'kernel', 'docker'],
+  ['ipam', 'kernel', 'dhcp', 'docker'],
   ['fabric'],
   ['agent', 'master'],
   ['cli'],
