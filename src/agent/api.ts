@@ -154,13 +154,34 @@ export interface PoolView {
 export interface LeaseView {
   readonly pool: string;
   readonly address: string;
-  /** `request`, `endpoint`, `gateway` or `auxiliary`; `reserved` for one that nobody has, and that is kept for somebody. */
+  /**
+   * `request`, `endpoint`, `gateway` or `auxiliary`; `dhcp` for one that a DHCP server gave; `reserved` for one that nobody has,
+   * and that is kept for somebody.
+   */
   readonly kind: string;
   readonly endpoint?: string;
   readonly container?: string;
   readonly mac?: string;
   readonly engine: string;
   readonly createdAt: string;
+  readonly dhcp?: DhcpView;
+}
+
+export interface DhcpView {
+  /** Whose it is, such as `container web`. */
+  readonly identity: string;
+  /** `requested`, `bound` or `lost`. */
+  readonly state: string;
+  readonly server?: string;
+  /** Absent: never. */
+  readonly expiresAt?: string;
+  readonly renewsAt?: string;
+  readonly gateway?: string;
+  readonly hostName?: string;
+  readonly dns: readonly string[];
+  readonly domain?: string;
+  /** Why the container does not have its address any more. */
+  readonly lost?: string;
 }
 
 export interface ReservationView {

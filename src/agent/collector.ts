@@ -5,9 +5,11 @@
 
 import type { Engine, EngineEvent, EngineInfo, EngineNetwork } from '../docker/engine.ts';
 import { asBerthError } from '../model/errors.ts';
+import { parseNetworkId } from '../model/ids.ts';
 import type { Adoption } from './adoption.ts';
 import type { GarbageView } from './api.ts';
 import type { PluginConfig } from './config.ts';
+import type { Dhcp } from './dhcp/manager.ts';
 import type { Events } from './events.ts';
 import { findGarbage, type Garbage, garbageId } from './garbage.ts';
 import type { Leases } from './leases.ts';
@@ -50,6 +52,7 @@ export interface CollectorParts {
   readonly grace: number;
   readonly interval: number;
   readonly adoption: Adoption;
+  readonly dhcp: Pick<Dhcp, 'learn' | 'containersChanged' | 'networkGoes'>;
   /** Looks whether the kernel has what the records say, and mends it. */
   audit(): Promise<void>;
   /** Told of all that happens in the engine, as it happens. */
@@ -62,6 +65,8 @@ export interface CollectorParts {
 }
 
 const RECONNECT = { first: 250, most: 5000 } as const;
+/** Events after which a list of containers is another one. */
+const TELLING = new Set(['create', 'start', 'die', 'destroy', 'rename']);
 /** Engine events come in bursts (a compose project); one look serves them all. */
 const SETTLE = 300;
 
@@ -102,6 +107,7 @@ export function createCollector(parts: CollectorParts): Collector {
         await leases.endpointGone(garbage.endpoint);
         break;
       case 'network':
+        await parts.dhcp.networkGoes(garbage.network.id);
         await lifecycle.removeNetwork(garbage.network.id);
         await leases.freeReleased(garbage.network);
         break;
@@ -187,6 +193,7 @@ export function createCollector(parts: CollectorParts): Collector {
     }
     if (!strange) {
       await adopt(networks);
+      await parts.dhcp.learn(networks);
       await remember(info.id);
     }
     // What is on its way out is looked at again as soon as its grace is over, not at the next interval.
@@ -251,9 +258,15 @@ export function createCollector(parts: CollectorParts): Collector {
           wait = RECONNECT.first;
           for await (const event of engine.events(signal)) {
             parts.hear(event);
+            const made =
+              event.type === 'network' && event.action === 'create' ? parseNetworkId(event.actor) : undefined;
+            if (made !== undefined && event.attributes.name) names.learnNetwork(made, event.attributes.name);
+            // At once: who was made is soon to start.
+            if (event.type === 'container' && TELLING.has(event.action)) parts.dhcp.containersChanged();
             if (
               event.type !== 'container' ||
               event.action === 'die' ||
+              event.action === 'destroy' ||
               event.action === 'start' ||
               event.action === 'rename'
             )

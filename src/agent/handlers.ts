@@ -12,12 +12,22 @@ import { readAttachRequest } from './attach-request.ts';
 import type { AttachedEndpoint, Attachments } from './attachments.ts';
 import type { Auditor } from './auditor.ts';
 import type { Collector } from './collector.ts';
+import type { Dhcp } from './dhcp/manager.ts';
 import type { Leases } from './leases.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Names } from './names.ts';
 import { reservationHandlers } from './reservation-handlers.ts';
 import type { State } from './state.ts';
-import { attachmentView, driftView, endpointView, leaseView, networkView, poolView, reservedView } from './views.ts';
+import {
+  attachmentView,
+  dhcpLeaseView,
+  driftView,
+  endpointView,
+  leaseView,
+  networkView,
+  poolView,
+  reservedView,
+} from './views.ts';
 
 /** Milliseconds that a command waits for an engine that is slow to tell names. */
 const MOST_PATIENCE = 1000;
@@ -28,13 +38,14 @@ export interface HandlerParts {
   readonly attachments: Attachments;
   readonly leases: Leases;
   readonly names: Names;
+  readonly dhcp: Pick<Dhcp, 'leases'>;
   readonly auditor: Auditor;
   readonly collector: Collector;
   status(): StatusView;
 }
 
 export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHandler>> {
-  const { state, lifecycle, attachments, leases, names, auditor, collector } = parts;
+  const { state, lifecycle, attachments, leases, dhcp, names, auditor, collector } = parts;
 
   const viewNetwork = (network: Parameters<typeof networkView>[0]) =>
     networkView(network, state.endpointsOf(network.id).length, lifecycle.objectsOf(network), names);
@@ -140,15 +151,19 @@ export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHan
     'GET leases': ({ path, query }) => {
       const pool = query.get('pool');
       const all = pool === null ? leases.all() : leases.of(findPool(pool).id);
+      const views = [
+        ...all.map((lease) => leaseView(lease, names)),
+        ...(pool === null ? dhcp.leases().map((lease) => dhcpLeaseView(lease, names)) : []),
+      ];
       if (path[1] === undefined) {
         const reserved = pool === null ? reservedIn(leases.pools()) : reservedIn([findPool(pool)]);
-        return Promise.resolve([...all.map((lease) => leaseView(lease, names)), ...reserved]);
+        return Promise.resolve([...views, ...reserved]);
       }
       const address = parseAddress(path[1]);
       if (address === undefined) throw new BerthError('BAD_ADDRESS', `'${path[1].slice(0, 64)}' is not an address`);
-      const found = all.filter((lease) => formatAddress(lease.address) === formatAddress(address));
+      const found = views.filter((lease) => lease.address === formatAddress(address));
       if (found.length === 0) throw new BerthError('NOT_FOUND', `the address ${path[1]} is not leased`);
-      return Promise.resolve(found.map((lease) => leaseView(lease, names)));
+      return Promise.resolve(found);
     },
 
     ...reservationHandlers({

@@ -23,6 +23,8 @@ export interface Lifecycle {
    */
   adopt(network: Network, endpoints: readonly Endpoint[]): Promise<void>;
   removeNetwork(id: NetworkId): Promise<void>;
+  /** Makes what a network needs in the kernel before its first endpoint; it goes again when none comes. */
+  prepare(id: NetworkId): Promise<void>;
   addEndpoint(endpoint: Endpoint): Promise<void>;
   attach(id: EndpointId, sandbox: string, publishes: boolean): Promise<JoinAnswer>;
   /**
@@ -226,6 +228,13 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       await state.putNetwork(network, { open: { name: `network-${id}`, operation: 'close', target: id } });
       await eraseNetwork(network);
       events.emit('network.removed', `network ${id.slice(0, 12)} was removed`, { network: id });
+    },
+
+    async prepare(id) {
+      const network = state.networks.get(id);
+      if (network === undefined) return;
+      await carriage.apply(network);
+      if (!carried(network)) carriage.linger(network);
     },
 
     async adopt(network, endpoints) {

@@ -1,6 +1,7 @@
 /** The daemon: opens what it stands on, recovers, serves, and drains when it is told to stop. */
 
-import { mkdirSync, statSync } from 'node:fs';
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Logger, pino } from 'pino';
@@ -20,6 +21,9 @@ import { createAuditor } from './auditor.ts';
 import { createCollector } from './collector.ts';
 import { type Config, loadConfig, type PluginConfig } from './config.ts';
 import { crashPoints } from './crash-points.ts';
+import { hostKey, openBook } from './dhcp/book.ts';
+import { createDhcp } from './dhcp/manager.ts';
+import { createPorts } from './dhcp/ports.ts';
 import { openEvents } from './events.ts';
 import { apiHandlers } from './handlers.ts';
 import { watchHost } from './host.ts';
@@ -116,7 +120,31 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   cleanup.defer(() => lifecycle.close());
   const ipam = await openIpam(store, { bases: config.defaultPools });
   const leases = createLeases({ ipam, state, host, names, plugins, engineId: () => collector.engine().id, monotonic });
+  const following = new AbortController();
+  const engine = connectEngine(config.docker, { signal: following.signal });
+  const dhcp = createDhcp({
+    book: await openBook(notes, (key) =>
+      events.emit('dhcp.unreadable', `the DHCP lease ${key} in the store is not readable`),
+    ),
+    ports: createPorts(kernel),
+    hostKey: await hostKey(notes, machineId(), randomUUID),
+    engine,
+    state,
+    kernel,
+    names,
+    events,
+    metrics,
+    now,
+    monotonic,
+    context: lifecycle.context,
+    prepare: lifecycle.prepare,
+    patience: 8000,
+    engineIsNew: leases.engineIsNew,
+    occupied: mayBeOccupied,
+  });
+  cleanup.defer(() => dhcp.close());
   const networkDriver = createNetworkDriver({
+    dhcp,
     state,
     lifecycle,
     leases,
@@ -128,8 +156,6 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   });
   const sandboxes = createSandboxes({ state, kernel, host, lifecycle, events });
   cleanup.defer(() => sandboxes.close());
-  const following = new AbortController();
-  const engine = connectEngine(config.docker, { signal: following.signal });
   const attachments = createAttachments({
     state,
     lifecycle,
@@ -145,6 +171,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   });
   const collector = createCollector({
     engine,
+    dhcp,
     hear: attachments.hear,
     state,
     lifecycle,
@@ -169,6 +196,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     state,
     lifecycle,
     leases,
+    dhcp,
     collector,
     auditor,
     storeHealth,
@@ -185,13 +213,24 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   cleanup.defer(() => auditor.stop());
   attachments.start();
   cleanup.defer(() => attachments.stop());
+  dhcp.start();
   for (const endpoint of state.endpoints.values()) {
     if (endpoint.phase === 'attached' && endpoint.sandboxInterface === undefined) sandboxes.watch(endpoint.id);
   }
 
   const api = await serveApi(
     {
-      handlers: apiHandlers({ state, lifecycle, attachments, leases, names, auditor, collector, status: status.view }),
+      handlers: apiHandlers({
+        state,
+        lifecycle,
+        attachments,
+        leases,
+        dhcp,
+        names,
+        auditor,
+        collector,
+        status: status.view,
+      }),
       follow: events.follow,
       metrics: () => metrics.registry.metrics(),
       health: status.health,
@@ -237,6 +276,15 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
 
   const running = cleanup.move();
   return { stop: () => running.disposeAsync() };
+}
+
+/** machine-id(5). */
+function machineId(): string | undefined {
+  const path = '/etc/machine-id';
+  const text = statSync(path, { throwIfNoEntry: false })?.isFile() === true ? readFileSync(path, 'utf8').trim() : '';
+  return /^[0-9a-f]{32}$/.test(text)
+    ? createHash('sha256').update(`berth ${text} ${hostname()}`).digest('hex')
+    : undefined;
 }
 
 /** @throws BerthError SOCKET_IN_USE */

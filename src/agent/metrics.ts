@@ -16,6 +16,8 @@ export interface Metrics {
     >,
   ): void;
   engineReachable(reachable: boolean): void;
+  /** @param seconds how long it took. */
+  dhcpExchange(purpose: string, outcome: string, seconds: number): void;
 }
 
 export function createMetrics(): Metrics {
@@ -52,12 +54,20 @@ export function createMetrics(): Metrics {
     help: '1 while the Docker engine answers.',
     registers,
   });
+  const exchanges = new Histogram({
+    name: 'berth_dhcp_exchange_seconds',
+    help: 'Duration of exchanges with DHCP servers.',
+    labelNames: ['purpose', 'outcome'],
+    buckets: [0.005, 0.01, 0.05, 0.1, 0.5, 1, 2, 4, 8],
+    registers,
+  });
   return {
     registry,
     pluginCall: (plugin, method, outcome, seconds) => calls.observe({ plugin, method, outcome }, seconds),
     drift: (kind, what, repaired) => drifts.inc({ kind, what, repaired: String(repaired) }),
     garbage: (kind) => garbage.inc({ kind }),
     fullPass: (seconds) => passes.observe(seconds),
+    dhcpExchange: (purpose, outcome, seconds) => exchanges.observe({ purpose, outcome }, seconds),
     engineReachable: (is) => reachable.set(is ? 1 : 0),
     gauges(read) {
       const counts = new Gauge({

@@ -9,6 +9,8 @@ export interface Names {
   /** "the container web", or "the endpoint 0123456789ab" as long as its name is not known. */
   describe(id: EndpointId): string;
   learn(networks: readonly EngineNetwork[]): void;
+  /** A network was just made. */
+  learnNetwork(id: NetworkId, name: string): void;
 }
 
 /** @param attached what the containers of attachments are called: the engine does not list these. */
@@ -22,6 +24,7 @@ export function createNames(attached: (id: EndpointId) => string | undefined = (
       const name = containers.get(id) ?? attached(id);
       return name === undefined ? `the endpoint ${id.slice(0, 12)}` : `the container ${name}`;
     },
+    learnNetwork: (id, name) => void networks.set(id, name),
     learn(seen) {
       networks = new Map(seen.map((network) => [network.id, network.name]));
       containers = new Map(

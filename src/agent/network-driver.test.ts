@@ -7,6 +7,7 @@ import type { EndpointId, NetworkId } from '../model/ids.ts';
 import { parsePrefix } from '../model/prefix.ts';
 import { DEFAULT_DATABASE } from '../ovs/address.ts';
 import { createMemoryStore } from '../store/memory.ts';
+import type { Dhcp } from './dhcp/manager.ts';
 import { openEvents } from './events.ts';
 import type { Leases } from './leases.ts';
 import { createLifecycle } from './lifecycle.ts';
@@ -68,6 +69,7 @@ async function openDriver(leased?: ReadonlyMap<string, EndpointId>, occupied = t
     lifecycle,
     leases,
     names: createNames(),
+    dhcp: { serves: () => false, attached() {}, networkGoes: () => Promise.resolve() } as Partial<Dhcp> as Dhcp,
     host,
     plugins,
     now: () => 1,

@@ -8,9 +8,10 @@ import { type Address, formatAddress, sameAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
 import type { EndpointId, NetworkId } from '../model/ids.ts';
 import { type Mac, macFromAddress, macFromBytes } from '../model/mac.ts';
-import type { Endpoint, Network, Subnet } from '../model/network.ts';
+import type { Endpoint, Json, Network, Subnet } from '../model/network.ts';
 import { contains, formatPrefix, overlaps } from '../model/prefix.ts';
 import type { PluginConfig } from './config.ts';
+import type { Dhcp } from './dhcp/manager.ts';
 import type { HostFacts } from './host.ts';
 import type { Leases } from './leases.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -22,6 +23,7 @@ export interface NetworkDriverParts {
   readonly lifecycle: Lifecycle;
   readonly leases: Leases;
   readonly names: Names;
+  readonly dhcp: Dhcp;
   readonly host: HostFacts;
   readonly plugins: ReadonlyMap<string, PluginConfig>;
   now(): number;
@@ -33,7 +35,7 @@ const isRequested = (address: Address, request: CreateEndpoint): boolean =>
   request.addresses.some((on) => sameAddress(on.address, address));
 
 export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
-  const { state, lifecycle, leases, names } = parts;
+  const { state, lifecycle, leases, names, dhcp } = parts;
 
   /** @throws BerthError NETWORK_UNKNOWN */
   function networkOf(request: { network: Network['id'] }): Network {
@@ -95,6 +97,8 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     }
     const settings = fabric.planEndpoint(network, { options: request.options }, lifecycle.context());
     const mac = request.mac ?? chosenMac({ settings });
+    if (dhcp.serves(network))
+      return createLeasedEndpoint(network, { ...request, ...(mac === undefined ? {} : { mac }) }, settings, sharedMac);
     const { stale, outdated } = checkAddresses(
       network,
       { ...request, ...(mac === undefined ? {} : { mac }) },
@@ -131,6 +135,38 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
       throw claimed.reason;
     }
     return endpoint;
+  }
+
+  /** One whose address the LAN's DHCP server gives. */
+  async function createLeasedEndpoint(
+    network: Network,
+    request: CreateEndpoint,
+    settings: Json,
+    sharedMac: Mac | undefined,
+  ): Promise<Endpoint> {
+    const holder = sharedMac === undefined && request.mac ? state.macHolder(network.id, request.mac) : undefined;
+    if (holder !== undefined && holder.id !== request.endpoint && !leases.engineIsNew()) {
+      throw new BerthError(
+        'MAC_IN_USE',
+        `the MAC address ${request.mac} is held by ${names.describe(holder.id)} on this network`,
+      );
+    }
+    try {
+      const endpoint: Endpoint = {
+        id: request.endpoint,
+        network: network.id,
+        phase: 'created',
+        ...(await dhcp.acquire(network, request)),
+        publishes: request.publishes,
+        options: request.options,
+        settings,
+        createdAt: parts.now(),
+      };
+      await lifecycle.addEndpoint(endpoint);
+      return endpoint;
+    } finally {
+      dhcp.settled(request.endpoint);
+    }
   }
 
   /**
@@ -212,7 +248,8 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
 
   const isSame = (endpoint: Endpoint, request: CreateEndpoint): boolean =>
     endpoint.network === request.network &&
-    endpoint.addresses.map(formatPrefix).join() === request.addresses.map(formatPrefix).join() &&
+    (request.addresses.length === 0 ||
+      endpoint.addresses.map(formatPrefix).join() === request.addresses.map(formatPrefix).join()) &&
     (request.mac === undefined || request.mac === endpoint.mac);
 
   return {
@@ -224,6 +261,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     deleteNetwork: (id) =>
       lifecycle.serialise(`delete ${id}`, async () => {
         const network = state.networks.get(id);
+        await dhcp.networkGoes(id);
         await lifecycle.removeNetwork(id);
         await leases.freeReleased(network);
       }),
@@ -241,7 +279,9 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
         // The engine would set it, which a link that shares its parent's refuses.
         const shares =
           fabricOf(networkOf(request).fabric).sharedMac?.(networkOf(request), lifecycle.context()) !== undefined;
-        return request.mac === undefined && !shares ? { addresses: [], mac: endpoint.mac } : { addresses: [] };
+        // Only what the engine left open is told.
+        const addresses = request.addresses.length === 0 ? endpoint.addresses : [];
+        return request.mac === undefined && !shares ? { addresses, mac: endpoint.mac } : { addresses };
       }),
 
     deleteEndpoint: (_network, id: EndpointId) => lifecycle.serialise(id, () => lifecycle.removeEndpoint(id)),
@@ -261,6 +301,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
           request.sandbox,
           endpoint.publishes || request.publishes,
         );
+        dhcp.attached(endpoint.id);
         return { ...answer, disableGatewayService: isolated };
       }),
 

@@ -64,6 +64,9 @@ const EndpointRecord = z.object({
   phase: z.enum(['created', 'attached', 'removing']),
   addresses: z.array(parsed(parseInterfaceAddress, 'an address with a length')),
   mac: parsed(parseMac, 'a MAC address'),
+  gateways: z.array(address).optional(),
+  routes: z.array(z.object({ destination: parsed(parsePrefix, 'a subnet'), via: address.optional() })).optional(),
+  mtu: z.number().optional(),
   sandbox: z.string().optional(),
   sandboxInterface: z.string().optional(),
   publishes: z.boolean(),
@@ -144,11 +147,20 @@ export function encodeNetwork(network: Network): string {
 }
 
 export function decodeEndpoint(key: string, value: string): Endpoint {
-  const { sandbox, sandboxInterface, attachment, ...record } = decode(EndpointRecord, key, value);
+  const { sandbox, sandboxInterface, gateways, routes, mtu, attachment, ...record } = decode(
+    EndpointRecord,
+    key,
+    value,
+  );
   return {
     ...record,
     id: record.id as EndpointId,
     network: record.network as NetworkId,
+    ...(gateways === undefined ? {} : { gateways }),
+    ...(routes === undefined
+      ? {}
+      : { routes: routes.map(({ destination, via }) => (via === undefined ? { destination } : { destination, via })) }),
+    ...(mtu === undefined ? {} : { mtu }),
     ...(sandbox === undefined ? {} : { sandbox }),
     ...(sandboxInterface === undefined ? {} : { sandboxInterface }),
     ...(attachment === undefined ? {} : { attachment }),
@@ -165,5 +177,10 @@ export function encodeEndpoint(endpoint: Endpoint): string {
       gateways: endpoint.attachment.gateways.map(formatAddress),
       displaced: endpoint.attachment.displaced.map(({ via, link }) => ({ via: formatAddress(via), link })),
     },
+    gateways: endpoint.gateways?.map(formatAddress),
+    routes: endpoint.routes?.map(({ destination, via }) => ({
+      destination: formatPrefix(destination),
+      via: via && formatAddress(via),
+    })),
   });
 }

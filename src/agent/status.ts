@@ -5,6 +5,7 @@ import type { StatusView } from './api.ts';
 import type { Auditor } from './auditor.ts';
 import type { Collector } from './collector.ts';
 import type { Config, PluginConfig } from './config.ts';
+import type { Dhcp } from './dhcp/manager.ts';
 import type { Leases } from './leases.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { State } from './state.ts';
@@ -24,6 +25,7 @@ export interface StatusParts {
   readonly state: State;
   readonly lifecycle: Lifecycle;
   readonly leases: Leases;
+  readonly dhcp: Pick<Dhcp, 'leases' | 'problems'>;
   readonly collector: Collector;
   readonly auditor: Auditor;
   readonly storeHealth: StoreHealth;
@@ -32,7 +34,7 @@ export interface StatusParts {
 }
 
 export function createStatus(parts: StatusParts): Status {
-  const { config, state, lifecycle, leases, collector, auditor, storeHealth } = parts;
+  const { config, state, lifecycle, leases, dhcp, collector, auditor, storeHealth } = parts;
 
   function counts() {
     return {
@@ -40,7 +42,7 @@ export function createStatus(parts: StatusParts): Status {
       endpoints: state.endpoints.size,
       attachments: [...state.endpoints.values()].filter(({ attachment }) => attachment !== undefined).length,
       pools: leases.pools().length,
-      leases: leases.count(),
+      leases: leases.count() + dhcp.leases().length,
     };
   }
 
@@ -57,6 +59,7 @@ export function createStatus(parts: StatusParts): Status {
     if (engine.strange) {
       problems.push('the engine is not the one of before: nothing is freed until you say so with berth gc --apply');
     }
+    problems.push(...dhcp.problems());
     const failure = storeHealth.problem();
     if (failure !== undefined) problems.push(failure);
     // Without its engine an agent has nothing to do, but without its store it can do nothing.

@@ -18,6 +18,7 @@ import type {
   ReservationView,
 } from './api.ts';
 import type { AttachedEndpoint } from './attachments.ts';
+import type { LeaseSight } from './dhcp/manager.ts';
 import type { Names } from './names.ts';
 
 const optional = <Key extends string, Value>(key: Key, value: Value | undefined): { [K in Key]?: Value } =>
@@ -168,6 +169,36 @@ function holderName({ holder }: Lease, names: Names): string {
   if (holder.kind === 'endpoint')
     return names.container(holder.endpoint) ?? holder.name ?? `endpoint ${holder.endpoint.slice(0, 12)}`;
   return holder.kind === 'request' ? (holder.name ?? 'a container') : `the ${holder.kind}`;
+}
+
+/** One that a DHCP server gave: the link stands in the place of a pool. */
+export function dhcpLeaseView(lease: LeaseSight, names: Names): LeaseView {
+  const { granted, lost, next, client } = lease;
+  const address =
+    granted === undefined ? lost?.address.replace(/\/.*/, '') : formatAddress(granted.terms.address.address);
+  const expiry = granted && granted.requestedAt + granted.terms.lease * 1000;
+  return {
+    pool: `dhcp/${lease.link}`,
+    address: address ?? '',
+    kind: 'dhcp',
+    ...optional('endpoint', lease.endpoint as string | undefined),
+    ...optional('container', (lease.endpoint && names.container(lease.endpoint)) ?? lease.container?.slice(0, 12)),
+    mac: client.mac,
+    engine: '',
+    createdAt: iso(granted?.requestedAt ?? 0),
+    dhcp: {
+      identity: lease.identity,
+      state: lost === undefined ? (granted === undefined ? 'requested' : 'bound') : 'lost',
+      ...optional('server', granted && formatAddress(granted.server.address)),
+      ...optional('expiresAt', expiry !== undefined && Number.isFinite(expiry) ? iso(expiry) : undefined),
+      ...optional('renewsAt', next && iso(next.at)),
+      ...optional('gateway', granted?.terms.gateway && formatAddress(granted.terms.gateway)),
+      ...optional('hostName', client.hostName),
+      dns: (granted?.terms.dns ?? []).map(formatAddress),
+      ...optional('domain', granted?.terms.domain),
+      ...optional('lost', lost?.reason),
+    },
+  };
 }
 
 export function driftView(drift: Drift): DriftView {

@@ -6,6 +6,7 @@ import type { Engine, EngineEvent, EngineNetwork } from './engine.ts';
 import { type EngineHttp, type EngineTls, engineHttp } from './engine-http.ts';
 import {
   containerAnswer,
+  containersAnswer,
   eventLine,
   infoAnswer,
   networkAnswer,
@@ -13,6 +14,7 @@ import {
   toContainer,
   toEvent,
   toInfo,
+  toListed,
   toNetwork,
   versionAnswer,
 } from './engine-wire.ts';
@@ -81,6 +83,11 @@ export function connectEngine(address: string, options: EngineOptions = {}): Eng
         const path = `/containers/${encodeURIComponent(wanted)}/json`;
         const answer = await http.get(base + path);
         return answer === undefined ? undefined : toContainer(read(path, containerAnswer, answer));
+      }),
+    containers: () =>
+      versioned(async (base) => {
+        const path = '/containers/json';
+        return read(path, containersAnswer, await http.get(`${base}${path}?all=1`)).map(toListed);
       }),
     events: (signal) => followEvents(versioned, http, signal),
   };

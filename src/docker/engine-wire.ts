@@ -16,6 +16,7 @@ import type {
   EngineInfo,
   EngineNetwork,
   EngineSubnet,
+  ListedContainer,
 } from './engine.ts';
 
 const text = z
@@ -65,6 +66,21 @@ export const containerAnswer = z.object({
 });
 
 export const networksAnswer = z.array(networkAnswer);
+
+export const containersAnswer = z.array(
+  z.object({
+    Id: z.string(),
+    Names: z
+      .array(z.string())
+      .nullish()
+      .transform((value) => value ?? []),
+    State: text,
+    Labels: textMap,
+    NetworkSettings: z
+      .object({ Networks: z.record(z.string(), z.object({ NetworkID: text }).nullable()).nullish() })
+      .nullish(),
+  }),
+);
 
 export const eventLine = z.object({
   Type: text,
@@ -150,6 +166,27 @@ export function toContainer(answer: z.output<typeof containerAnswer>): EngineCon
     running,
     networkMode: answer.HostConfig?.NetworkMode ?? '',
     ...(running && sandbox !== '' ? { sandbox } : {}),
+  };
+}
+
+export function toListed(answer: z.output<typeof containersAnswer>[number]): ListedContainer {
+  const project = answer.Labels['com.docker.compose.project'];
+  const service = answer.Labels['com.docker.compose.service'];
+  const number = answer.Labels['com.docker.compose.container-number'];
+  const compose =
+    project === undefined || service === undefined
+      ? undefined
+      : { project, service, ...(number === undefined ? {} : { number }) };
+  return {
+    id: answer.Id,
+    // The others are those by which links call it, with two slashes.
+    name: (answer.Names.find((name) => /^\/[^/]+$/.test(name)) ?? '').slice(1),
+    running: answer.State === 'running' || answer.State === 'paused',
+    ...(compose === undefined ? {} : { compose }),
+    networks: Object.entries(answer.NetworkSettings?.Networks ?? {}).map(([key, on]) => {
+      const id = parseNetworkId(on?.NetworkID ?? '');
+      return id === undefined ? { key } : { key, id };
+    }),
   };
 }
 

@@ -62,6 +62,21 @@ export interface EngineContainer {
   readonly sandbox?: string;
 }
 
+/** A container that exists, running or not, from `GET /containers/json`. */
+export interface ListedContainer {
+  readonly id: string;
+  readonly name: string;
+  readonly running: boolean;
+  /** What Compose calls it. */
+  readonly compose?: { readonly project: string; readonly service: string; readonly number?: string };
+  readonly networks: readonly {
+    /** As the user named the network, or its id. */
+    readonly key: string;
+    /** Some engines do not know it before the first start. */
+    readonly id?: NetworkId;
+  }[];
+}
+
 export interface EngineEvent {
   readonly type: string;
   readonly action: string;
@@ -79,6 +94,8 @@ export interface Engine {
    * @throws BerthError ENGINE_UNREACHABLE
    */
   networks(inspect?: (network: EngineNetwork) => boolean): Promise<readonly EngineNetwork[]>;
+  /** All containers. The engine answers also while one of them starts. @throws BerthError ENGINE_UNREACHABLE */
+  containers(): Promise<readonly ListedContainer[]>;
   /**
    * A container by its name, id or unique beginning of an id; undefined when there is none.
    *

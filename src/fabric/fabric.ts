@@ -70,6 +70,17 @@ export interface FabricDefaults {
   readonly ovsDatabase: DatabaseAddress;
 }
 
+/** That a network's addresses come from the DHCP server of a LAN, and as whom a container asks there. */
+export interface DhcpSource {
+  /** The link of this host that leads to the server. */
+  readonly link: string;
+  readonly clientId: 'mac' | 'identity';
+  readonly vendorClass?: string;
+  /** The name that the user gave the container for this. */
+  readonly identity?: string;
+  readonly hostName?: string;
+}
+
 /** What Docker is told in Join. */
 export interface JoinAnswer {
   /** The link, in our namespace, that the engine moves into the container. */
@@ -134,6 +145,9 @@ export interface Fabric {
 
   /** Checks an endpoint's options and decides its settings. Touches nothing. */
   planEndpoint(network: Network, request: EndpointRequest, context: FabricContext): Json;
+
+  /** Absent, or returns undefined: addresses come with the request. */
+  dhcp?(network: Network, request: EndpointRequest, context: FabricContext): DhcpSource | undefined;
 
   /** What all networks of this fabric need together, while at least one endpoint is attached to any of them. */
   desiredShared(networks: readonly Network[], context: FabricContext): readonly KernelObject[];

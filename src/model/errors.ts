@@ -59,6 +59,13 @@ const catalogue = {
   KERNEL_BUSY: { status: 503, next: 'Try again; if it lasts, see: berth status' },
   CONNECTIVITY_LOST: { status: 409, next: 'Everything was put back. Check the uplink, then try again.' },
 
+  // DHCP.
+  DHCP_NO_ANSWER: {
+    status: 504,
+    next: 'Check that a DHCP server serves that LAN and has free addresses; docs/lan-dhcp.md lists what else can be wrong.',
+  },
+  DHCP_REFUSED: { status: 409, next: "Look into the DHCP server's log: its leases do not fit what is on the LAN." },
+
   // What Berth depends on.
   OVS_UNREACHABLE: {
     status: 503,

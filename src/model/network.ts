@@ -50,6 +50,12 @@ export interface Network {
  */
 export type EndpointPhase = 'created' | 'attached' | 'removing';
 
+export interface EndpointRoute {
+  readonly destination: Prefix;
+  /** Absent: the destination is on the link itself. */
+  readonly via?: Address;
+}
+
 export interface Endpoint {
   readonly id: EndpointId;
   readonly network: NetworkId;
@@ -57,6 +63,10 @@ export interface Endpoint {
   /** At most one of each family. */
   readonly addresses: readonly InterfaceAddress[];
   readonly mac: Mac;
+  /** What it was told with its addresses (DHCP), where its network does not know. */
+  readonly gateways?: readonly Address[];
+  readonly routes?: readonly EndpointRoute[];
+  readonly mtu?: number;
   /** Docker's path of the container's network namespace, known from Join. */
   readonly sandbox?: string;
   /** What the interface is called in the container, once it has been seen there. */

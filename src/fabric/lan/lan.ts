@@ -16,8 +16,10 @@ import {
 } from '../container-options.ts';
 import type { Fabric, FabricContext, JoinAnswer, NetworkRequest, OptionSpec } from '../fabric.ts';
 import { gatewaysFor } from '../gateways.ts';
+import { LEAST_MTU } from '../mtu.ts';
 import { choiceOption, readOptions } from '../options.ts';
 import { containerLink } from '../veth.ts';
+import { checkDhcp, checkDhcpEndpoint, dhcpEndpointOptions, readDhcp } from './dhcp.ts';
 import type { LanNetwork } from './mode.ts';
 import { modeOf, modes } from './modes.ts';
 import { commonOptions, refuseOthers } from './options.ts';
@@ -32,7 +34,7 @@ const networkOptions: readonly OptionSpec[] = [...commonOptions, ...distinct([..
 export const lan: Fabric = {
   kind: 'lan',
   networkOptions,
-  endpointOptions: containerOptions,
+  endpointOptions: [...containerOptions, ...dhcpEndpointOptions],
 
   async planNetwork(request, context) {
     const options = readOptions(request.options, networkOptions);
@@ -41,6 +43,7 @@ export const lan: Fabric = {
     checkContainerOptions(options);
     const plan = { options, defaults: context.defaults, host: context.host };
     const settings = await modeOf({ mode }).plan(plan, context);
+    checkDhcp(options, request);
     checkSubnets(request, settings, context);
     return settings;
   },
@@ -80,7 +83,13 @@ export const lan: Fabric = {
 
   routesByLink: (network) => routesByLink(settingsOf(network)),
 
-  planEndpoint: (network, request) => planContainer(network, request.options),
+  planEndpoint: (network, request) => planContainer(network, checkDhcpEndpoint(request.options)),
+
+  dhcp(network, request) {
+    const wish = readDhcp(network, request);
+    const { settings } = read(network);
+    return wish && { link: modeOf(settings).wire(settings), ...wish };
+  },
 
   desiredShared() {
     return [];
@@ -98,9 +107,12 @@ export const lan: Fabric = {
 
   desiredEndpoint(network, endpoint, context) {
     const { settings } = read(network);
-    const { mtu = settings.mtu } = containerSettings(endpoint);
+    const mode = modeOf(settings);
+    let { mtu = settings.mtu } = containerSettings(endpoint);
+    // What it was told may be less than the link can, but not more.
+    if (endpoint.mtu !== undefined) mtu = Math.min(endpoint.mtu, mtu ?? mode.mtu(settings, context.host) ?? LEAST_MTU);
     const of = { network, settings: mtu === undefined ? settings : { ...settings, mtu } };
-    const objects = modeOf(settings).endpoint(of, endpoint, context);
+    const objects = mode.endpoint(of, endpoint, context);
     return [...objects, ...containerObjects(endpoint, objects)];
   },
 
@@ -117,6 +129,7 @@ export const lan: Fabric = {
         ...(shut || !routesByLink(settings)
           ? []
           : defaultRoutes(endpoint.addresses.map(({ address }) => address.family))),
+        ...(shut || routesByLink(settings) ? [] : (endpoint.routes ?? [])),
         ...staticRoutes(endpoint),
       ],
       isolated: true,

@@ -5,6 +5,7 @@ import { networkContainerOptions } from '../container-options.ts';
 import type { OptionSpec } from '../fabric.ts';
 import { GREATEST_MTU, LEAST_MTU } from '../mtu.ts';
 import { integerOption, linkOption, type OptionValues } from '../options.ts';
+import { dhcpOptions } from './dhcp.ts';
 import type { ModeName } from './settings.ts';
 
 export const commonOptions: readonly OptionSpec[] = [
@@ -41,6 +42,7 @@ export const commonOptions: readonly OptionSpec[] = [
     help: 'What the interface is called in the container; the engine appends a number.',
   },
   ...networkContainerOptions,
+  ...dhcpOptions,
 ];
 
 /** Of the modes that plug containers into a bridge. */

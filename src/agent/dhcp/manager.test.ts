@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Mac } from '../../model/mac.ts';
+import { container, network, openStage } from './testing/stage.ts';
+
+const compose = (number: number, service = 'web') => ({
+  compose: { project: 'shop', service, number: String(number) },
+});
+
+test('a container gets an address, and gives it back when it is gone', async () => {
+  const stage = await openStage();
+  await stage.engineHas(container('web'));
+  const { address, mac } = await stage.start('e1');
+  assert.deepEqual([...stage.server.leased], [[mac, address]]);
+  assert.deepEqual([...stage.server.names], [[mac, 'web']]);
+  await stage.stop('e1');
+  await stage.engineHas();
+  await stage.learn();
+  await stage.heard();
+  assert.equal(stage.server.leased.size, 0);
+  assert.deepEqual(stage.dhcp.leases(), []);
+  assert.deepEqual(stage.server.heard, ['discover br0', 'request br0', 'release br0']);
+});
+
+test('a container that was stopped keeps its lease, and asks for nothing else when it starts again', async () => {
+  const stage = await openStage();
+  await stage.engineHas(container('web'));
+  const before = await stage.start('e1');
+  await stage.stop('e1');
+  await stage.learn();
+  assert.deepEqual(await stage.start('e2'), before);
+  assert.deepEqual(stage.server.heard, ['discover br0', 'request br0', 'request br0']);
+});
+
+test('made anew under its name it is the same to the server', async () => {
+  const stage = await openStage();
+  await stage.engineHas(container('web'));
+  const before = await stage.start('e1');
+  await stage.stop('e1');
+  await stage.engineHas();
+  await stage.learn();
+  await stage.engineHas(container('web', { id: 'another'.padEnd(64, '0') }));
+  assert.equal((await stage.start('e2')).mac, before.mac);
+});
+
+test('of several that wait it is not known who it is, until the engine tells: then it is for the next time', async () => {
+  const stage = await openStage();
+  await stage.engineHas(container('a'), container('b'));
+  const first = await stage.start('e1');
+  const second = await stage.start('e2');
+  assert.notEqual(first.mac, second.mac);
+  await stage.learn({ e1: 'b', e2: 'a' });
+  await stage.stop('e1');
+  await stage.engineHas(container('a', { running: true }), container('b'));
+  assert.deepEqual(await stage.start('e3'), first);
+});
+
+test('replicas of a service share its identities', async () => {
+  const stage = await openStage();
+  const all = [container('one', compose(1)), container('two', compose(2)), container('ten', compose(10))];
+  await stage.engineHas(...all);
+  const before = [await stage.start('e1'), await stage.start('e2'), await stage.start('e3')];
+  for (const name of ['e1', 'e2', 'e3']) await stage.stop(name);
+  await stage.engineHas(...all.toReversed());
+  assert.deepEqual([await stage.start('e4'), await stage.start('e5'), await stage.start('e6')], before);
+  assert.deepEqual(
+    stage.dhcp.leases().map(({ identity }) => identity),
+    ['service shop/web/1', 'service shop/web/2', 'service shop/web/10'],
+  );
+});
+
+test('two services that wait are not taken for each other', async () => {
+  const stage = await openStage();
+  await stage.engineHas(container('w', compose(1)), container('d', compose(1, 'db')));
+  await stage.start('e1');
+  assert.match(stage.dhcp.leases()[0]!.identity, /^endpoint /);
+});
+
+test('a MAC or a name that the user gives decides, whoever else waits', async () => {
+  const stage = await openStage();
+  await stage.engineHas(container('a'), container('b'));
+  const mac = '02:11:22:33:44:55' as Mac;
+  assert.equal((await stage.start('e1', { mac })).mac, mac);
+  await assert.rejects(stage.start('e2', { mac }), { code: 'MAC_IN_USE' });
+  const named = await stage.start('e3', { options: { identity: 'db', hostname: 'db-1' } });
+  assert.equal(stage.server.names.get(named.mac), 'db-1');
+  const other = await stage.start('e4', { options: { identity: 'db' } });
+  assert.notEqual(other.mac, named.mac, 'the name is in use');
+  await stage.stop('e3');
+  assert.equal((await stage.start('e5', { options: { identity: 'db' } })).mac, named.mac);
+});
+
+test('an address that another container has is declined', async () => {
+  const stage = await openStage();
+  const { address } = await stage.start('e1');
+  // The server has lost its leases.
+  stage.server.leased.clear();
+  stage.server.next = 20;
+  assert.notEqual((await stage.start('e2')).address, address);
+  assert.ok(stage.events().includes('dhcp.declined'));
+});
+
+test('without a server a lease that still runs is used, and one that has run out is not', async () => {
+  const stage = await openStage();
+  await stage.engineHas(container('web'));
+  const before = await stage.start('e1');
+  await stage.stop('e1');
+  stage.server.silent = true;
+  assert.deepEqual(await stage.start('e2'), before);
+  assert.ok(stage.events().includes('dhcp.unconfirmed'));
+  await stage.stop('e2');
+  stage.clock.now += 3600_000;
+  await assert.rejects(stage.start('e3'), { code: 'DHCP_NO_ANSWER' });
+});
+
+test('the agent is killed between the request and its answer: the lease is given back', async () => {
+  const before = await openStage();
+  const starting = before.start('e1');
+  starting.catch(() => undefined);
+  while (!before.server.heard.includes('request br0')) await new Promise((resolve) => setImmediate(resolve));
+  // What was written by then is all that is left.
+  const copy = (await import('../../store/memory.ts')).createMemoryStore();
+  for (const { key, value } of (await before.store.list('berth/')).entries)
+    await copy.transact({ then: [{ do: 'put', key, value }] });
+  await starting;
+  const after = await openStage(copy);
+  await after.state.deleteEndpoint(after.dhcp.leases()[0]!.endpoint!);
+  assert.equal(after.dhcp.leases().length, 1);
+  await after.learn();
+  await after.heard();
+  assert.deepEqual(after.server.heard, ['release br0']);
+  assert.deepEqual(after.dhcp.leases(), []);
+});
+
+test('a network that goes takes its leases with it', async () => {
+  const stage = await openStage();
+  await stage.engineHas(container('web'));
+  await stage.start('e1');
+  await stage.stop('e1');
+  await stage.dhcp.networkGoes(network.id);
+  await stage.heard();
+  assert.deepEqual(stage.dhcp.leases(), []);
+  assert.equal(stage.server.leased.size, 0);
+});
+
+test('a link that comes with the first container is made before', async () => {
+  const stage = await openStage();
+  stage.missing.add('br0');
+  await stage.start('e1');
+  assert.deepEqual(stage.prepared, [network.id]);
+});

@@ -1,0 +1,225 @@
+/** The DHCP manager with a store in memory, a link with a server on it, and clocks that a test sets. */
+
+import { pino } from 'pino';
+import { decodeMessage, type Message, messageType, typeOf } from '../../../dhcp/message.ts';
+import { type Answer, answer, framed } from '../../../dhcp/testing/server.ts';
+import { decodeFrame } from '../../../dhcp/udp.ts';
+import type { CreateEndpoint } from '../../../docker/driver.ts';
+import type { EngineNetwork, ListedContainer } from '../../../docker/engine.ts';
+import type { Kernel, KernelStep } from '../../../kernel/kernel.ts';
+import type { PacketPort, PacketRequest } from '../../../kernel/packets.ts';
+import { formatAddress } from '../../../model/address.ts';
+import { BerthError } from '../../../model/errors.ts';
+import type { EndpointId, NetworkId } from '../../../model/ids.ts';
+import type { Mac } from '../../../model/mac.ts';
+import type { Endpoint, Network } from '../../../model/network.ts';
+import { createMemoryStore } from '../../../store/memory.ts';
+import type { EventView } from '../../api.ts';
+import { openEvents } from '../../events.ts';
+import { createMetrics } from '../../metrics.ts';
+import { createNames } from '../../names.ts';
+import { openState, storeNotes } from '../../state.ts';
+import { openBook } from '../book.ts';
+import { createDhcp } from '../manager.ts';
+import { createPorts } from '../ports.ts';
+
+export const network: Network = {
+  id: 'n1'.padEnd(64, '0') as NetworkId,
+  fabric: 'lan',
+  plugin: 'berth-lan',
+  subnets: [],
+  leased: false,
+  internal: false,
+  options: { dhcp: 'true' },
+  settings: { mode: 'bridge', bridge: 'br0', confirm: 'auto', confirmSeconds: 60, interfacePrefix: 'eth' },
+  createdAt: 0,
+};
+
+/** Addresses are leased to MACs in the order in which they ask. */
+export interface FakeServer {
+  /** What each message was, and where it was heard: `discover br0`. */
+  readonly heard: string[];
+  readonly leased: Map<Mac, string>;
+  /** Host names as they were told. */
+  readonly names: Map<Mac, string>;
+  /** Says nothing. */
+  silent: boolean;
+  /** Refuses whatever is requested, and offers nothing. */
+  refuses: boolean;
+  /** Of what it grants. */
+  how: Answer;
+  /** The next address. */
+  next: number;
+}
+
+const names = Object.fromEntries(Object.entries(messageType).map(([name, type]) => [type, name]));
+
+function serve(server: FakeServer, where: string, message: Message, say: (frame: Uint8Array) => void): void {
+  const type = names[typeOf(message)!]!;
+  server.heard.push(`${type} ${where}`);
+  const hostName = message.options.get(12);
+  if (hostName !== undefined) server.names.set(message.mac, Buffer.from(hostName).toString());
+  if (type === 'release' || type === 'decline') server.leased.delete(message.mac);
+  if (type === 'decline') server.next += 1;
+  if (server.silent || (type !== 'discover' && type !== 'request')) return;
+  if (server.refuses) {
+    if (type === 'request') say(framed(answer(message, 'nak')));
+    return;
+  }
+  const held = server.leased.get(message.mac) ?? `192.168.7.${server.next}`;
+  const asked = message.options.get(50);
+  const wanted = message.current === undefined ? asked?.join('.') : formatAddress(message.current);
+  if (type === 'request' && wanted !== undefined && wanted !== held && server.leased.has(message.mac)) {
+    say(framed(answer(message, 'nak')));
+    return;
+  }
+  const yours = type === 'request' ? (wanted ?? held) : held;
+  if (type === 'request') {
+    if (!server.leased.has(message.mac)) server.next += 1;
+    server.leased.set(message.mac, yours);
+  }
+  say(framed(answer(message, type === 'discover' ? 'offer' : 'ack', { ...server.how, yours })));
+}
+
+export type DhcpTestStage = Awaited<ReturnType<typeof openStage>>;
+
+/** @param store the one of a stage before, as after a restart of the agent. */
+export async function openStage(store = createMemoryStore()) {
+  const server: FakeServer = {
+    heard: [],
+    leased: new Map(),
+    names: new Map(),
+    silent: false,
+    refuses: false,
+    how: {},
+    next: 20,
+  };
+  const executed: KernelStep[] = [];
+  const prepared: string[] = [];
+  const missing = new Set<string>();
+  const kernel = {
+    packets({ link, netns }: PacketRequest): Promise<PacketPort> {
+      const listeners = new Set<(frame: Uint8Array) => void>();
+      if (missing.has(link)) return Promise.reject(new BerthError('INTERFACE_UNKNOWN', `there is no ${link}`));
+      return Promise.resolve({
+        mac: '02:00:00:00:00:01' as Mac,
+        index: 1,
+        send(frame) {
+          const message = decodeMessage(decodeFrame(frame)!.data)!;
+          setImmediate(() =>
+            serve(server, netns === undefined ? link : `${link} in ${netns}`, message, (reply) => {
+              for (const listener of listeners) listener(reply);
+            }),
+          );
+        },
+        onFrame: (listener) => void listeners.add(listener),
+        onEnded() {},
+        close: () => listeners.clear(),
+      });
+    },
+    execute(steps: readonly KernelStep[]) {
+      executed.push(...steps);
+      return Promise.resolve();
+    },
+  } satisfies Partial<Kernel> as unknown as Kernel;
+  const state = await openState(store, 'h');
+  if (!state.networks.has(network.id)) await state.putNetwork(network);
+  const told: EventView[] = [];
+  const events = openEvents(pino({ level: 'silent' }));
+  events.follow((event) => told.push(event));
+  let containers: readonly ListedContainer[] = [];
+  const book = await openBook(storeNotes(store, 'h'), () => undefined);
+  const clock = { now: 1_000_000, monotonic: 0 };
+  const started = performance.now();
+  const passed = () => performance.now() - started;
+  const dhcp = createDhcp({
+    book,
+    ports: createPorts(kernel),
+    hostKey: 'this host',
+    engine: { containers: () => Promise.resolve(containers) },
+    state,
+    kernel,
+    names: createNames(),
+    events,
+    metrics: createMetrics(),
+    now: () => Math.round(clock.now + passed()),
+    monotonic: () => clock.monotonic + passed(),
+    context: () => ({ host: { links: [], addresses: [], routes: [] } }) as never,
+    prepare: (id) => {
+      prepared.push(id);
+      missing.clear();
+      return Promise.resolve();
+    },
+    patience: 1000,
+    engineIsNew: () => false,
+    occupied: () => true,
+  });
+  return {
+    store,
+    server,
+    dhcp,
+    state,
+    clock,
+    told,
+    executed,
+    prepared,
+    missing,
+    events: () => told.map(({ event }) => event),
+    /** The engine has these containers from now on. */
+    async engineHas(...all: readonly ListedContainer[]) {
+      containers = all;
+      dhcp.containersChanged();
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+    /** As when the collector has looked: endpoints by the container that has them. */
+    learn: (pairs: Readonly<Record<string, string>> = {}) =>
+      dhcp.learn([
+        {
+          id: network.id,
+          endpoints: Object.entries(pairs).map(([endpoint, container]) => ({
+            id: id(endpoint),
+            container: container.padEnd(64, '0'),
+            name: container,
+            addresses: [],
+          })),
+        } as unknown as EngineNetwork,
+      ]),
+    /** What was sent without waiting for an answer has been heard. */
+    heard: () => new Promise<void>((resolve) => setTimeout(resolve, 5)),
+    /** CreateEndpoint and Join; the container's address, and the endpoint. */
+    async start(name: string, request: Partial<CreateEndpoint> = {}): Promise<{ address: string; mac: Mac }> {
+      const leased = await dhcp.acquire(network, {
+        network: network.id,
+        endpoint: id(name),
+        addresses: [],
+        options: {},
+        publishes: false,
+        ...request,
+      });
+      const endpoint: Endpoint = {
+        id: id(name),
+        network: network.id,
+        phase: 'attached',
+        ...leased,
+        sandbox: `/run/${name}`,
+        sandboxInterface: 'eth0',
+        publishes: false,
+        options: {},
+        settings: null,
+        createdAt: 0,
+      };
+      await state.putEndpoint(endpoint);
+      dhcp.settled(id(name));
+      dhcp.attached(id(name));
+      return { address: formatAddress(leased.addresses[0]!.address), mac: leased.mac };
+    },
+    stop: (name: string) => state.deleteEndpoint(id(name)),
+  };
+}
+
+export const id = (name: string): EndpointId => name.padEnd(64, '0') as EndpointId;
+
+/** A container that waits to be started, on the network. */
+export function container(name: string, more: Partial<ListedContainer> = {}): ListedContainer {
+  return { id: name.padEnd(64, '0'), name, running: false, networks: [{ key: 'lan', id: network.id }], ...more };
+}

@@ -1,0 +1,112 @@
+/** The options by which a LAN network has its addresses from the LAN's own DHCP server. */
+
+import { BerthError } from '../../model/errors.ts';
+import type { Network } from '../../model/network.ts';
+import type { EndpointRequest, NetworkRequest, OptionSpec } from '../fabric.ts';
+import { booleanOption, choiceOption, type OptionValues, printable } from '../options.ts';
+
+export const dhcpOptions: readonly OptionSpec[] = [
+  {
+    name: 'dhcp',
+    values: 'true, false',
+    default: 'false',
+    help: "Containers get their addresses from the LAN's own DHCP server. Goes with `--ipam-driver null`.",
+  },
+  {
+    name: 'dhcp_client_id',
+    values: 'mac, identity',
+    default: 'mac',
+    help: "With dhcp: as whom the server knows a container again: by its MAC, which most servers' reservations go by, or by an id of its own (RFC 4361).",
+  },
+  {
+    name: 'dhcp_vendor_class',
+    values: 'up to 64 letters, digits, and `. : _ -`',
+    default: 'none',
+    help: 'With dhcp: sent as the vendor class (option 60), by which a server may tell containers from other machines.',
+  },
+];
+
+export const dhcpEndpointOptions: readonly OptionSpec[] = [
+  {
+    name: 'identity',
+    values: 'up to 64 letters, digits, and `. : _ -`',
+    default: "the container's name, or its Compose project and service",
+    help: 'With dhcp: under which name the container keeps its MAC, its address and its lease, also when it is made anew.',
+  },
+  {
+    name: 'hostname',
+    values: 'up to 63 letters, digits and hyphens',
+    default: "the container's name",
+    help: 'With dhcp: the host name that is sent to the server (option 12).',
+  },
+];
+
+/** What a network, and one container on it, want of DHCP. */
+export interface DhcpWish {
+  readonly clientId: 'mac' | 'identity';
+  readonly vendorClass?: string;
+  readonly identity?: string;
+  readonly hostName?: string;
+}
+
+/** @throws BerthError BAD_OPTION */
+export function checkDhcp(options: OptionValues, request: NetworkRequest): void {
+  const on = booleanOption(options, 'dhcp', false);
+  const [stray] = ['dhcp_client_id', 'dhcp_vendor_class'].filter((name) => options.has(name));
+  if (!on && stray !== undefined) throw new BerthError('BAD_OPTION', `the option '${stray}' goes with 'dhcp'`);
+  choiceOption(options, 'dhcp_client_id', ['mac', 'identity'], 'mac');
+  word(options, 'dhcp_vendor_class', 64);
+  if (on && request.subnets.length > 0) {
+    throw new BerthError(
+      'BAD_OPTION',
+      "with dhcp=true the DHCP server says what the subnet is: give no --subnet, and --ipam-driver null, so that Docker's own addresses stay out of it",
+    );
+  }
+}
+
+/**
+ * Checks what of a container's options is about DHCP.
+ *
+ * @returns the others.
+ * @throws BerthError BAD_OPTION
+ */
+export function checkDhcpEndpoint(given: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const options = only(given, dhcpEndpointOptions);
+  word(options, 'identity', 64);
+  const name = word(options, 'hostname', 63);
+  if (name !== undefined && !/^[0-9A-Za-z]([0-9A-Za-z-]*[0-9A-Za-z])?$/.test(name))
+    throw new BerthError('BAD_OPTION', `the option 'hostname' is a host name without dots, not '${printable(name)}'`);
+  return Object.fromEntries(Object.entries(given).filter(([key]) => !options.has(key)));
+}
+
+/** @returns undefined for a network with other addresses. */
+export function readDhcp(network: Network, request: EndpointRequest): DhcpWish | undefined {
+  const options = only(network.options, dhcpOptions);
+  if (!booleanOption(options, 'dhcp', false)) return undefined;
+  const own = only(request.options, dhcpEndpointOptions);
+  const vendorClass = options.get('dhcp_vendor_class');
+  const identity = own.get('identity');
+  const hostName = own.get('hostname');
+  return {
+    clientId: choiceOption(options, 'dhcp_client_id', ['mac', 'identity'], 'mac'),
+    ...(vendorClass === undefined ? {} : { vendorClass }),
+    ...(identity === undefined ? {} : { identity }),
+    ...(hostName === undefined ? {} : { hostName }),
+  };
+}
+
+/** The options of a table, of those that were checked when they were given. */
+function only(given: Readonly<Record<string, string>>, specs: readonly OptionSpec[]): OptionValues {
+  const values = specs.flatMap(({ name }) => (given[name] === undefined ? [] : [[name, given[name]] as const]));
+  return new Map(values);
+}
+
+function word(options: OptionValues, name: string, longest: number): string | undefined {
+  const value = options.get(name);
+  if (value === undefined) return undefined;
+  if (/^[0-9A-Za-z.:_-]+$/.test(value) && value.length <= longest) return value;
+  throw new BerthError(
+    'BAD_OPTION',
+    `the option '${name}' is up to ${longest} letters, digits, '.', ':', '_', '-', not '${printable(value)}'`,
+  );
+}
