@@ -1,0 +1,97 @@
+/** The ways onto the wire that need what a test machine's kernel may lack, with a real engine, in a User-Mode Linux guest. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { runInUml } from './bed/uml.ts';
+
+/**
+ * A card `nic0` whose cable ends in the namespace `lan`: untagged 192.168.161.0/24 and, by the VLANs 120 and 130, two
+ * segments more. `step NAME COMMAND …` says what went well; the first that does not ends it.
+ */
+const stage = `
+  set -e
+  ip netns add lan
+  ip link add nic0 type veth peer name port netns lan
+  ip link set nic0 up
+  ip addr add 192.168.161.20/24 dev nic0
+  ip -n lan link set lo up
+  ip -n lan link set port up
+  ip -n lan addr add 192.168.161.2/24 dev port
+  for vlan in 120 130; do
+    ip -n lan link add link port name port.$vlan type vlan id $vlan
+    ip -n lan link set port.$vlan up
+    ip -n lan addr add 10.$vlan.0.2/24 dev port.$vlan
+  done
+  $BERTH_REPOSITORY/bin/berth agent --docker unix:///run/docker.sock >/run/berth.log 2>&1 &
+  agent=$!
+  for try in $(seq 100); do [ -S /run/docker/plugins/berth-lan.sock ] && break; sleep 0.2; done
+  [ -S /run/docker/plugins/berth-lan.sock ]
+  step() { name=$1; shift; if "$@"; then echo "ok $name"; else echo "FAILED $name: $*"; cat /run/berth.log; exit 1; fi; }
+  create() { docker network create -d berth-lan "$@" >/dev/null; }
+  run() { docker run -d "$@" bed-busybox sleep 100000 >/dev/null; }
+  within() { docker exec "$@"; }
+  heard() { ip netns exec lan ping -c 2 -W 2 "$1" >/dev/null; }
+  gone() { for try in $(seq 100); do ip link show "$1" >/dev/null 2>&1 || return 0; sleep 0.2; done; return 1; }
+  clear() { docker rm -f $(docker ps -aq) >/dev/null; docker network rm "$@" >/dev/null; }
+`;
+
+test('a VLAN of a card: as a bridge, and under macvlan', async () => {
+  const { code, output } = await runInUml(
+    `${stage}
+    create --subnet 10.120.0.0/24 --gateway 10.120.0.2 -o parent=nic0 -o vlan=120 tagged
+    ip link show nic0.120 2>/dev/null && exit 1
+    run --name c1 --network tagged --ip 10.120.0.140
+    step 'bridge: the VLAN is there' sh -c 'ip -d link show nic0.120 | grep "vlan protocol 802.1Q id 120"'
+    step 'bridge: the container reaches the VLAN' within c1 ping -c 2 -W 2 10.120.0.2
+    step 'bridge: and is reached' heard 10.120.0.140
+    step 'bridge: its default route is the gateway' sh -c 'docker exec c1 ip route | grep "default via 10.120.0.2"'
+    create --subnet 10.130.0.0/24 --gateway 10.130.0.2 -o mode=macvlan -o parent=nic0.130 direct
+    run --name c2 --network direct --ip 10.130.0.140
+    step 'macvlan: the VLAN is there' sh -c 'ip -d link show nic0.130 | grep "vlan protocol 802.1Q id 130"'
+    step 'macvlan: the container is reached' heard 10.130.0.140
+    step 'macvlan: not from the other VLAN' sh -c '! docker exec c1 ping -c 1 -W 1 10.130.0.140'
+    ip link del nic0.130
+    step 'macvlan: a deleted VLAN comes back' $BERTH_REPOSITORY/bin/berth audit --repair
+    step 'macvlan: with its container' heard 10.130.0.140
+    clear tagged direct
+    for link in nic0.120 nic0.130 br-nic0.120; do step "nothing is left: $link" gone $link; done
+    ip link add link nic0 name nic0.120 type vlan id 120
+    create --subnet 10.120.0.0/24 --gateway 10.120.0.2 -o mode=macvlan -o parent=nic0 -o vlan=120 adopted
+    run --name c3 --network adopted --ip 10.120.0.141
+    step 'adopted: the container is reached' heard 10.120.0.141
+    clear adopted
+    sleep 7
+    step 'adopted: the VLAN stays' ip link show nic0.120
+    kill $agent`,
+    { docker: ['--bridge=none', '--iptables=false'] },
+  );
+  assert.equal(code, 0, output);
+  assert.equal(output.match(/^ok /gm)?.length, 15, output);
+});
+
+test('ipvlan in each of its modes', async () => {
+  const { code, output } = await runInUml(
+    `${stage}
+    for mode in l2 l3 l3s; do
+      create --subnet 192.168.161.0/24 --gateway 192.168.161.2 -o mode=ipvlan -o ipvlan_mode=$mode -o parent=nic0 $mode
+      run --name c1 --network $mode --ip 192.168.161.140
+      step "$mode: the MAC of the card" [ "$(within c1 cat /sys/class/net/eth0/address)" = "$(cat /sys/class/net/nic0/address)" ]
+      # In l3 nobody answers for the container's address: the LAN has a route to it.
+      [ $mode = l2 ] || ip -n lan route replace 192.168.161.140/32 via 192.168.161.20
+      step "$mode: the container reaches the LAN" within c1 ping -c 2 -W 2 192.168.161.2
+      step "$mode: and is reached" heard 192.168.161.140
+      step "$mode: the host reaches it" ping -c 2 -W 2 192.168.161.140
+      step "$mode: and is reached by it" within c1 ping -c 2 -W 2 192.168.161.20
+      clear $mode
+      ip -n lan route del 192.168.161.140/32 2>/dev/null || true
+      sleep 6
+      step "$mode: nothing is left" sh -c '! ip link | grep -E " b[ps][0-9a-f]{13}"'
+    done
+    create --subnet 192.168.161.0/24 -o mode=ipvlan -o parent=nic0 own
+    step 'a MAC of its own is refused' sh -c 'docker run --rm --network own --mac-address 02:42:00:00:00:05 bed-busybox true 2>&1 | grep "have the MAC address"'
+    kill $agent`,
+    { docker: ['--bridge=none', '--iptables=false'] },
+  );
+  assert.equal(code, 0, output);
+  assert.equal(output.match(/^ok /gm)?.length, 19, output);
+});
