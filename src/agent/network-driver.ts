@@ -118,7 +118,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
       network: network.id,
       phase: 'created',
       addresses: request.addresses,
-      mac: sharedMac ?? mac ?? generateMac(network, request),
+      mac: sharedMac ?? mac ?? fabric.defaultMac?.(network, settings) ?? generateMac(network, request),
       publishes: request.publishes,
       options: request.options,
       settings,

@@ -57,6 +57,7 @@ export function createSurroundings(parts: SurroundingsParts): Surroundings {
       host: host.current(),
       notes: parts.notes,
       networks: [...state.networks.values()],
+      endpointsOf: (id) => state.endpointsOf(id),
       defaults: parts.defaults,
       engineBridges: engineBridges(),
       engineRefusesGateway: parts.engineRefusesGateway(),

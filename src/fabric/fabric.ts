@@ -53,6 +53,7 @@ export interface FabricContext {
   readonly notes: Notes;
   /** All networks on this host. */
   readonly networks: readonly Network[];
+  endpointsOf(network: Network['id']): readonly Endpoint[];
   /** From the configuration: what `-o` leaves open. */
   readonly defaults: FabricDefaults;
   /** Bridges of the engine's own networks, besides `docker0` and `docker_gwbridge`. */
@@ -148,6 +149,9 @@ export interface Fabric {
 
   /** Absent, or returns undefined: addresses come with the request. */
   dhcp?(network: Network, request: EndpointRequest, context: FabricContext): DhcpSource | undefined;
+
+  /** The MAC address that an endpoint has unless the user chooses one, by what was planned for it. Absent: we make one. */
+  defaultMac?(network: Network, settings: Json): Mac | undefined;
 
   /** What all networks of this fabric need together, while at least one endpoint is attached to any of them. */
   desiredShared(networks: readonly Network[], context: FabricContext): readonly KernelObject[];

@@ -107,7 +107,8 @@ export function goWithTheirLink(objects: Iterable<KernelObject>): Set<KernelObje
   const list = [...objects];
   const links = new Set<string>();
   for (const object of list)
-    if (object.kind === 'link' && object.type !== 'adopted') links.add(place(object, object.name));
+    if (object.kind === 'link' && object.type !== 'adopted' && object.type !== 'nic')
+      links.add(place(object, object.name));
   return new Set(
     list.filter((object) => {
       const link = carrier(object);

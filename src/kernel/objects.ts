@@ -108,7 +108,28 @@ export interface AdoptedLink extends LinkCommon {
   readonly formerly?: string;
 }
 
-export type Link = VethLink | BridgeLink | VxlanLink | MacvlanLink | IpvlanLink | VlanLink | IfbLink | AdoptedLink;
+/**
+ * A NIC that is lent to a container whole. Making it means that it is there, marked with the alias; unmaking, that it is here
+ * again under its name, as it was `before`.
+ */
+export interface NicLink extends LinkCommon, Given {
+  readonly type: 'nic';
+  readonly alias: string;
+  readonly before: { readonly mac: Mac; readonly mtu: number; readonly up: boolean; readonly alias: string };
+}
+
+export type Link =
+  | VethLink
+  | BridgeLink
+  | VxlanLink
+  | MacvlanLink
+  | IpvlanLink
+  | VlanLink
+  | IfbLink
+  | AdoptedLink
+  | NicLink;
+/** Those that the kernel makes and deletes for us. */
+export type MadeLink = Exclude<Link, AdoptedLink | NicLink>;
 
 export interface LinkAddress extends Placed {
   readonly kind: 'address';

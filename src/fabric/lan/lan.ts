@@ -4,7 +4,7 @@
  */
 
 import { BerthError } from '../../model/errors.ts';
-import type { Network } from '../../model/network.ts';
+import type { Json, Network } from '../../model/network.ts';
 import { contains, formatPrefix, overlaps, parsePrefix, samePrefix } from '../../model/prefix.ts';
 import { containerObjects, staticRoutes } from '../container-objects.ts';
 import {
@@ -83,13 +83,20 @@ export const lan: Fabric = {
 
   routesByLink: (network) => routesByLink(settingsOf(network)),
 
-  planEndpoint: (network, request) => planContainer(network, checkDhcpEndpoint(request.options)),
+  planEndpoint(network, request, context) {
+    const of = read(network);
+    const chosen = planContainer(network, checkDhcpEndpoint(request.options)) as { readonly [key: string]: Json };
+    return { ...chosen, ...modeOf(of.settings).planEndpoint?.(of, context) };
+  },
 
   dhcp(network, request) {
     const wish = readDhcp(network, request);
     const { settings } = read(network);
-    return wish && { link: modeOf(settings).wire(settings), ...wish };
+    const link = modeOf(settings).wire(settings);
+    return wish && link !== undefined ? { link, ...wish } : undefined;
   },
+
+  defaultMac: (network, settings) => modeOf(settingsOf(network)).defaultMac?.(settings),
 
   desiredShared() {
     return [];
@@ -122,7 +129,7 @@ export const lan: Fabric = {
     const { defaultRoute } = containerSettings(endpoint);
     const shut = context.engineRefusesGateway || network.internal || !defaultRoute;
     return {
-      sourceName: containerLink(endpoint),
+      sourceName: modeOf(settings).sourceLink?.(endpoint) ?? containerLink(endpoint),
       destinationPrefix: interfacePrefix(endpoint, settings.interfacePrefix),
       ...(shut || routesByLink(settings) ? {} : gatewaysFor(network, endpoint)),
       routes: [
@@ -170,7 +177,8 @@ function checkSubnets(request: NetworkRequest, settings: Settings, context: Fabr
 function sameSegment(other: Network, settings: Settings): boolean {
   if (other.fabric !== 'lan') return false;
   const theirs = settingsOf(other);
-  return modeOf(theirs).wire(theirs) === modeOf(settings).wire(settings);
+  const wire = modeOf(settings).wire(settings);
+  return wire !== undefined && modeOf(theirs).wire(theirs) === wire;
 }
 
 /** An option that two modes have is one option. */

@@ -36,8 +36,8 @@ export interface LanMode<Of extends Settings = Settings> {
    */
   plan(plan: Plan, context: FabricContext): Promise<Of> | Of;
 
-  /** The link whose segment the network's addresses live on: what one says there, the LAN hears. */
-  wire(settings: Of): string;
+  /** The link whose segment the network's addresses live on: what one says there, the LAN hears. Undefined: the host has none. */
+  wire(settings: Of): string | undefined;
 
   /**
    * Refuses a container when what the network stands on is not there any more.
@@ -51,6 +51,13 @@ export interface LanMode<Of extends Settings = Settings> {
 
   /** The one MAC address that all containers have by the nature of the link. Absent: each has its own. */
   sharedMac?(settings: Of, host: HostView): Mac | undefined;
+
+  /** What one container takes of it. Absent: nothing of its own. @throws BerthError */
+  planEndpoint?(of: LanNetwork<Of>, context: FabricContext): { readonly [key: string]: Json };
+  defaultMac?(endpointSettings: Json): Mac;
+
+  /** The link, here, that the engine moves into the container. Absent: `containerLink(endpoint)`. */
+  sourceLink?(endpoint: Endpoint): string;
 
   /** As in `Fabric`: see there. */
   open?(of: LanNetwork<Of>, context: FabricContext): Promise<void>;

@@ -4,12 +4,13 @@ import type { LanMode } from './mode.ts';
 import { bridge } from './modes/bridge.ts';
 import { ipvlan } from './modes/ipvlan.ts';
 import { macvlan } from './modes/macvlan.ts';
+import { nic } from './modes/nic.ts';
 import { ovs } from './modes/ovs.ts';
 import type { ModeName, Settings } from './settings.ts';
 
 type Modes = { readonly [Name in ModeName]: LanMode<Extract<Settings, { mode: Name }>> };
 
-export const modes: Modes = { bridge, macvlan, ipvlan, ovs };
+export const modes: Modes = { bridge, macvlan, ipvlan, nic, ovs };
 
 /** The mode of these settings, which therefore takes them: the table says so, but the compiler cannot follow that through a lookup. */
 export function modeOf(settings: Pick<Settings, 'mode'>): LanMode {

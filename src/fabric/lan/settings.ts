@@ -67,7 +67,21 @@ const OvsSettings = z.object({
 });
 export type OvsSettings = z.infer<typeof OvsSettings>;
 
-const ByMode = z.discriminatedUnion('mode', [BridgeSettings, MacvlanSettings, IpvlanSettings, OvsSettings]);
+const NicSettings = z.object({
+  ...common,
+  mode: z.literal('nic'),
+  /** Each by name, PCI address or MAC address, as the user named it. */
+  nics: z.array(z.string()),
+});
+export type NicSettings = z.infer<typeof NicSettings>;
+
+const ByMode = z.discriminatedUnion('mode', [
+  BridgeSettings,
+  MacvlanSettings,
+  IpvlanSettings,
+  NicSettings,
+  OvsSettings,
+]);
 export type Settings = z.infer<typeof ByMode>;
 /** Networks that were made before there were modes are on a bridge. */
 const Settings = z.preprocess((kept) => ({ mode: 'bridge', ...(kept as object) }), ByMode);

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { addressBytes, parseAddress } from '../../model/address.ts';
 import { parseMac } from '../../model/mac.ts';
 import { parseInterfaceAddress, parsePrefix } from '../../model/prefix.ts';
-import type { Filter, Link, LinkAddress, Qdisc, Route, Rule, TrafficClass } from '../objects.ts';
+import type { Filter, LinkAddress, MadeLink, Qdisc, Route, Rule, TrafficClass } from '../objects.ts';
 import { deleteAddress, newAddress, readAddress } from './address.ts';
 import { getString, getU16, getU16BE, getU32, nestedAttributes, readAttributes } from './attributes.ts';
 import * as rt from './constants.ts';
@@ -24,7 +24,7 @@ const prefix = (text: string) => parsePrefix(text)!;
 const mac = (text: string) => parseMac(text)!;
 
 test('a veth is created with its peer in one message', () => {
-  const link: Link = {
+  const link: MadeLink = {
     kind: 'link',
     type: 'veth',
     name: 'bv1',
@@ -52,8 +52,7 @@ test('a veth is created with its peer in one message', () => {
 });
 
 test('every type of link has its own details', () => {
-  const details = (link: Exclude<Link, { type: 'adopted' }>, parent = 9) =>
-    readLink(createLink(link, { parent })).details;
+  const details = (link: MadeLink, parent = 9) => readLink(createLink(link, { parent })).details;
   assert.deepEqual(
     details({
       kind: 'link',

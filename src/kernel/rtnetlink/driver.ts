@@ -5,13 +5,13 @@ import { BerthError } from '../../model/errors.ts';
 import type { ObjectDriver } from '../driver.ts';
 import type { Found, HostView } from '../kernel.ts';
 import type {
-  AdoptedLink,
   Belonging,
   FdbEntry,
   Filter,
   KernelObject,
   Link,
   LinkAddress,
+  MadeLink,
   Neighbour,
   Netns,
   ObjectKey,
@@ -75,7 +75,7 @@ export interface RtnetlinkOptions {
    * Whether the link that stands under this name, with another type or an attribute that cannot be changed, is ours and may
    * be replaced. Absent: none is.
    */
-  readonly replace?: (link: Exclude<Link, AdoptedLink>) => boolean;
+  readonly replace?: (link: MadeLink) => boolean;
 }
 
 export interface RtnetlinkDriver extends ObjectDriver {

@@ -110,7 +110,7 @@ export function describeObject(object: KernelObject): string {
 function describe(object: KernelObject): string {
   switch (object.kind) {
     case 'link':
-      return `${object.type === 'adopted' ? 'interface' : object.type} ${object.name}`;
+      return `${object.type === 'adopted' || object.type === 'nic' ? 'interface' : object.type} ${object.name}`;
     case 'address':
       return `address ${formatPrefix(object.address)} on ${object.link}`;
     case 'route': {

@@ -2,7 +2,7 @@
 
 import { type Address, addressBytes, addressFromBytes } from '../../model/address.ts';
 import { macBytes } from '../../model/mac.ts';
-import type { AdoptedLink, Link, MacvlanLink, VxlanLink } from '../objects.ts';
+import type { Link, MacvlanLink, MadeLink, VxlanLink } from '../objects.ts';
 import { type Attributes, getU8, getU16, getU16BE, getU32, type Writer } from './attributes.ts';
 import {
   AF_UNSPEC,
@@ -61,7 +61,7 @@ const ipvlanModes = ['l2', 'l3', 'l3s'] as const;
  */
 export function writeDetails(
   writer: Writer,
-  link: Exclude<Link, AdoptedLink>,
+  link: MadeLink,
   references: { readonly parent?: number; readonly peerNamespace?: number },
   changing = false,
 ): void {

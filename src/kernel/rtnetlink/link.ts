@@ -1,7 +1,7 @@
 /** Links: RTM_NEWLINK and its relatives (`struct ifinfomsg`, linux/if_link.h). */
 
 import { type Mac, macBytes, macFromBytes } from '../../model/mac.ts';
-import type { AdoptedLink, Link } from '../objects.ts';
+import type { Link, MadeLink } from '../objects.ts';
 import { getString, getU8, getU32, nestedAttributes, readAttributes, readU32, type Writer } from './attributes.ts';
 import {
   AF_INET6,
@@ -27,6 +27,7 @@ import {
   IFLA_MASTER,
   IFLA_MTU,
   IFLA_NET_NS_FD,
+  IFLA_PARENT_DEV_NAME,
   IN6_ADDR_GEN_MODE_EUI64,
   IN6_ADDR_GEN_MODE_NONE,
   NLM_F_CREATE,
@@ -54,6 +55,8 @@ export interface LinkRecord {
   /** Set when `link` is an index in another namespace. */
   readonly linkNamespace: number | undefined;
   readonly alias: string | undefined;
+  /** IFLA_PARENT_DEV_NAME. */
+  readonly device: string | undefined;
   readonly group: number;
   /** Absent where the link has no IPv6 (`ipv6.disable=1`, an MTU below 1280). */
   readonly addressGeneration: number | undefined;
@@ -89,7 +92,7 @@ export interface LinkChange {
   readonly port?: Link['port'];
   readonly group?: number;
   /** Settings of the type, such as a bridge's; only what may be changed. */
-  readonly details?: Exclude<Link, AdoptedLink>;
+  readonly details?: MadeLink;
 }
 
 interface Header {
@@ -109,7 +112,7 @@ export function writeLinkHeader(writer: Writer, { index = 0, flags = 0, change =
  * with `changeLink`, so that a port is isolated and an address mode set before the first packet. A bridge's MTU too: given
  * here, it would not outlast the first port (br_mtu_auto_adjust).
  */
-export function createLink(link: Exclude<Link, AdoptedLink>, references: LinkReferences): Request {
+export function createLink(link: MadeLink, references: LinkReferences): Request {
   return request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, (writer) => {
     writeLinkHeader(writer, {});
     writer.attributeString(IFLA_IFNAME, link.name);
@@ -180,7 +183,7 @@ export function changeLink(target: number | string, change: LinkChange): Request
 }
 
 /** The spanning tree bounds the forward delay, so it comes first: off before a delay of 0, on before a longer one. */
-function inOrder(link: Exclude<Link, AdoptedLink>): Exclude<Link, AdoptedLink>[] {
+function inOrder(link: MadeLink): MadeLink[] {
   if (link.type !== 'bridge' || link.stp === undefined) return [link];
   const { stp, ...others } = link;
   return [{ kind: 'link', type: 'bridge', name: link.name, stp }, others];
@@ -205,6 +208,15 @@ function writePort(writer: Writer, port: NonNullable<Link['port']>): void {
   if (port.hairpin !== undefined) writer.attributeU8(IFLA_BRPORT_MODE, Number(port.hairpin));
   if (port.learning !== undefined) writer.attributeU8(IFLA_BRPORT_LEARNING, Number(port.learning));
   if (port.isolated !== undefined) writer.attributeU8(IFLA_BRPORT_ISOLATED, Number(port.isolated));
+}
+
+/** Renames a link, and moves it to another namespace when its descriptor is given. The kernel sets it down for that. */
+export function moveLink(index: number, namespace: number | undefined, name: string): Request {
+  return request(RTM_SETLINK, 0, (writer) => {
+    writeLinkHeader(writer, { index });
+    if (namespace !== undefined) writer.attributeU32(IFLA_NET_NS_FD, namespace);
+    writer.attributeString(IFLA_IFNAME, name);
+  });
 }
 
 export function deleteLink(index: number): Request {
@@ -255,6 +267,7 @@ export function readLink({ body }: { readonly body: Uint8Array }): LinkRecord {
     link: getU32(attributes, IFLA_LINK),
     linkNamespace: getU32(attributes, IFLA_LINK_NETNSID),
     alias: getString(attributes, IFLA_IFALIAS),
+    device: getString(attributes, IFLA_PARENT_DEV_NAME),
     group: getU32(attributes, IFLA_GROUP) ?? 0,
     addressGeneration: getU8(inet6, IFLA_INET6_ADDR_GEN_MODE),
     details: readDetails(type, nestedAttributes(info, IFLA_INFO_DATA)),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { isolate } from '../isolate.ts';
-import type { Link, MacvlanLink } from '../objects.ts';
+import type { Link, MacvlanLink, NicLink } from '../objects.ts';
 import { openRtnetlinkDriver, type RtnetlinkDriver } from './driver.ts';
 import { drift, mac, records, run } from './testing.ts';
 
@@ -104,4 +104,51 @@ test('a container that has gone takes the link with it', () => {
   assert.equal(drift(driver, gone), 'missing');
   assert.throws(() => driver.make(gone), /there is no network namespace/);
   driver.unmake(gone);
+});
+
+test('a NIC goes into the container, and comes back as it was', () => {
+  run('ip link add nic1 type veth peer name cable1');
+  run('ip link set nic1 up mtu 1400 address 02:00:00:00:00:07 alias uplink');
+  const nic: NicLink = {
+    kind: 'link',
+    type: 'nic',
+    name: 'nic1',
+    mtu: 1300,
+    alias: 'berth endpoint 2',
+    plugged: 'somewhere',
+    before: { mac: mac('02:00:00:00:00:07'), mtu: 1400, up: true, alias: 'uplink' },
+  };
+  const lent: NicLink = { ...nic, plugged: { netns, name: 'eth0' } };
+  const asBefore = () => {
+    const [{ mtu, address, ifalias, flags }] = records('ip -j link show nic1') as [Record<string, unknown>];
+    assert.deepEqual([mtu, address, ifalias], [1400, '02:00:00:00:00:07', 'uplink']);
+    assert.ok((flags as string[]).includes('UP'));
+  };
+  driver.make(nic);
+  assert.deepEqual(drift(driver, nic), []);
+  assert.equal(records('ip -j link show nic1')[0]?.mtu, 1300);
+  driver.unmake(nic);
+  asBefore();
+  driver.unmake(nic);
+  asBefore();
+
+  driver.make(nic);
+  run(`ip link set nic1 netns ${container} name eth0`);
+  run(`ip -n ${container} link set eth0 up address 02:00:00:00:00:09`);
+  assert.deepEqual(drift(driver, lent), []);
+  driver.unmake(lent);
+  assert.ok(!inside().includes('eth0'));
+  asBefore();
+
+  driver.make(nic);
+  run('ip link set nic1 down');
+  run('ip link set nic1 name dev7');
+  assert.deepEqual(drift(driver, lent), [], 'where the kernel puts it when its namespace goes');
+  driver.unmake(lent);
+  asBefore();
+
+  run('ip link del nic1');
+  assert.equal(drift(driver, lent), 'missing');
+  assert.throws(() => driver.make(lent), /there is no interface nic1/);
+  driver.unmake(lent);
 });

@@ -56,5 +56,6 @@ function hostLink(record: LinkRecord, names: ReadonlyMap<number, string>): HostL
     ...(master === undefined ? {} : { master }),
     ...(record.link === undefined ? {} : { linkIndex: record.link }),
     ...(record.alias === undefined ? {} : { alias: record.alias }),
+    ...(record.device === undefined ? {} : { device: record.device }),
   };
 }

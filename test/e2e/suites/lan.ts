@@ -4,6 +4,7 @@ import { describe } from 'node:test';
 import type { EngineVersion } from '../bed/engines.ts';
 import { compose } from './lan-compose.ts';
 import { macvlan } from './lan-macvlan.ts';
+import { nic } from './lan-nic.ts';
 import { lanStage } from './lan-stage.ts';
 import { transcript } from './lan-transcript.ts';
 import { uplink } from './lan-uplink.ts';
@@ -13,6 +14,7 @@ export function lanSuite(engine: EngineVersion): void {
     const stage = lanStage(engine);
     describe('transcript', () => transcript(stage));
     describe('macvlan', () => macvlan(stage));
+    describe('nic', () => nic(stage));
     describe('compose', () => compose(stage));
     describe('uplink', () => uplink(stage));
   });

@@ -3,7 +3,7 @@
 import { constants } from 'node:os';
 import { sameAddress } from '../../../model/address.ts';
 import { BerthError } from '../../../model/errors.ts';
-import { type AdoptedLink, type Link, objectKey, type VethLink } from '../../objects.ts';
+import { type Link, type MadeLink, objectKey, type VethLink } from '../../objects.ts';
 import { ETHTOOL_STXCSUM, IFF_UP, IN6_ADDR_GEN_MODE_NONE } from '../constants.ts';
 import { describeObject, Refusal } from '../errors.ts';
 import {
@@ -20,16 +20,14 @@ import type { Outcome, Request } from '../message.ts';
 import { type LinkTable, openLinkTable, type Session, UnknownLink, UnknownNamespace } from '../session.ts';
 import { meansAbsent } from '../socket.ts';
 import { type Kind, withoutUndefined } from './kind.ts';
-import { placesOf, pluggedOf } from './plugged.ts';
+import { placesOf, pluggedOf, returnNic } from './plugged.ts';
 import { renameLink } from './rename.ts';
 
 /** ETH_DATA_LEN: with which Ethernet links begin. */
 const DEFAULT_MTU = 1500;
 
-type OwnLink = Exclude<Link, AdoptedLink>;
-
 /** @param owns whether the link that stands under this name with another type or identity is ours to replace. */
-export function linkKind(owns: (link: OwnLink) => boolean): Kind<Link> {
+export function linkKind(owns: (link: MadeLink) => boolean): Kind<Link> {
   return {
     find(wanted, session, found) {
       for (const link of wanted) {
@@ -49,6 +47,11 @@ export function linkKind(owns: (link: OwnLink) => boolean): Kind<Link> {
         return;
       }
       const [place] = pluggedOf(link) === undefined ? [] : placesOf(link, session);
+      if (link.type === 'nic') {
+        if (place === undefined) throw new UnknownLink(link.name);
+        change(link, place.record, place.session, session.links);
+        return;
+      }
       if (place !== undefined && unchangeable(link, place.record, session.links) === undefined) {
         change(link, place.record, place.session, session.links);
         return;
@@ -71,6 +74,10 @@ export function linkKind(owns: (link: OwnLink) => boolean): Kind<Link> {
 
     unmake(link, session) {
       if (link.type === 'adopted') return;
+      if (link.type === 'nic') {
+        returnNic(link, session);
+        return;
+      }
       for (const { record, session: there } of placesOf(link, session)) {
         // Another type of link under this name is not the one that was made.
         if (record.type !== link.type) continue;
@@ -118,6 +125,7 @@ function foundPort(wanted: Link, { port }: LinkRecord): Link['port'] {
 
 function foundDetails(wanted: Link, record: LinkRecord, links: LinkTable): Record<string, unknown> {
   if (wanted.type === 'adopted') return { type: 'adopted', formerly: wanted.formerly };
+  if (wanted.type === 'nic') return { type: 'nic', before: wanted.before };
   const details: Record<string, unknown> = { ...record.details, type: record.type ?? 'physical' };
   // The engine moves and renames the other end: that is no difference.
   if (wanted.type === 'veth' && record.type === 'veth') details.peer = wanted.peer;
@@ -133,7 +141,7 @@ function parentName(record: LinkRecord, links: LinkTable, given = false): string
 }
 
 /** Why the link that is there can not become the declared one; undefined when it can. */
-function unchangeable(link: OwnLink, record: LinkRecord, links: LinkTable): string | undefined {
+function unchangeable(link: MadeLink, record: LinkRecord, links: LinkTable): string | undefined {
   if (record.type !== link.type) return `there is a ${record.type ?? 'physical interface'} of this name already`;
   const { details } = record;
   const parent = parentName(record, links, pluggedOf(link) !== undefined) ?? 'none';
@@ -158,7 +166,7 @@ function unchangeable(link: OwnLink, record: LinkRecord, links: LinkTable): stri
 }
 
 /** @returns false when there is something of this name already. */
-function create(link: OwnLink, session: Session): boolean {
+function create(link: MadeLink, session: Session): boolean {
   const { socket, links } = session;
   const parent = 'parent' in link ? link.parent : undefined;
   const references: LinkReferences = {
@@ -214,11 +222,11 @@ function switchOffTxChecksum({ name, netns }: VethLink['peer'], session: Session
  * A bridge takes the least MTU of its ports unless one has been set on it, and setting what is there already does not count
  * (br_change_mtu): a new bridge that shall have the default is given another first.
  */
-function pinMtu(link: OwnLink): Request[] {
+function pinMtu(link: MadeLink): Request[] {
   return link.type === 'bridge' && link.mtu === DEFAULT_MTU ? changeLink(link.name, { mtu: DEFAULT_MTU - 1 }) : [];
 }
 
-function existsElsewhere(link: OwnLink, outcome: Outcome): string | undefined {
+function existsElsewhere(link: MadeLink, outcome: Outcome): string | undefined {
   if (outcome.errno !== constants.errno.EEXIST || link.type !== 'veth') return undefined;
   return `an interface ${link.peer.name} exists already`;
 }
@@ -244,7 +252,7 @@ function change(link: Link, record: LinkRecord, session: Session, links: LinkTab
       ...(differs('alias') ? { alias: link.alias! } : {}),
       ...(differs('noLinkLocal') ? { noLinkLocal: link.noLinkLocal! } : {}),
       ...(port ? { port: link.port! } : {}),
-      ...(link.type !== 'adopted' && detailsDiffer(link, record) ? { details: link } : {}),
+      ...(link.type !== 'adopted' && link.type !== 'nic' && detailsDiffer(link, record) ? { details: link } : {}),
       ...(differs('up') ? { up: link.up! } : {}),
     }),
   );
@@ -257,7 +265,7 @@ function portDiffers(wanted: NonNullable<Link['port']>, found: Link['port']): bo
 }
 
 /** Compares what `changeLink` can change of a type. */
-function detailsDiffer(link: OwnLink, { details }: LinkRecord): boolean {
+function detailsDiffer(link: MadeLink, { details }: LinkRecord): boolean {
   const other = (wanted: unknown, found: unknown) => wanted !== undefined && wanted !== found;
   switch (link.type) {
     case 'bridge':
