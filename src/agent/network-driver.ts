@@ -85,6 +85,19 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
       .some(({ phase, sandbox }) => phase === 'attached' && (sandbox === undefined || parts.occupied(sandbox)));
   }
 
+  /** What is not there may be on its way: a NIC that the container had until a moment ago. */
+  async function planEndpoint(network: Network, { options }: CreateEndpoint): Promise<Json> {
+    const fabric = fabricOf(network.fabric);
+    try {
+      return fabric.planEndpoint(network, { options }, lifecycle.context());
+    } catch (error) {
+      if (!(error instanceof BerthError) || !error.code.startsWith('INTERFACE')) throw error;
+      await lifecycle.settled();
+      await parts.host.refresh();
+      return fabric.planEndpoint(network, { options }, lifecycle.context());
+    }
+  }
+
   async function createEndpoint(request: CreateEndpoint): Promise<Endpoint> {
     const network = networkOf(request);
     const fabric = fabricOf(network.fabric);
@@ -95,7 +108,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
         `all containers on this network have the MAC address ${sharedMac} of the interface it stands on, and none of its own`,
       );
     }
-    const settings = fabric.planEndpoint(network, { options: request.options }, lifecycle.context());
+    const settings = await planEndpoint(network, request);
     const mac = request.mac ?? chosenMac({ settings });
     if (dhcp.serves(network))
       return createLeasedEndpoint(network, { ...request, ...(mac === undefined ? {} : { mac }) }, settings, sharedMac);

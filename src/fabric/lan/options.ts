@@ -11,9 +11,9 @@ import type { ModeName } from './settings.ts';
 export const commonOptions: readonly OptionSpec[] = [
   {
     name: 'mode',
-    values: 'bridge, macvlan, ipvlan, nic',
+    values: 'bridge, macvlan, ipvlan, nic, ovs',
     default: 'bridge',
-    help: "How containers get onto the wire: as ports of a bridge, or directly on an interface with a MAC of their own (macvlan) or with the interface's (ipvlan), or with a whole NIC (nic).",
+    help: "How containers get onto the wire: as ports of a bridge, or directly on an interface with a MAC of their own (macvlan) or with the interface's (ipvlan), or with a whole NIC (nic), or as ports of an Open vSwitch bridge (ovs).",
   },
   {
     name: 'parent',

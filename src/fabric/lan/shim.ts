@@ -2,14 +2,15 @@
  * The way between the host and its own macvlan or ipvlan containers. The kernel passes no frame between an interface and the
  * links that stand on it; between two such links it does. So the host gets one of its own, with a route to each container.
  *
- * The link hears what the LAN broadcasts, too, and the host would answer there for its addresses a second time, with another
- * MAC. A filter on it therefore lets in only what comes from the host's own containers.
+ * A macvlan hears what the LAN broadcasts, too, and the host would answer there for its addresses a second time, with another
+ * MAC. A filter on it therefore lets in only what comes from the host's own containers. An ipvlan has the MAC of its parent:
+ * there, a second answer is the same answer.
  */
 
 import { createHash } from 'node:crypto';
 import type { HostAddress, HostView } from '../../kernel/kernel.ts';
-import type { IpvlanLink, KernelObject, MacvlanLink, NftElement } from '../../kernel/objects.ts';
-import { type Address, formatAddress } from '../../model/address.ts';
+import type { IpvlanLink, KernelObject, MacvlanLink } from '../../kernel/objects.ts';
+import type { Address } from '../../model/address.ts';
 import { linkName } from '../../model/ids.ts';
 import { macFromBytes } from '../../model/mac.ts';
 import type { Endpoint, Network } from '../../model/network.ts';
@@ -17,8 +18,6 @@ import { contains, type Prefix } from '../../model/prefix.ts';
 import type { IpvlanSettings, MacvlanSettings } from './settings.ts';
 
 type Shimmed = MacvlanSettings | IpvlanSettings;
-
-const TABLE_FAMILY = 'netdev';
 
 export const shimLink = (parent: string): string => linkName('bs', parent);
 
@@ -34,16 +33,17 @@ export function shimObjects(settings: Shimmed, { subnets }: Network, host: HostV
     settings.mode === 'macvlan'
       ? { ...common, type: 'macvlan', mode: 'bridge', alias, mac: shimMac(settings.parent, host) }
       : { ...common, type: 'ipvlan', mode: settings.variant, alias };
-  // Who asks for the host's IPv6 address is only answered by a link that has it (ndisc_recv_ns); for IPv4 any will do.
+  // Who asks for the host's IPv6 address is only answered by a link that has it (ndisc_recv_ns); for IPv4 any will do. On an
+  // ipvlan it must not be: that would take over what comes to it from the LAN (ipvlan_addr_lookup).
   const addresses = own
-    .filter(({ address }) => address.address.family === 6 && settings.mode === 'macvlan')
+    .filter(({ address }) => address.address.family === 6)
     .map(({ address }) => ({
       kind: 'address' as const,
       link: name,
       address: { address: address.address, length: 128 },
       noPrefixRoute: true,
     }));
-  return [link, filter(settings, name), ...addresses];
+  return settings.mode === 'macvlan' ? [link, filter(name), ...addresses] : [link];
 }
 
 /** What lets one container through, and leads to it. */
@@ -57,10 +57,27 @@ export function shimEndpointObjects(settings: Shimmed, endpoint: Endpoint, host:
     if (source === undefined) continue;
     const destination: Prefix = { address, length: address.family === 4 ? 32 : 128 };
     objects.push({ kind: 'route', destination, link: name, source, scope: 'link' });
-    if (settings.mode === 'ipvlan') objects.push(element(name, setOf(address), formatAddress(address)));
+    if (settings.mode === 'ipvlan' && settings.variant === 'l2')
+      objects.push(...acquainted(name, address, source, endpoint));
   }
-  if (objects.length > 0 && settings.mode === 'macvlan') objects.push(element(name, 'containers', endpoint.mac));
+  if (objects.length > 0 && settings.mode === 'macvlan')
+    objects.push({ kind: 'nft-element', family: 'netdev', table: name, set: 'containers', element: endpoint.mac });
   return objects;
+}
+
+/**
+ * Host and container know each other's MAC, which is the same. Asking would not do: what is sent to an address that no ipvlan of
+ * the parent has, such as the answer to the host, comes in by the parent, and not by the link that asked (ipvlan_xmit_mode_l2).
+ */
+function acquainted(
+  link: string,
+  address: Address,
+  host: Address,
+  { mac, sandbox, sandboxInterface }: Endpoint,
+): readonly KernelObject[] {
+  const here: KernelObject = { kind: 'neighbour', link, address, mac };
+  if (sandbox === undefined || sandboxInterface === undefined) return [here];
+  return [here, { kind: 'neighbour', netns: sandbox, link: sandboxInterface, address: host, mac }];
 }
 
 /** Those of the host on the LAN itself. */
@@ -83,32 +100,17 @@ function shimMac(parent: string, host: HostView) {
   return macFromBytes(Uint8Array.of(0x02, 0x42, ...digest.subarray(0, 4)));
 }
 
-const setOf = (address: Address): string => (address.family === 4 ? 'containers4' : 'containers6');
-
-function filter({ mode }: Shimmed, link: string): KernelObject {
-  const sets =
-    mode === 'macvlan'
-      ? 'set containers { type ether_addr; }'
-      : 'set containers4 { type ipv4_addr; }\n\tset containers6 { type ipv6_addr; }';
-  // The links of an ipvlan share one MAC: there the containers are known by their addresses.
-  const rules =
-    mode === 'macvlan'
-      ? 'ether saddr @containers accept'
-      : 'arp saddr ip @containers4 accept\n\t\tip saddr @containers4 accept\n\t\tip6 saddr @containers6 accept';
+function filter(link: string): KernelObject {
   return {
     kind: 'nft-table',
-    family: TABLE_FAMILY,
+    family: 'netdev',
     name: link,
     body: `
-	${sets}
+	set containers { type ether_addr; }
 	chain ingress {
 		type filter hook ingress device "${link}" priority 0; policy drop;
-		${rules}
+		ether saddr @containers accept
 	}
 `,
   };
-}
-
-function element(link: string, set: string, text: string): NftElement {
-  return { kind: 'nft-element', family: TABLE_FAMILY, table: link, set, element: text };
 }
