@@ -158,7 +158,7 @@ export function macvlan(stage: LanStage): void {
       ],
       ['-o mode=macvlan -o parent=eth1 -o ipvlan_mode=l3', /the option 'ipvlan_mode' goes with mode=ipvlan/],
       ['-o mode=macvlan -o parent=eth1 -o macvlan_mode=x', /'macvlan_mode' is one of bridge, private, vepa, passthru/],
-      ['-o mode=macvtap -o parent=eth1', /'mode' is one of bridge, macvlan, ipvlan, nic, not 'macvtap'/],
+      ['-o mode=macvtap -o parent=eth1', /'mode' is one of bridge, macvlan, ipvlan, nic, ovs, not 'macvtap'/],
       ['-o mode=macvlan -o parent=eth1 -o vlan=4095', /'vlan' is a whole number from 1 to 4094/],
     ] as const) {
       assert.match(await refused(options), message);
