@@ -43,6 +43,12 @@ export const lan: Fabric = {
     checkContainerOptions(options);
     const plan = { options, defaults: context.defaults, host: context.host };
     const settings = await modeOf({ mode }).plan(plan, context);
+    if (options.has('dhcp') && modeOf(settings).wire(settings) === undefined) {
+      throw new BerthError(
+        'BAD_OPTION',
+        `the host hears nothing of a LAN in mode=${mode}, so it cannot ask there: leave out -o dhcp=`,
+      );
+    }
     checkDhcp(options, request);
     checkSubnets(request, settings, context);
     return settings;

@@ -67,6 +67,7 @@ export function macvlan(stage: LanStage): void {
     await host.net(['nft', 'delete', 'table', 'netdev', shim!]);
     assert.notDeepEqual(await answering(), before);
     await host.startBerth();
+    await elsewhere.net(['ip', 'neigh', 'flush', 'all']);
   });
 
   test('without host access there is none, and private containers do not see each other', async () => {
@@ -154,7 +155,7 @@ export function macvlan(stage: LanStage): void {
       ['-o mode=macvlan -o parent=eth0', /eth0 is a port of br0, which takes its frames/],
       [
         '-o mode=macvlan -o parent=eth1 -o bridge=br0',
-        /the option 'bridge' goes with mode=bridge, not with mode=macvlan/,
+        /the option 'bridge' goes with mode=bridge or mode=ovs, not with mode=macvlan/,
       ],
       ['-o mode=macvlan -o parent=eth1 -o ipvlan_mode=l3', /the option 'ipvlan_mode' goes with mode=ipvlan/],
       ['-o mode=macvlan -o parent=eth1 -o macvlan_mode=x', /'macvlan_mode' is one of bridge, private, vepa, passthru/],
