@@ -39,9 +39,10 @@ export const kernelTests: Phase = {
 
 const e2eFiles = files('test/e2e/**/*.test.ts');
 
+/** Two files at a time: each has hosts of its own, and they wait more than they work. */
 export const endToEndTests: Phase = {
   name: `end-to-end tests (${e2eFiles.length} files)`,
-  command: ['node', '--test', '--test-concurrency=1', ...reporter, ...e2eFiles],
+  command: ['node', '--test', '--test-concurrency=2', ...reporter, ...e2eFiles],
   env: { BERTH_TEST_LIST: '1' },
   loud: true,
   limit: 60,
