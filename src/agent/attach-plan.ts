@@ -1,19 +1,20 @@
 /** From what `berth attach` asks for to a network and an endpoint: everything is decided and checked here, and nothing done. */
 
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
+import type { CreateEndpoint } from '../docker/driver.ts';
 import type { EngineContainer } from '../docker/engine.ts';
 import { chosenMac, containerSettings } from '../fabric/container-options.ts';
 import { fabricOf } from '../fabric/fabrics.ts';
 import { gatewaysFor } from '../fabric/gateways.ts';
 import type { HostView } from '../kernel/kernel.ts';
 import { type Address, formatAddress, sameAddress } from '../model/address.ts';
-import type { Attachment } from '../model/attachment.ts';
 import { BerthError } from '../model/errors.ts';
 import type { EndpointId, NetworkId } from '../model/ids.ts';
 import { type Mac, macFromAddress, macFromBytes } from '../model/mac.ts';
 import type { Endpoint, Network, Subnet } from '../model/network.ts';
 import { contains, formatPrefix, type InterfaceAddress, prefixOf, samePrefix } from '../model/prefix.ts';
 import type { AttachRequest, WantedAddress } from './attach-request.ts';
+import type { Dhcp } from './dhcp/manager.ts';
 import type { HostFacts } from './host.ts';
 import type { Leases } from './leases.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -25,73 +26,110 @@ export interface PlanParts {
   readonly lifecycle: Lifecycle;
   readonly leases: Leases;
   readonly names: Names;
+  readonly dhcp: Pick<Dhcp, 'serves' | 'acquire' | 'settled' | 'attached' | 'networkGoes' | 'leases'>;
   readonly host: HostFacts;
   now(): number;
-}
-
-export interface Plan {
-  readonly network: Network;
-  /** Its addresses have been leased, where they are of a pool of ours. */
-  readonly endpoint: Endpoint;
 }
 
 /** What the interface is called unless the user says: pipework's choice, and then the next. */
 const FIRST_INTERFACE = 1;
 /** The plugin name of networks that no plugin was asked for. */
 const ATTACH = 'attach';
+/** RFC 1123 §2.1, one label. */
+const HOST_NAME = /^[0-9A-Za-z](?:[0-9A-Za-z-]{0,61}[0-9A-Za-z])?$/;
 
 /**
- * @param inside the container's network namespace as it is now.
- * @param named the network that the request names, where it does.
- * @throws BerthError BAD_OPTION, BAD_ADDRESS, ADDRESS_OUTSIDE, ADDRESS_TAKEN, MAC_IN_USE, INTERFACE_EXISTS, INTERFACE_UNKNOWN, …
+ * The network that it is plugged into: the named one, or one that is made up from the options.
+ *
+ * @throws BerthError BAD_OPTION, BAD_ADDRESS, NETWORK_UNKNOWN, INTERFACE_UNKNOWN, SUBNET_OVERLAP, …
  */
-export async function planAttachment(
+export async function planNetwork(
   request: AttachRequest,
-  container: EngineContainer,
-  inside: HostView,
+  id: EndpointId,
   named: Network | undefined,
   parts: PlanParts,
-): Promise<Plan> {
-  const { state, lifecycle, leases, names } = parts;
-  const id = randomBytes(32).toString('hex') as EndpointId;
-  const link = chooseInterface(request.interface, container, inside, state);
+): Promise<Network> {
+  if (named !== undefined) return checkNamed(request, named);
   // Whoever attaches a container has often made the bridge a moment ago.
   await parts.host.refresh();
-  const network = named === undefined ? await makeUp(request, id, parts) : checkNamed(request, named);
+  return makeUp(request, id, parts);
+}
+
+/**
+ * The endpoint, with its addresses: leased, where they are of a pool of ours or of a DHCP server. Until it stands in the records
+ * `dhcp.settled` has not been called.
+ *
+ * @param inside the container's network namespace as it is now.
+ * @throws BerthError BAD_OPTION, ADDRESS_OUTSIDE, ADDRESS_TAKEN, MAC_IN_USE, INTERFACE_EXISTS, DHCP_NO_ANSWER, …
+ */
+export async function planEndpoint(
+  request: AttachRequest,
+  id: EndpointId,
+  network: Network,
+  container: EngineContainer,
+  inside: HostView,
+  parts: PlanParts,
+): Promise<Endpoint> {
+  const { state, lifecycle, leases, dhcp, names } = parts;
+  const link = chooseInterface(request.interface, container, inside, state);
   const fabric = fabricOf(network.fabric);
   const settings = fabric.planEndpoint(network, { options: request.endpointOptions }, lifecycle.context());
   const fixed = wantedAddresses(request, network);
   for (const { address } of fixed) checkFree(address, network, parts);
-  try {
-    const addresses = await holdAll(request, network, fixed, (subnet, address) =>
-      leases.hold(network, subnet.prefix, id, { address, name: container.name, mac: request.mac }),
-    );
-    const bare: Endpoint = {
-      id,
-      network: network.id,
-      phase: 'created',
-      addresses,
-      mac:
-        fabric.sharedMac?.(network, lifecycle.context()) ??
-        chooseMac(request.mac ?? chosenMac({ settings }), addresses[0]?.address, id, network, state, names),
-      publishes: false,
-      options: request.endpointOptions,
-      settings,
-      createdAt: parts.now(),
-    };
-    const attachment: Attachment = {
+  const wantedMac = request.mac ?? chosenMac({ settings });
+  const sharedMac = fabric.sharedMac?.(network, lifecycle.context());
+  const mac = (address: Address | undefined) => sharedMac ?? chooseMac(wantedMac, address, id, network, state, names);
+  const common = {
+    id,
+    network: network.id,
+    phase: 'created',
+    publishes: false,
+    options: request.endpointOptions,
+    settings,
+    createdAt: parts.now(),
+  } as const;
+  const bare: Endpoint =
+    dhcp.serves(network) && !request.noAddress
+      ? {
+          ...common,
+          ...(await dhcp.acquire(network, dhcpRequest(request, common, container, wantedMac && mac(undefined)))),
+        }
+      : await holdAll(request, network, fixed, (subnet, address) =>
+          leases.hold(network, subnet.prefix, id, { address, name: container.name, mac: request.mac }),
+        ).then((addresses) => ({ ...common, addresses, mac: mac(addresses[0]?.address) }));
+  return {
+    ...bare,
+    attachment: {
       container: { id: container.id, name: container.name },
       keep: request.keep,
       interface: link,
       gateways: chooseGateways(request, network, bare, inside),
       displaced: [],
       request: request.canonical,
-    };
-    return { network, endpoint: { ...bare, attachment } };
-  } catch (error) {
-    await leases.endpointGone({ id } as Endpoint);
-    throw error;
-  }
+    },
+  };
+}
+
+/** The server is told the container's name, and knows the container by it again. */
+function dhcpRequest(
+  request: AttachRequest,
+  { id, network }: Pick<Endpoint, 'id' | 'network'>,
+  { name }: EngineContainer,
+  mac: Mac | undefined,
+): CreateEndpoint {
+  const identity = `attached ${name} ${request.interface ?? ''}`
+    .trim()
+    .replaceAll(/[^0-9A-Za-z.:_-]/g, ':')
+    .slice(0, 64);
+  const hostname = HOST_NAME.test(name) ? { hostname: name } : {};
+  return {
+    network,
+    endpoint: id,
+    addresses: [],
+    ...(mac === undefined ? {} : { mac }),
+    options: { identity, ...hostname, ...request.endpointOptions },
+    publishes: false,
+  };
 }
 
 /** @throws BerthError INTERFACE_EXISTS */
@@ -254,7 +292,7 @@ function chooseGateways(
   inside: HostView,
 ): readonly Address[] {
   if (request.gateways.length > 0) return request.gateways;
-  if (network.internal || network.adHoc !== undefined || !containerSettings(endpoint).defaultRoute) return [];
+  if (network.internal || !containerSettings(endpoint).defaultRoute) return [];
   const { gateway4, gateway6 } = gatewaysFor(network, endpoint);
   return [gateway4, gateway6].filter(
     (gateway) =>

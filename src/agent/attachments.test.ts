@@ -105,6 +105,14 @@ async function open() {
       kernel,
       events,
       now: () => 0,
+      dhcp: {
+        serves: () => false,
+        acquire: () => assert.fail('no DHCP here'),
+        settled() {},
+        attached() {},
+        networkGoes: () => Promise.resolve(),
+        leases: () => [],
+      },
       engine: {
         container: (wanted) =>
           Promise.resolve(world.containers.find(({ id, name }) => id === wanted || name === wanted)),

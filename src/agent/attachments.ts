@@ -4,15 +4,19 @@
  * plugged in again. No plugin call is involved, and nothing here is called from one.
  */
 
+import { randomBytes } from 'node:crypto';
 import type { Engine, EngineContainer, EngineEvent } from '../docker/engine.ts';
+import { pluggedObjects } from '../fabric/plugged.ts';
+import { makeOrder } from '../kernel/batch.ts';
 import type { HostView, Kernel } from '../kernel/kernel.ts';
 import type { Attachment } from '../model/attachment.ts';
 import { asBerthError, BerthError } from '../model/errors.ts';
 import type { EndpointId } from '../model/ids.ts';
 import type { Endpoint, Network } from '../model/network.ts';
 import { contains, parsePrefix } from '../model/prefix.ts';
-import { type PlanParts, planAttachment } from './attach-plan.ts';
+import { type PlanParts, planEndpoint, planNetwork } from './attach-plan.ts';
 import type { AttachRequest } from './attach-request.ts';
+import { isLeased } from './desired.ts';
 import type { Events } from './events.ts';
 import { isNamespace } from './occupied.ts';
 
@@ -25,7 +29,7 @@ export interface Attachments {
    * Plugs a running container in, and keeps it so. The same request again changes nothing.
    *
    * @param find the network of that name or id; rejects when there is none.
-   * @throws BerthError CONTAINER_UNKNOWN, CONTAINER_STOPPED, CONTAINER_UNSUITABLE, and what `planAttachment` and the kernel refuse.
+   * @throws BerthError CONTAINER_UNKNOWN, CONTAINER_STOPPED, CONTAINER_UNSUITABLE, and what `attach-plan.ts` and the kernel refuse.
    */
   attach(request: AttachRequest, find: (wanted: string) => Network): Promise<AttachedEndpoint>;
   /** Unplugs for good: of a running container, its interface is gone, and its former default route is back. */
@@ -57,7 +61,7 @@ const BOOT = 3;
 const TURNS = new Set(['start', 'die', 'destroy', 'rename']);
 
 export function createAttachments(parts: AttachmentsParts): Attachments {
-  const { state, lifecycle, leases, kernel, engine, events } = parts;
+  const { state, lifecycle, leases, dhcp, kernel, engine, events } = parts;
   const problems = new Map<EndpointId, string>();
   let timer: NodeJS.Timeout | undefined;
 
@@ -83,9 +87,19 @@ export function createAttachments(parts: AttachmentsParts): Attachments {
     }
     await state.putEndpoint({ ...endpoint, attachment: { ...attachment, displaced: displaced(attachment, inside) } });
     await lifecycle.plug(endpoint.id, sandbox);
+    await setLeased(endpoint.id);
+    dhcp.attached(endpoint.id);
     tell('plugged', endpoint, `${describe(endpoint)} was plugged in`);
     // Neighbours that are not told find out later.
     await announce(endpoint, sandbox).catch(() => undefined);
+  }
+
+  /** An address from a DHCP server, and the routes that came with it. */
+  async function setLeased(id: EndpointId): Promise<void> {
+    const endpoint = state.endpoints.get(id);
+    const network = endpoint && state.networks.get(endpoint.network);
+    if (endpoint === undefined || network === undefined || !isLeased(endpoint)) return;
+    await kernel.execute(makeOrder(pluggedObjects(network, endpoint)).map((object) => ({ make: object })));
   }
 
   async function announce({ attachment, mac, addresses }: AttachedEndpoint, netns: string): Promise<void> {
@@ -147,8 +161,11 @@ export function createAttachments(parts: AttachmentsParts): Attachments {
   async function remove(endpoint: AttachedEndpoint, why: string): Promise<void> {
     const { id, sandbox, attachment } = endpoint;
     const network = state.networks.get(endpoint.network);
-    if (network?.adHoc !== undefined) await lifecycle.removeNetwork(network.id);
-    else await lifecycle.discard(id);
+    if (network?.adHoc !== undefined) {
+      await dhcp.networkGoes(network.id);
+      await lifecycle.removeNetwork(network.id);
+    }
+    if (network?.adHoc === undefined) await lifecycle.discard(id);
     await leases.endpointGone(endpoint);
     problems.delete(id);
     if (sandbox !== undefined && isNamespace(sandbox)) await restore(attachment, sandbox);
@@ -181,26 +198,30 @@ export function createAttachments(parts: AttachmentsParts): Attachments {
       const sandbox = checkSandbox(container);
       const inside = await kernel.view(sandbox);
       const named = request.network === undefined ? undefined : find(request.network);
-      const { network, endpoint } = await planAttachment(request, container, inside, named, parts);
-      return lifecycle.serialise(endpoint.id, async () => {
+      const id = randomBytes(32).toString('hex') as EndpointId;
+      return lifecycle.serialise(id, async () => {
+        const network = await planNetwork(request, id, named, parts);
         try {
           if (network.adHoc !== undefined) await lifecycle.addNetwork(network);
+          const endpoint = await planEndpoint(request, id, network, container, inside, parts);
           await lifecycle.addEndpoint(endpoint);
           await plug(endpoint as AttachedEndpoint, sandbox);
         } catch (error) {
-          await undo(network, endpoint);
+          await undo(network, id);
           throw error;
+        } finally {
+          dhcp.settled(id);
         }
-        return state.endpoints.get(endpoint.id) as AttachedEndpoint;
+        return state.endpoints.get(id) as AttachedEndpoint;
       });
     });
   }
 
   /** What cannot be undone now, the next start undoes. */
-  async function undo(network: Network, endpoint: Endpoint): Promise<void> {
-    const undone = network.adHoc === undefined ? lifecycle.discard(endpoint.id) : lifecycle.removeNetwork(network.id);
+  async function undo(network: Network, id: EndpointId): Promise<void> {
+    const undone = network.adHoc === undefined ? lifecycle.discard(id) : lifecycle.removeNetwork(network.id);
     await undone.catch(() => undefined);
-    await leases.endpointGone(endpoint).catch(() => undefined);
+    await leases.endpointGone({ id }).catch(() => undefined);
   }
 
   /** Leases need not outlive a power failure, because an engine asks again; for attachments, nobody else does. */
@@ -241,6 +262,10 @@ export function createAttachments(parts: AttachmentsParts): Attachments {
         const { id, phase, sandbox } = endpoint;
         if (phase === 'attached' && (sandbox === undefined || !isNamespace(sandbox))) await lifecycle.unplug(id);
         await holdAgain(endpoint);
+        // We may have been killed between the link and its address.
+        const held = dhcp.leases().find((lease) => lease.endpoint === id);
+        if (held?.lost === undefined && state.endpoints.get(id)?.phase === 'attached')
+          await setLeased(id).catch(() => undefined);
       }
       for (const network of state.networks.values()) {
         if (network.adHoc !== undefined && state.endpointsOf(network.id).length === 0)

@@ -6,8 +6,18 @@ import { pluggedObjects } from '../fabric/plugged.ts';
 import type { KernelObject } from '../kernel/objects.ts';
 import type { Endpoint, Network } from '../model/network.ts';
 
-/** The objects of its fabric; and where no engine plugs the container in, what an engine would do there. */
+/**
+ * The objects of its fabric; and where no engine plugs the container in, what an engine would do there. But for a leased address,
+ * and what goes with it: a lease may be lost while the container runs, so these are set once, and not defended.
+ */
 export function desiredOf(network: Network, endpoint: Endpoint, context: FabricContext): readonly KernelObject[] {
   const objects = fabricOf(network.fabric).desiredEndpoint(network, endpoint, context);
-  return endpoint.attachment === undefined ? objects : [...objects, ...pluggedObjects(network, endpoint)];
+  if (endpoint.attachment === undefined) return objects;
+  const plugged = pluggedObjects(network, endpoint);
+  return [...objects, ...(isLeased(endpoint) ? plugged.filter(({ kind }) => kind === 'link') : plugged)];
+}
+
+/** Whether a DHCP server gave it its address. */
+export function isLeased({ gateways }: Pick<Endpoint, 'gateways'>): boolean {
+  return gateways !== undefined;
 }

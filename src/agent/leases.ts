@@ -45,7 +45,7 @@ export interface Leases {
   /** Pools that the engine gave back, and that no network uses any more, go; and what is left of those of a network that has gone stays. */
   freeReleased(gone?: Network): Promise<void>;
   /** The engine has forgotten an endpoint: its addresses are free. */
-  endpointGone(endpoint: Endpoint): Promise<void>;
+  endpointGone(endpoint: Pick<Endpoint, 'id'>): Promise<void>;
   free(lease: Lease): Promise<void>;
   freePool(pool: Pool): Promise<void>;
   /** Takes up the pools and addresses of a network that only the engine knows, as they are in use. */

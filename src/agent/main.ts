@@ -157,6 +157,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   const sandboxes = createSandboxes({ state, kernel, host, lifecycle, events });
   cleanup.defer(() => sandboxes.close());
   const attachments = createAttachments({
+    dhcp,
     state,
     lifecycle,
     leases,

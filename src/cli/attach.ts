@@ -15,7 +15,12 @@ const NETWORK_FLAGS = ['bridge', 'parent', 'mode', 'vlan'] as const;
 
 export async function attach(session: Session, [container]: Words, options: Options): Promise<ExitCode> {
   const named = typeof options.network === 'string';
-  const network = { ...pick(options, NETWORK_FLAGS), ...(named ? {} : pick(options, ['mtu'])), ...pairs(options.opt) };
+  const network = {
+    ...pick(options, NETWORK_FLAGS),
+    ...(options.dhcp === true ? { dhcp: 'true' } : {}),
+    ...(named ? {} : pick(options, ['mtu'])),
+    ...pairs(options.opt),
+  };
   const body = {
     container,
     ...pick(options, ['network', 'interface', 'mac']),

@@ -34,6 +34,9 @@ export function pluggedObjects(network: Network, endpoint: Endpoint): readonly K
       const destination = DEFAULT_ROUTE[via.family];
       return { kind: 'route', netns, link, destination, via, protocol: BOOT, ...(onlink ? { onlink } : {}) };
     }),
+    ...(byLink ? [] : (endpoint.routes ?? [])).map(({ destination, via }): KernelObject => {
+      return { kind: 'route', netns, link, destination, protocol: BOOT, ...(via === undefined ? {} : { via }) };
+    }),
   ];
 }
 

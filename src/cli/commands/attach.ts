@@ -28,6 +28,7 @@ export function attachCommands(program: Command, on: Binder): void {
       ).argParser(collect),
     )
     .option('--no-address', 'no address at all')
+    .option('--dhcp', 'address, default route and the rest from the DHCP server of the LAN')
     .addOption(
       new Option('--gateway <address>', 'where the default route leads from now on; once for each family').argParser(
         collect,
