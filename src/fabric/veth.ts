@@ -32,13 +32,13 @@ export function pluggedAt({ sandbox, sandboxInterface }: Endpoint): NonNullable<
  *
  * @param bridge that the end on the host is a port of; absent: whose port it is, is said otherwise.
  */
-export function vethPair(endpoint: Endpoint, bridge: string | undefined, mtu: number): VethLink {
+export function vethPair(endpoint: Endpoint, bridge: string | undefined, mtu: number | undefined): VethLink {
   const plugged = endpoint.sandbox !== undefined && endpoint.sandboxInterface !== undefined;
   return {
     kind: 'link',
     type: 'veth',
     name: hostLink(endpoint),
-    mtu,
+    ...(mtu === undefined ? {} : { mtu }),
     up: true,
     ...(bridge === undefined ? {} : { master: bridge }),
     noLinkLocal: true,
@@ -46,7 +46,7 @@ export function vethPair(endpoint: Endpoint, bridge: string | undefined, mtu: nu
     peer: {
       name: plugged ? endpoint.sandboxInterface : containerLink(endpoint),
       mac: endpoint.mac,
-      mtu,
+      ...(mtu === undefined ? {} : { mtu }),
       ...(plugged ? { netns: endpoint.sandbox } : {}),
     },
   };

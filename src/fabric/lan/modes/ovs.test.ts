@@ -127,6 +127,34 @@ test('with the datapath in user space the container computes its checksums', () 
   assert.equal(link.peer.txChecksum, false);
 });
 
+test("a smaller MTU is the container's alone; without the bridge nothing is said of it", () => {
+  const mtus = (mtu: number | undefined, there: HostView) => {
+    const chosen = mtu === undefined ? settings : { ...settings, mtu };
+    const [link] = ovs.endpoint({ network, settings: chosen }, endpoint, { ...nothing, host: there });
+    assert.ok(link?.kind === 'link' && link.type === 'veth');
+    return [link.mtu, link.peer.mtu];
+  };
+  const there = host({ name: 'ovsbr0', type: 'openvswitch', mtu: 1500 });
+  assert.deepEqual(mtus(1400, there), [1500, 1400]);
+  assert.deepEqual(mtus(9000, there), [9000, 9000]);
+  assert.deepEqual(mtus(1400, host()), [1400, 1400]);
+  assert.deepEqual(mtus(undefined, host()), [undefined, undefined]);
+});
+
+test('networks of one VLAN have one ear on it, and those of another do not share their segment', () => {
+  const there = { ...nothing, host: host({ name: 'ovsbr0', type: 'openvswitch', mtu: 9000 }) };
+  const office = { ...settings, tag: 120 };
+  const [pair, free, port, ...more] = ovs.network({ network, settings: office }, there);
+  assert.ok(pair?.kind === 'link' && pair.type === 'veth' && free?.kind === 'link' && port?.kind === 'ovs-port');
+  assert.deepEqual(more, []);
+  assert.deepEqual([pair.mtu, free.mtu, port.tag, port.name], [9000, 9000, 120, pair.name]);
+  assert.deepEqual([ovs.wire(office), ovs.wire(settings)], [pair.peer.name, 'ovsbr0']);
+  const other = { ...network, id: parseNetworkId('b'.repeat(64))! };
+  assert.deepEqual(ovs.network({ network: other, settings: office }, there), [pair, free, port]);
+  assert.notEqual(ovs.wire({ ...settings, tag: 121 }), ovs.wire(office));
+  assert.deepEqual(ovs.network({ network, settings }, there), []);
+});
+
 test('no container without the interface of the bridge', () => {
   ovs.check(settings, host({ name: 'ovsbr0', type: 'openvswitch', mtu: 1500 }));
   ovs.check(settings, host({ name: 'ovsbr0', type: 'tun', mtu: 1500 }));

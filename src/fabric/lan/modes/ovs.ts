@@ -1,12 +1,13 @@
 /** A container is a port of a bridge of this host's Open vSwitch, which is the administrator's, with its uplink. */
 
 import type { HostView } from '../../../kernel/kernel.ts';
-import type { OvsPort } from '../../../kernel/objects.ts';
+import type { KernelObject, OvsPort } from '../../../kernel/objects.ts';
 import { BerthError } from '../../../model/errors.ts';
+import { linkName } from '../../../model/ids.ts';
 import { askSwitches } from '../../../ovs/ask.ts';
 import { listBridges, noSuchBridge } from '../../../ovs/bridges.ts';
 import { formatVlans, parseVlans } from '../../../ovs/vlans.ts';
-import { LEAST_MTU, linkMtu } from '../../mtu.ts';
+import { linkMtu } from '../../mtu.ts';
 import { choiceOption, integerOption, linkOption, type OptionValues, printable } from '../../options.ts';
 import { hostLink, vethPair } from '../../veth.ts';
 import { findLink } from '../interfaces.ts';
@@ -56,7 +57,7 @@ export const ovs: LanMode<OvsSettings> = {
     return { ...settings, bridge: named };
   },
 
-  wire: ({ bridge }) => bridge,
+  wire: ({ bridge, tag }) => (tag === undefined ? bridge : earNames(bridge, tag).free),
 
   check({ bridge }, host) {
     const type = findLink(host, bridge)?.type;
@@ -69,11 +70,13 @@ export const ovs: LanMode<OvsSettings> = {
 
   mtu: (settings, host) => mtu(settings, host),
 
-  // Its frames pass no packet filter of the host.
-  network: () => [],
+  // No rule: its frames pass no packet filter of the host.
+  network: ({ settings: { bridge, tag } }, { host }) => (tag === undefined ? [] : ear(bridge, tag, host)),
 
   endpoint({ network, settings }, endpoint, { host }) {
-    const pair = vethPair(endpoint, undefined, settings.mtu ?? mtu(settings, host) ?? LEAST_MTU);
+    const under = mtu(settings, host);
+    const pair = vethPair(endpoint, undefined, settings.mtu ?? under);
+    const inUserSpace = findLink(host, settings.bridge)?.type === USERSPACE_DATAPATH;
     const port: OvsPort = {
       kind: 'ovs-port',
       name: hostLink(endpoint),
@@ -87,14 +90,54 @@ export const ovs: LanMode<OvsSettings> = {
         'attached-mac': endpoint.mac,
       },
     };
-    const inUserSpace = findLink(host, settings.bridge)?.type === USERSPACE_DATAPATH;
-    return [inUserSpace ? { ...pair, peer: { ...pair.peer, txChecksum: false } } : pair, port];
+    return [
+      {
+        ...pair,
+        // A port with less than the others would lower the MTU of the bridge's own interface, and so the host's.
+        ...(settings.mtu !== undefined && under !== undefined ? { mtu: Math.max(settings.mtu, under) } : {}),
+        peer: { ...pair.peer, ...(inUserSpace ? { txChecksum: false as const } : {}) },
+      },
+      port,
+    ];
   },
 };
 
-/** Open vSwitch keeps the MTU of the bridge's own interface at the smallest of its ports. */
+/**
+ * Open vSwitch keeps the MTU of the bridge's own interface at the smallest of its ports. Not known while there is none: then
+ * nothing is said about the MTU of links that are there already.
+ */
 function mtu({ bridge }: OvsSettings, host: HostView): number | undefined {
   return linkMtu(host, bridge);
+}
+
+/** Of the pair that is the host's ear on a VLAN of a bridge: all networks on it have one together. */
+function earNames(bridge: string, tag: number): { readonly plugged: string; readonly free: string } {
+  const id = `${bridge} vlan ${tag}`;
+  return { plugged: linkName('bv', id), free: linkName('bp', id) };
+}
+
+/**
+ * The bridge's own interface hears no VLAN without its tag. Whoever asks there whether an address is in use, or for one, does so
+ * at the free end of a pair whose other end is an access port.
+ */
+function ear(bridge: string, tag: number, host: HostView): readonly KernelObject[] {
+  const { plugged, free } = earNames(bridge, tag);
+  const size = linkMtu(host, bridge);
+  const common = { kind: 'link', up: true, noLinkLocal: true, ...(size === undefined ? {} : { mtu: size }) } as const;
+  return [
+    { ...common, type: 'veth', name: plugged, alias: `berth vlan ${tag} of ${bridge}`, peer: { name: free } },
+    // Made with the pair, and goes with it.
+    { ...common, type: 'adopted', name: free },
+    {
+      kind: 'ovs-port',
+      name: plugged,
+      bridge,
+      tag,
+      trunks: '',
+      vlanMode: null,
+      externalIds: { 'berth-endpoint': 'none: the host itself listens here' },
+    },
+  ];
 }
 
 /** @throws BerthError BAD_OPTION */
