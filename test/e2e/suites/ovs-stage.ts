@@ -41,11 +41,10 @@ export function ovsStage() {
   });
 }
 
-/** Ports of the bridge, without the uplinks. */
+/** Ports of containers. */
 export async function portsOf(stage: OvsStage): Promise<readonly string[]> {
-  const all = (await stage().ovs.vsctl('list-ports', 'ovsbr0')).split('\n').filter(Boolean);
-  for (const uplink of UPLINKS) assert.ok(all.includes(uplink), `${uplink} is a port no more, only ${all.join(', ')}`);
-  return all.filter((port) => !UPLINKS.includes(port));
+  const found = ['--bare', '--columns=name', 'find', 'port', 'external_ids:berth-network!=""'];
+  return (await stage().ovs.vsctl(...found)).split('\n').filter(Boolean);
 }
 
 /** Waits until no port is left but the uplinks, and the database has no row of ours. */
@@ -54,10 +53,11 @@ export async function noPortLeft(stage: OvsStage): Promise<void> {
   await waitFor(
     () => `no port to be left: ${left}`,
     async () => {
-      const rows = ['port', 'interface'].map((table) =>
-        stage().ovs.vsctl('--bare', '--columns=name', 'find', table, 'external_ids:berth-endpoint!=""'),
-      );
-      left = [...(await portsOf(stage)), ...(await Promise.all(rows))].join(' ').trim();
+      const { vsctl } = stage().ovs;
+      const ports = (await vsctl('list-ports', 'ovsbr0')).split('\n');
+      for (const uplink of UPLINKS) assert.ok(ports.includes(uplink), `${uplink} is a port no more`);
+      const cards = (await vsctl('--bare', '--columns=name', 'list', 'interface')).split('\n').filter(Boolean);
+      left = [...ports, ...cards].filter((name) => ![...UPLINKS, 'ovsbr0'].includes(name)).join(' ');
       return left === '';
     },
     15_000,

@@ -106,6 +106,33 @@ export function traffic(stage: OvsStage): void {
     }
   });
 
+  test('the host hears a VLAN at an interface of its own, and can ask there', async () => {
+    const { host, inOffice, inLab } = stage();
+    await makeNetworks(stage);
+    await start(host, 'one', '--network office --ip 192.168.120.140');
+    const before = await ears();
+    assert.equal(before.length, 1);
+    await start(host, 'two', '--network lab --ip 192.168.20.140');
+    const [office] = before;
+    const [lab] = (await ears()).filter((name) => name !== office);
+    const asks = async (link: string | undefined, address: string) =>
+      (await host.net(['busybox', 'arping', '-D', '-c', '1', '-w', '2', '-I', link!, address], { check: false })).code;
+    // With -D, busybox ends with 1 when somebody answers.
+    assert.equal(await asks(office, OFFICE), 1);
+    assert.equal(await asks(office, LAB), 0);
+    assert.equal(await asks(lab, LAB), 1);
+    await docker(host, 'rm -f one two');
+    await waitFor('the ears to be gone', async () => (await ears()).length === 0, 10_000);
+    for (const machine of [inOffice, inLab]) await machine.net(['ip', 'neighbour', 'flush', 'all']);
+
+    /** Free ends of pairs in the host's own namespace: those of containers are in these. */
+    async function ears(): Promise<string[]> {
+      const { stdout } = await host.net(['ip', '-j', 'link']);
+      const names = (JSON.parse(stdout) as { ifname: string }[]).map(({ ifname }) => ifname);
+      return names.filter((name) => /^bp[0-9a-f]{13}$/.test(name));
+    }
+  });
+
   test('what cannot be is refused with a sentence that says what there is', async () => {
     const { host } = stage();
     const create = CREATE_OFFICE.replace('-o bridge=ovsbr0', '');
