@@ -238,7 +238,11 @@ describe('docker run, connect, rm', () => {
     ],
     ['run --name bad --network absent IMAGE true', /absent/],
     ['network connect --ip 10.77.1.9 net other', /already|10\.77\.1\.9/],
-    ['network connect --driver-opt mtu=1400 dual holder', /the option 'mtu' is not known/],
+    ['network connect --driver-opt color=red dual holder', /the option 'color' is not known/],
+    ['network connect --driver-opt mtu=12 dual holder', /the option 'mtu' is a whole number from 1280 to 65535/],
+    ['network connect --driver-opt route=nonsense dual holder', /'route'.*nonsense/],
+    ['network connect --driver-opt rate_out=fast dual holder', /'rate_out'.*fast/],
+    ['network connect --driver-opt interface_name=../x dual holder', /'interface_name'.*\.\.\/x/],
     ['network connect --ip 10.77.8.1 dual holder', /10\.77\.8\.1 is .*gateway/],
     ['network rm net', /has active endpoints/],
   ];
