@@ -23,6 +23,8 @@ import { type Config, loadConfig, type PluginConfig } from './config.ts';
 import { crashPoints } from './crash-points.ts';
 import { hostKey, openBook } from './dhcp/book.ts';
 import { createDhcp } from './dhcp/manager.ts';
+import { mountPoints } from './dhcp/mounts.ts';
+import { withDhcpPools } from './dhcp/pools.ts';
 import { createPorts } from './dhcp/ports.ts';
 import { openEvents } from './events.ts';
 import { apiHandlers } from './handlers.ts';
@@ -141,6 +143,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     patience: 8000,
     engineIsNew: leases.engineIsNew,
     occupied: mayBeOccupied,
+    mountPoints,
   });
   cleanup.defer(() => dhcp.close());
   const networkDriver = createNetworkDriver({
@@ -256,7 +259,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
           return joined;
         },
       },
-      ipam: leases.driver,
+      ipam: withDhcpPools(leases.driver, { state, dhcp, bridge: config.bridge }),
       logger,
       onCall: ({ method, code, milliseconds }) => {
         metrics.pluginCall(plugin.name, method, code ?? 'ok', milliseconds / 1000);

@@ -69,7 +69,12 @@ async function openDriver(leased?: ReadonlyMap<string, EndpointId>, occupied = t
     lifecycle,
     leases,
     names: createNames(),
-    dhcp: { serves: () => false, attached() {}, networkGoes: () => Promise.resolve() } as Partial<Dhcp> as Dhcp,
+    dhcp: {
+      serves: () => false,
+      claim: () => Promise.resolve(undefined),
+      attached() {},
+      networkGoes: () => Promise.resolve(),
+    } as Partial<Dhcp> as Dhcp,
     host,
     plugins,
     now: () => 1,

@@ -11,6 +11,7 @@ import { type Mac, macFromAddress, macFromBytes } from '../model/mac.ts';
 import type { Endpoint, Json, Network, Subnet } from '../model/network.ts';
 import { contains, formatPrefix, overlaps } from '../model/prefix.ts';
 import type { PluginConfig } from './config.ts';
+import type { Leased } from './dhcp/lease-for.ts';
 import type { Dhcp } from './dhcp/manager.ts';
 import type { HostFacts } from './host.ts';
 import type { Leases } from './leases.ts';
@@ -110,8 +111,11 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     }
     const settings = await planEndpoint(network, request);
     const mac = request.mac ?? chosenMac({ settings });
+    const wanted = { ...request, ...(mac === undefined ? {} : { mac }) };
     if (dhcp.serves(network))
-      return createLeasedEndpoint(network, { ...request, ...(mac === undefined ? {} : { mac }) }, settings, sharedMac);
+      return createLeasedEndpoint(wanted, settings, sharedMac, () => dhcp.acquire(network, wanted));
+    const leased = await dhcp.claim(network, wanted);
+    if (leased !== undefined) return createLeasedEndpoint(wanted, settings, sharedMac, () => Promise.resolve(leased));
     const { stale, outdated } = checkAddresses(
       network,
       { ...request, ...(mac === undefined ? {} : { mac }) },
@@ -152,12 +156,13 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
 
   /** One whose address the LAN's DHCP server gives. */
   async function createLeasedEndpoint(
-    network: Network,
     request: CreateEndpoint,
     settings: Json,
     sharedMac: Mac | undefined,
+    lease: () => Promise<Leased>,
   ): Promise<Endpoint> {
-    const holder = sharedMac === undefined && request.mac ? state.macHolder(network.id, request.mac) : undefined;
+    const { network } = request;
+    const holder = sharedMac === undefined && request.mac ? state.macHolder(network, request.mac) : undefined;
     if (holder !== undefined && holder.id !== request.endpoint && !leases.engineIsNew()) {
       throw new BerthError(
         'MAC_IN_USE',
@@ -167,9 +172,9 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     try {
       const endpoint: Endpoint = {
         id: request.endpoint,
-        network: network.id,
+        network,
         phase: 'created',
-        ...(await dhcp.acquire(network, request)),
+        ...(await lease()),
         publishes: request.publishes,
         options: request.options,
         settings,

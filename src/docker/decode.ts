@@ -176,6 +176,8 @@ export function decodeRequestPool(wire: RequestPoolRequest): RequestPool {
     return { space, family: wire.V6 ? 6 : 4, options };
   }
   const subnet = subnetField('RequestPool: Pool', wire.Pool);
+  // Repeated by a restarted engine, of a pool that stands for what a DHCP server gives.
+  if (subnet.length === 0 && options.dhcp === 'true') return { space, family: subnet.address.family, options };
   const family = subnet.address.family;
   if (wire.V6 && family === 4) throw new BerthError('BAD_SUBNET', `RequestPool: Pool ${shown(wire.Pool)} is not IPv6`);
   if (subnet.length === 0)

@@ -63,6 +63,7 @@ export const containerAnswer = z.object({
   State: z.object({ Running: z.boolean().nullish() }).nullish(),
   HostConfig: z.object({ NetworkMode: text }).nullish(),
   NetworkSettings: z.object({ SandboxKey: text }).nullish(),
+  GraphDriver: z.object({ Data: z.object({ MergedDir: text }).nullish() }).nullish(),
 });
 
 export const networksAnswer = z.array(networkAnswer);
@@ -160,12 +161,14 @@ function toEndpoint(key: string, value: z.output<typeof container>): EngineEndpo
 export function toContainer(answer: z.output<typeof containerAnswer>): EngineContainer {
   const running = answer.State?.Running ?? false;
   const sandbox = answer.NetworkSettings?.SandboxKey ?? '';
+  const root = answer.GraphDriver?.Data?.MergedDir ?? '';
   return {
     id: answer.Id,
     name: answer.Name.replace(/^\//, ''),
     running,
     networkMode: answer.HostConfig?.NetworkMode ?? '',
     ...(running && sandbox !== '' ? { sandbox } : {}),
+    ...(root === '' ? {} : { root }),
   };
 }
 

@@ -60,6 +60,8 @@ export interface EngineContainer {
   readonly networkMode: string;
   /** Path of its network namespace, as Join tells it; absent when it does not run, or has none of its own. */
   readonly sandbox?: string;
+  /** Where its root file system is mounted while it runs, and before it does; only some storage drivers tell (overlay2). */
+  readonly root?: string;
 }
 
 /** A container that exists, running or not, from `GET /containers/json`. */

@@ -4,6 +4,8 @@
  */
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import {
   addressOf,
@@ -166,21 +168,74 @@ describe('what a DHCP server may say', () => {
   });
 });
 
-describe('many containers', () => {
-  const stage = dhcpStage();
+for (const engine of ['20.10', '28.5'] as const) {
+  describe(`many containers, engine ${engine}`, () => {
+    const stage = dhcpStage(engine);
 
-  test('fifty at once', async (context) => {
-    const { host, server } = stage();
-    await createNetwork(host);
-    const names = Array.from({ length: 50 }, (_, index) => `c${index}`);
-    const image = await host.image();
-    const began = performance.now();
-    await Promise.all(names.map((name) => docker(host, `run -d --name ${name} --network lan ${image} sleep 1000000`)));
-    context.diagnostic(`50 containers in ${Math.round(performance.now() - began)} ms`);
-    const addresses = await Promise.all(names.map((name) => addressOf(host, name)));
-    assert.equal(new Set(addresses).size, 50);
-    await served(server, addresses);
-    await docker(host, `rm -f ${names.join(' ')}`);
-    await served(server, []);
+    test('compose up and down ten times: the same addresses each time, and nothing is left', async () => {
+      const { host, other, server } = stage();
+      const file = join(host.dir, 'compose.yaml');
+      writeFileSync(
+        file,
+        `
+services:
+  web:
+    image: ${await host.image()}
+    command: [sleep, "1000000"]
+    networks: { lan: {} }
+    depends_on: [db]
+  db:
+    image: ${await host.image()}
+    command: [sleep, "1000000"]
+    networks: { lan: {} }
+networks:
+  lan: { driver: berth-lan, driver_opts: { dhcp: "true" }, ipam: { driver: "null" } }
+`,
+      );
+      const project = ['-f', file, '-p', 'demo'];
+      const seen = new Set<string>();
+      for (let round = 1; round <= 10; round += 1) {
+        await host.compose(...project, 'up', '-d');
+        const addresses = [await addressOf(host, 'demo-db-1'), await addressOf(host, 'demo-web-1')];
+        seen.add(addresses.join(' '));
+        if (round === 1) for (const address of addresses) await reaches(other, address);
+        await host.compose(...project, 'down', '--timeout', '0');
+        await served(server, []);
+      }
+      assert.equal(seen.size, 1, [...seen].join(', '));
+    });
+
+    test('of several that were stopped, each has its own address again when it is started', async () => {
+      const { host, server } = stage();
+      await createNetwork(host);
+      const names = ['web', 'db', 'cache'];
+      for (const name of names) await start(host, name, '--network lan');
+      const addresses = await Promise.all(names.map((name) => addressOf(host, name)));
+      await docker(host, `stop -t 0 ${names.join(' ')}`);
+      for (const name of ['cache', 'web', 'db']) {
+        await docker(host, `start ${name}`);
+        assert.equal(await addressOf(host, name), addresses[names.indexOf(name)], name);
+      }
+      await served(server, addresses);
+      await docker(host, `rm -f ${names.join(' ')}`);
+      await served(server, []);
+    });
+
+    test('fifty at once', async (context) => {
+      const { host, server } = stage();
+      await createNetwork(host);
+      const names = Array.from({ length: 50 }, (_, index) => `c${index}`);
+      const image = await host.image();
+      const began = performance.now();
+      await Promise.all(
+        names.map((name) => docker(host, `run -d --name ${name} --network lan ${image} sleep 1000000`)),
+      );
+      context.diagnostic(`50 containers in ${Math.round(performance.now() - began)} ms`);
+      const addresses = await Promise.all(names.map((name) => addressOf(host, name)));
+      assert.equal(new Set(addresses).size, 50);
+      await served(server, addresses);
+      await docker(host, `rm -f ${names.join(' ')}`);
+      await served(server, []);
+    });
   });
-});
+}

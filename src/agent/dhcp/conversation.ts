@@ -3,7 +3,8 @@
 import { decline, type Offer, type Outgoing, type Purpose, release, type Server } from '../../dhcp/client.ts';
 import { type Ending, exchange, frameOf, type Port } from '../../dhcp/exchange.ts';
 import type { Terms } from '../../dhcp/terms.ts';
-import { type Address, formatAddress } from '../../model/address.ts';
+import type { Kernel } from '../../kernel/kernel.ts';
+import { type Address, formatAddress, sameAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { NetworkId } from '../../model/ids.ts';
 import { parseInterfaceAddress } from '../../model/prefix.ts';
@@ -16,6 +17,7 @@ import type { DhcpLease, Grant } from './record.ts';
 export interface ConversationParts {
   readonly book: Book;
   readonly ports: Ports;
+  readonly kernel: Kernel;
   readonly events: Events;
   readonly metrics: Metrics;
   /** Milliseconds since the epoch. */
@@ -33,10 +35,11 @@ export interface Conversation {
    * Gets the lease an address: the one that it had before, where the server agrees, or else a new one.
    *
    * @param patience milliseconds.
+   * @param wish the address to ask for; without, the one of before.
    * @returns the lease as it is written down, with its grant.
    * @throws BerthError DHCP_NO_ANSWER, DHCP_REFUSED, and what opening the link throws.
    */
-  obtain(lease: DhcpLease, patience: number): Promise<DhcpLease & { readonly granted: Grant }>;
+  obtain(lease: DhcpLease, patience: number, wish?: Address): Promise<DhcpLease & { readonly granted: Grant }>;
   /** Asks to keep an address. */
   keep(lease: DhcpLease, purpose: Purpose, where: Where, patience: number): Promise<Ending>;
   /** Gives the address back, if it has one, and forgets the lease. Nobody answers; a link that is gone is no error. */
@@ -93,8 +96,11 @@ export function createConversation(parts: ConversationParts): Conversation {
     return { terms: ending.terms, server: ending.server, requestedAt: Math.round(parts.now() - ago) };
   }
 
+  /** Resolves when it has gone out: what is forgotten next cannot be sent again. */
   async function send(lease: DhcpLease, outgoing: Outgoing): Promise<void> {
     await on(lease, { link: lease.link }, async (port) => port.send(frameOf(outgoing, lease.client.mac)));
+    // The kernel's thread does one thing after the other.
+    await parts.kernel.execute([]);
   }
 
   async function sayDeclined(lease: DhcpLease, { address }: Terms, server: Server): Promise<void> {
@@ -118,13 +124,16 @@ export function createConversation(parts: ConversationParts): Conversation {
   }
 
   return {
-    async obtain(lease, patience) {
+    async obtain(lease, patience, wish) {
       const deadline = parts.monotonic() + patience;
       const before = lease.granted;
-      const running = before !== undefined && parts.now() < before.requestedAt + before.terms.lease * 1000;
+      const running =
+        before !== undefined &&
+        parts.now() < before.requestedAt + before.terms.lease * 1000 &&
+        (wish === undefined || sameAddress(wish, before.terms.address.address));
       let current = lease;
       for (let declined = 0; declined < MOST_DECLINED; declined += 1) {
-        const address = before?.terms.address.address ?? lostAddress(lease);
+        const address = wish ?? before?.terms.address.address ?? lostAddress(lease);
         const purpose: Purpose =
           running && declined === 0 && address !== undefined
             ? { kind: 'reboot', address }

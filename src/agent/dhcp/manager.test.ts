@@ -149,3 +149,53 @@ test('a link that comes with the first container is made before', async () => {
   await stage.start('e1');
   assert.deepEqual(stage.prepared, [network.id]);
 });
+
+test('of several that wait, the one that the engine has mounted is the one that starts', async () => {
+  const stage = await openStage();
+  await stage.engineHas(container('web'), container('db'), container('old'));
+  stage.mounted.add('db');
+  await stage.start('e1');
+  assert.equal(stage.dhcp.leases()[0]!.identity, 'container db');
+  stage.mounted.add('web');
+  await stage.start('e2');
+  assert.deepEqual(
+    stage.dhcp.leases().map(({ identity }) => identity),
+    ['container db', 'container web'],
+  );
+  assert.ok(!stage.events().includes('dhcp.unsure'));
+});
+
+test('two that start at the same moment are not taken for each other, and that is told', async () => {
+  const stage = await openStage();
+  await stage.engineHas(container('web'), container('db'), container('old'));
+  stage.mounted.add('db');
+  stage.mounted.add('web');
+  await stage.start('e1');
+  assert.match(stage.dhcp.leases()[0]!.identity, /^endpoint /);
+  assert.ok(stage.events().includes('dhcp.unsure'));
+});
+
+test('one that waits and is not mounted is not the one that starts, where mounts are seen at all', async () => {
+  const stage = await openStage();
+  await stage.engineHas(container('web'), container('other', { running: true }));
+  stage.mounted.add('other');
+  await stage.start('e1');
+  assert.match(stage.dhcp.leases()[0]!.identity, /^endpoint /);
+});
+
+test('after a reboot, before the engine answers, the containers of before are known by their leases', async () => {
+  const before = await openStage();
+  await before.engineHas(container('web'), container('db'));
+  before.mounted.add('web');
+  const web = await before.start('e1');
+  before.mounted.add('db');
+  const db = await before.start('e2');
+  const after = await openStage(before.store);
+  for (const [mac, address] of before.server.leased) after.server.leased.set(mac, address);
+  await after.stop('e1');
+  await after.stop('e2');
+  after.mounted.add('db');
+  assert.deepEqual(await after.start('e3'), db);
+  after.mounted.add('web');
+  assert.deepEqual(await after.start('e4'), web);
+});

@@ -4,26 +4,21 @@
  */
 
 import type { CreateEndpoint } from '../../docker/driver.ts';
-import type { Engine, EngineNetwork, ListedContainer } from '../../docker/engine.ts';
+import type { EngineNetwork } from '../../docker/engine.ts';
 import type { DhcpSource, FabricContext } from '../../fabric/fabric.ts';
 import { fabricOf } from '../../fabric/fabrics.ts';
-import { formatAddress, sameAddress } from '../../model/address.ts';
+import { type Address, formatAddress, sameAddress } from '../../model/address.ts';
 import { asBerthError, BerthError } from '../../model/errors.ts';
 import type { EndpointId, NetworkId } from '../../model/ids.ts';
-import type { Endpoint, Network } from '../../model/network.ts';
-import { contains, prefixOf } from '../../model/prefix.ts';
+import type { Network } from '../../model/network.ts';
+import type { InterfaceAddress } from '../../model/prefix.ts';
 import { keyedMutex } from '../mutex.ts';
-import type { Names } from '../names.ts';
 import type { State } from '../state.ts';
-import type { Book } from './book.ts';
-import { candidates, choose, identityOf } from './containers.ts';
 import { type ConversationParts, createConversation } from './conversation.ts';
-import { clientOf, describeIdentity, type Identity, leaseKey } from './identity.ts';
 import { createKeeper, type KeeperParts } from './keeper.ts';
+import { type Applicant, type Leased, leased, leaseFor } from './lease-for.ts';
 import type { DhcpLease, Grant } from './record.ts';
-
-/** What an endpoint gets from a lease. */
-export type Leased = Required<Pick<Endpoint, 'mac' | 'addresses' | 'gateways' | 'routes'>> & Pick<Endpoint, 'mtu'>;
+import { createObserver, type ObserverParts } from './who.ts';
 
 export interface LeaseSight extends DhcpLease {
   /** Milliseconds since the epoch. */
@@ -39,6 +34,19 @@ export interface Dhcp {
    * @throws BerthError DHCP_NO_ANSWER, DHCP_REFUSED, MAC_IN_USE, INTERFACE_UNKNOWN, …
    */
   acquire(network: Network, request: CreateEndpoint): Promise<Leased>;
+  /**
+   * An address for a container whose endpoint comes later, as our IPAM is asked for it; and for the endpoint, when it comes.
+   * An address that is not claimed within a minute is given back.
+   *
+   * @param wish.address which it must be.
+   * @throws BerthError ADDRESS_TAKEN, and as `acquire`.
+   */
+  reserve(network: Network, wish: { readonly name?: string; readonly address?: Address }): Promise<InterfaceAddress>;
+  claim(network: Network, request: CreateEndpoint): Promise<Leased | undefined>;
+  /** It comes no more. */
+  unclaimed(address: Address): void;
+  /** The length that an address of ours is to be told with again. */
+  find(address: Address): InterfaceAddress | undefined;
   /** The endpoint stands in the records, or its making has failed. */
   settled(endpoint: EndpointId): void;
   /** The endpoint's container is about to run. */
@@ -57,11 +65,11 @@ export interface Dhcp {
   close(): Promise<void>;
 }
 
-export interface DhcpParts extends Omit<ConversationParts, 'isTaken'>, Omit<KeeperParts, 'conversation' | 'mutex'> {
-  readonly engine: Pick<Engine, 'containers'>;
-  readonly book: Book;
+export interface DhcpParts
+  extends Omit<ConversationParts, 'isTaken'>,
+    Omit<KeeperParts, 'conversation' | 'mutex'>,
+    Omit<ObserverParts, 'isUsed' | 'networks'> {
   readonly state: State;
-  readonly names: Names;
   readonly hostKey: string;
   /** A new engine process says nothing of the endpoints of the one before. */
   engineIsNew(): boolean;
@@ -72,22 +80,20 @@ export interface DhcpParts extends Omit<ConversationParts, 'isTaken'>, Omit<Keep
   readonly patience: number;
 }
 
-/** How long is waited for the engine to tell what containers there are, when it has been asked. */
-const PATIENCE_FOR_NAMES = 300;
+/** How long an address waits for its endpoint. */
+const PATIENCE_FOR_CLAIM = 60_000;
 /** How long a network's removal is held up by its leases: nobody answers when they are given back. */
 const PATIENCE_FOR_RELEASE = 2000;
 
 export function createDhcp(parts: DhcpParts): Dhcp {
-  const { book, state, names, events } = parts;
+  const { book, state, events } = parts;
   const mutex = keyedMutex();
   /** Leases of endpoints that are not in the records yet, by key. */
-  const pending = new Map<string, EndpointId>();
+  const pending = new Map<string, EndpointId | undefined>();
   const background = new Set<Promise<void>>();
-  let containers: readonly ListedContainer[] = [];
-  let listing: Promise<void> | undefined;
-  let again = false;
 
   const conversation = createConversation({ ...parts, isTaken });
+  const observer = createObserver({ ...parts, isUsed, networks });
   const keeper = createKeeper({ ...parts, conversation, mutex });
 
   function sourceOf(network: Network, options: Readonly<Record<string, string>>): DhcpSource | undefined {
@@ -95,6 +101,18 @@ export function createDhcp(parts: DhcpParts): Dhcp {
   }
 
   const serves = (network: Network): boolean => sourceOf(network, {}) !== undefined;
+
+  function networks(): NetworkId[] {
+    const leased = new Set(book.all().map(({ network }) => network));
+    // One without subnets may have its addresses from our IPAM, which asks the server too.
+    return [...state.networks.values()]
+      .filter((network) => serves(network) || leased.has(network.id) || hasNoSubnet(network))
+      .map(({ id }) => id);
+  }
+
+  function hasNoSubnet(network: Network): boolean {
+    return network.subnets.length === 0 && fabricOf(network.fabric).wire !== undefined;
+  }
 
   function isLive(lease: DhcpLease): boolean {
     if (pending.has(lease.key)) return true;
@@ -107,6 +125,15 @@ export function createDhcp(parts: DhcpParts): Dhcp {
     if (!isLive(lease)) return false;
     const sandbox = lease.endpoint && state.endpoints.get(lease.endpoint)?.sandbox;
     return pending.has(lease.key) || sandbox === undefined || !parts.engineIsNew() || parts.occupied(sandbox);
+  }
+
+  function byAddress(address: Address, link: string | undefined): (DhcpLease & { granted: Grant }) | undefined {
+    for (const lease of book.all()) {
+      const { granted } = lease;
+      if (link !== undefined && lease.link !== link) continue;
+      if (granted !== undefined && sameAddress(granted.terms.address.address, address)) return { ...lease, granted };
+    }
+    return undefined;
   }
 
   function isTaken(lease: DhcpLease, { address }: Grant['terms']): boolean {
@@ -123,87 +150,18 @@ export function createDhcp(parts: DhcpParts): Dhcp {
       );
   }
 
-  /** The containers of a network that have an endpoint already, or had one, as far as is known. */
-  function containersOf(network: NetworkId, used: boolean): ReadonlySet<string> {
-    const leases = book.all().filter((lease) => lease.network === network && isUsed(lease) === used);
-    return new Set(leases.flatMap(({ container }) => container ?? []));
+  interface Wish extends Pick<Applicant, 'endpoint' | 'mac'> {
+    readonly name?: string;
+    readonly address?: Address;
   }
 
-  interface Who {
-    readonly identity: Identity;
-    readonly container?: ListedContainer;
-  }
-
-  async function whoIs(network: Network, source: DhcpSource, request: CreateEndpoint): Promise<Who> {
-    if (listing !== undefined) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, PATIENCE_FOR_NAMES);
-      await Promise.race([listing, promise]);
-      clearTimeout(timer);
-    }
-    const { id } = network;
-    const waiting = candidates(containers, id, names.network(id), containersOf(id, true), containersOf(id, false));
-    const container = choose(waiting);
-    const known = container === undefined ? {} : { container };
-    if (source.identity !== undefined) return { identity: { kind: 'name', name: source.identity }, ...known };
-    if (request.mac !== undefined) return { identity: { kind: 'mac', mac: request.mac }, ...known };
-    if (container === undefined) return { identity: { kind: 'endpoint', id: request.endpoint.slice(0, 12) } };
-    return { identity: identityOf(container), ...known };
-  }
-
-  /** A container's own lease, or one for a new identity; the second of an identity is told from the first by a number. */
-  function leaseFor(network: Network, source: DhcpSource, request: CreateEndpoint, who: Who): DhcpLease {
-    const remembered = book
-      .all()
-      .find(
-        (lease) =>
-          lease.container !== undefined && lease.container === who.container?.id && lease.network === network.id,
-      );
-    const byName = who.identity.kind === 'container' || who.identity.kind === 'compose';
-    const common = {
-      network: network.id,
-      endpoint: request.endpoint,
-      ...(who.container === undefined ? {} : { container: who.container.id }),
-    };
-    if (byName && remembered !== undefined && !isUsed(remembered)) return { ...remembered, ...common };
-    const sharedMac = fabricOf(network.fabric).sharedMac?.(network, parts.context());
-    const name = describeIdentity(who.identity);
-    for (let number = 1; ; number += 1) {
-      const identity = number === 1 ? name : `${name} #${number}`;
-      const key = leaseKey(source.link, identity);
-      const known = book.get(key);
-      const taken = known === undefined ? pending.has(key) : isUsed(known);
-      const own = pending.get(key) === request.endpoint || known?.endpoint === request.endpoint;
-      if (taken && !own) {
-        if (who.identity.kind !== 'mac') continue;
-        throw new BerthError(
-          'MAC_IN_USE',
-          `the MAC address ${request.mac} is held by another container on ${source.link}`,
-        );
-      }
-      const mac = sharedMac ?? request.mac;
-      const hostName = source.hostName ?? who.container?.name;
-      const client = clientOf({
-        identity,
-        hostKey: parts.hostKey,
-        link: source.link,
-        ...(mac === undefined ? {} : { mac }),
-        // Those that share a MAC can be told apart by nothing else.
-        clientId: sharedMac === undefined ? source.clientId : 'identity',
-        ...(hostName === undefined ? {} : { hostName }),
-        ...(source.vendorClass === undefined ? {} : { vendorClass: source.vendorClass }),
-      });
-      const same = known?.client.mac === client.mac;
-      return { ...(same ? known : {}), key, identity, link: source.link, client, ...common };
-    }
-  }
-
-  async function acquire(network: Network, request: CreateEndpoint): Promise<Leased> {
+  async function obtain(network: Network, source: DhcpSource, wish: Wish): Promise<DhcpLease & { granted: Grant }> {
     const began = parts.monotonic();
-    const source = sourceOf(network, request.options)!;
-    const who = await whoIs(network, source, request);
-    const lease = leaseFor(network, source, request, who);
-    pending.set(lease.key, request.endpoint);
+    const who = await observer.identify(network, source, wish);
+    const sharedMac = fabricOf(network.fabric).sharedMac?.(network, parts.context());
+    const applicant = { network, source, who, ...wish, ...(sharedMac === undefined ? {} : { sharedMac }) };
+    const lease = leaseFor(applicant, { ...parts, pending, isUsed, root: observer.root });
+    pending.set(lease.key, wish.endpoint);
     try {
       const kept = await mutex.run(lease.key, () => {
         // What was kept, or given back, while this waited.
@@ -211,39 +169,51 @@ export function createDhcp(parts: DhcpParts): Dhcp {
         const now = book.get(lease.key);
         const before = now?.client.mac === lease.client.mac ? now.granted : undefined;
         const left = Math.max(parts.patience - (parts.monotonic() - began), 500);
-        return conversation.obtain({ ...rest, ...(before === undefined ? {} : { granted: before }) }, left);
+        return conversation.obtain(
+          { ...rest, ...(before === undefined ? {} : { granted: before }) },
+          left,
+          wish.address,
+        );
       });
       const { terms } = kept.granted;
+      if (who.unsure) {
+        events.emit(
+          'dhcp.unsure',
+          `several containers start at once, and it cannot be told which of them ${lease.identity} is: it has an address of its own for this time; name it with the option identity`,
+          { link: lease.link },
+        );
+      }
       events.emit('dhcp.leased', `${lease.identity} has the address ${formatAddress(terms.address.address)}`, {
         link: lease.link,
         address: formatAddress(terms.address.address),
         server: formatAddress(terms.server),
         mac: lease.client.mac,
       });
-      return leased(kept);
+      return kept;
     } catch (error) {
-      if (pending.get(lease.key) === request.endpoint) pending.delete(lease.key);
+      if (pending.get(lease.key) === wish.endpoint) pending.delete(lease.key);
       throw error;
     }
   }
 
   /** Gives back what nobody needs any more. */
   async function sweep(): Promise<void> {
-    const existing = new Set(containers.map(({ id }) => id));
     for (const lease of book.all()) {
-      if (isNeeded(lease, existing)) continue;
+      if (isNeeded(lease)) continue;
       await mutex.run(lease.key, async () => {
         const now = book.get(lease.key);
-        if (now !== undefined && !isNeeded(now, existing)) await conversation.giveBack(now);
+        if (now !== undefined && !isNeeded(now)) await conversation.giveBack(now);
       });
       keeper.watch(lease.key);
     }
   }
 
-  function isNeeded(lease: DhcpLease, existing: ReadonlySet<string>): boolean {
+  function isNeeded(lease: DhcpLease): boolean {
     if (isLive(lease)) return true;
-    if (!state.networks.has(lease.network)) return false;
-    return lease.container !== undefined && existing.has(lease.container);
+    const { container, network } = lease;
+    if (container === undefined || !state.networks.has(network) || !observer.isOn(container, network)) return false;
+    // It has another one: who it was could not be told when it started.
+    return !book.all().some((other) => other.container === container && other.network === network && isLive(other));
   }
 
   /** Whose endpoint is whose, once the engine tells: for the next start. */
@@ -254,30 +224,16 @@ export function createDhcp(parts: DhcpParts): Dhcp {
         if (lease === undefined || lease.container === container || container.length !== 64) continue;
         await mutex.run(lease.key, async () => {
           const now = book.get(lease.key);
-          if (now?.endpoint === id) await book.put({ ...now, container });
+          if (now?.endpoint !== id) return;
+          const { root: _others, ...rest } = now;
+          const root = observer.root(container);
+          await book.put({ ...rest, container, ...(root === undefined ? {} : { root }) });
         });
       }
     }
   }
 
-  const active = (): boolean => book.all().length > 0 || [...state.networks.values()].some(serves);
-
-  /** Asks the engine, and once more when there is news meanwhile. Never within a plugin call. */
-  function list(): Promise<void> {
-    if (listing !== undefined) {
-      again = true;
-      return listing;
-    }
-    listing = (async () => {
-      do {
-        again = false;
-        containers = await parts.engine.containers();
-      } while (again);
-    })().finally(() => {
-      listing = undefined;
-    });
-    return listing;
-  }
+  const active = (): boolean => book.all().length > 0 || networks().length > 0;
 
   function later(work: Promise<void>, what: string): Promise<void> {
     const guarded = work.catch((error: unknown) => {
@@ -292,7 +248,43 @@ export function createDhcp(parts: DhcpParts): Dhcp {
 
   return {
     serves,
-    acquire,
+    async acquire(network, request) {
+      const { endpoint, mac, options } = request;
+      return leased(
+        await obtain(network, sourceOf(network, options)!, { endpoint, ...(mac === undefined ? {} : { mac }) }),
+      );
+    },
+    async reserve(network, wish) {
+      const link = fabricOf(network.fabric).wire?.(network);
+      if (link === undefined) throw new BerthError('BAD_OPTION', 'there is no DHCP server on a network of this driver');
+      const { key, granted } = await obtain(network, { link, clientId: 'mac' }, wish);
+      const { address } = granted.terms;
+      if (wish.address !== undefined && !sameAddress(address.address, wish.address)) {
+        pending.delete(key);
+        const [given, wanted] = [address.address, wish.address].map(formatAddress);
+        throw new BerthError('ADDRESS_TAKEN', `the DHCP server on ${link} gives ${given}, and not ${wanted}`);
+      }
+      setTimeout(() => {
+        if (pending.get(key) === undefined) pending.delete(key);
+      }, PATIENCE_FOR_CLAIM).unref();
+      return address;
+    },
+    async claim(network, request) {
+      const link = fabricOf(network.fabric).wire?.(network);
+      const lease = request.addresses.map(({ address }) => byAddress(address, link)).find((one) => one !== undefined);
+      if (link === undefined || lease === undefined) return undefined;
+      const waits = pending.has(lease.key) && pending.get(lease.key) === undefined;
+      if (!waits && isUsed(lease) && lease.endpoint !== request.endpoint) return undefined;
+      pending.set(lease.key, request.endpoint);
+      const kept = { ...lease, network: network.id, endpoint: request.endpoint };
+      await mutex.run(lease.key, () => book.put(kept));
+      return { ...leased(kept), ...(request.mac === undefined ? {} : { mac: request.mac }) };
+    },
+    unclaimed(address) {
+      const lease = byAddress(address, undefined);
+      if (lease !== undefined && pending.get(lease.key) === undefined) pending.delete(lease.key);
+    },
+    find: (address) => byAddress(address, undefined)?.granted.terms.address,
     settled(endpoint) {
       for (const [key, id] of pending) if (id === endpoint) pending.delete(key);
     },
@@ -317,11 +309,11 @@ export function createDhcp(parts: DhcpParts): Dhcp {
       clearTimeout(timer);
     },
     containersChanged() {
-      if (active()) void later(list(), 'ask the engine for its containers');
+      if (active()) void later(observer.look(), 'ask the engine for its containers');
     },
     async learn(networks) {
       if (!active()) return;
-      await list();
+      await observer.look();
       await pair(networks);
       await sweep();
     },
@@ -346,23 +338,5 @@ export function createDhcp(parts: DhcpParts): Dhcp {
       while (background.size > 0) await Promise.all(background);
       parts.ports.close();
     },
-  };
-}
-
-/** What Docker is told of a lease. */
-export function leased({ client, granted }: DhcpLease & { readonly granted: Grant }): Leased {
-  const { address, gateway, routes, mtu } = granted.terms;
-  const usable = gateway !== undefined && !sameAddress(gateway, address.address) ? gateway : undefined;
-  // A gateway beyond the subnet has to be reached on the link first (RFC 3442 foresees it; the engine refuses it else).
-  const reach =
-    usable === undefined || contains(prefixOf(address), usable)
-      ? []
-      : [{ destination: { address: usable, length: 32 } }];
-  return {
-    mac: client.mac,
-    addresses: [address],
-    gateways: usable === undefined ? [] : [usable],
-    routes: [...reach, ...routes],
-    ...(mtu === undefined ? {} : { mtu }),
   };
 }

@@ -26,6 +26,8 @@ export interface DhcpLease {
   readonly client: Client;
   /** The container that it is kept for, as soon as it is known. */
   readonly container?: string;
+  /** Where that container's root file system is mounted. */
+  readonly root?: string;
   /** That uses it now. */
   readonly endpoint?: EndpointId;
   /** The server was asked for this, and its answer has not been written down. */
@@ -82,6 +84,7 @@ const Record = z.object({
     vendorClass: z.string().optional(),
   }),
   container: z.string().optional(),
+  root: z.string().optional(),
   endpoint: z.string().optional(),
   requested: GrantRecord.optional(),
   granted: GrantRecord.optional(),

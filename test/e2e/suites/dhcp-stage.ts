@@ -61,3 +61,24 @@ export async function restartServer(server: DhcpServer, options: DhcpOptions): P
   await server.stop();
   await server.start(options);
 }
+
+/** Waits until the agent has told of something since a moment that `mark` gave: its log line. */
+export async function told(host: Host, event: string, since: number): Promise<string> {
+  let line: string | undefined;
+  await waitFor(
+    () => `the agent to tell of ${event}`,
+    async () => {
+      const said = (await host.agent().output()).slice(since).split('\n');
+      line = said.find((one) => one.includes(`"event":"${event}"`));
+      return line !== undefined;
+    },
+    40_000,
+    50,
+  );
+  return line!;
+}
+
+/** Now, for `told`. */
+export async function mark(host: Host): Promise<number> {
+  return (await host.agent().output()).length;
+}

@@ -97,6 +97,7 @@ export async function openStage(store = createMemoryStore()) {
   const executed: KernelStep[] = [];
   const prepared: string[] = [];
   const missing = new Set<string>();
+  const mounted = new Set<string>();
   const kernel = {
     packets({ link, netns }: PacketRequest): Promise<PacketPort> {
       const listeners = new Set<(frame: Uint8Array) => void>();
@@ -136,7 +137,14 @@ export async function openStage(store = createMemoryStore()) {
     book,
     ports: createPorts(kernel),
     hostKey: 'this host',
-    engine: { containers: () => Promise.resolve(containers) },
+    engine: {
+      containers: () => Promise.resolve(containers),
+      container: (wanted) => {
+        const found = containers.find((one) => one.id === wanted);
+        return Promise.resolve(found && { ...found, networkMode: '', root: `/roots/${found.name}` });
+      },
+    },
+    mountPoints: () => new Set([...mounted].map((name) => `/roots/${name}`)),
     state,
     kernel,
     names: createNames(),
@@ -164,6 +172,8 @@ export async function openStage(store = createMemoryStore()) {
     executed,
     prepared,
     missing,
+    /** Containers whose root file system is mounted. */
+    mounted,
     events: () => told.map(({ event }) => event),
     /** The engine has these containers from now on. */
     async engineHas(...all: readonly ListedContainer[]) {
