@@ -75,10 +75,12 @@ export async function planEndpoint(
   const fabric = fabricOf(network.fabric);
   const settings = fabric.planEndpoint(network, { options: request.endpointOptions }, lifecycle.context());
   const fixed = wantedAddresses(request, network);
-  for (const { address } of fixed) checkFree(address, network, parts);
+  if (!leadsNowhere(network)) for (const { address } of fixed) checkFree(address, network, parts);
   const wantedMac = request.mac ?? chosenMac({ settings });
   const sharedMac = fabric.sharedMac?.(network, lifecycle.context());
-  const mac = (address: Address | undefined) => sharedMac ?? chooseMac(wantedMac, address, id, network, state, names);
+  const usualMac = fabric.defaultMac?.(network, settings);
+  const mac = (address: Address | undefined) =>
+    sharedMac ?? chooseMac(wantedMac ?? usualMac, address, id, network, state, names);
   const common = {
     id,
     network: network.id,
@@ -166,10 +168,12 @@ async function makeUp(request: AttachRequest, id: EndpointId, { lifecycle, lease
     const gateway = request.gateways.find((one) => contains(prefix, one));
     return { prefix, auxiliary: {}, ...(gateway === undefined ? {} : { gateway }) };
   });
+  // What leads nowhere is on no segment: every container may have the same address there.
+  const nowhere = request.options.mode === 'dummy';
   const plan = {
     id: createHash('sha256').update(`network of ${id}`).digest('hex') as NetworkId,
     plugin: ATTACH,
-    subnets,
+    subnets: nowhere ? [] : subnets,
     internal: false,
     options: request.options,
   };
@@ -196,6 +200,7 @@ function checkNamed(request: AttachRequest, network: Network): Network {
 /** @throws BerthError ADDRESS_OUTSIDE */
 function wantedAddresses(request: AttachRequest, network: Network): readonly InterfaceAddress[] {
   return request.addresses.map(({ address, length }: WantedAddress) => {
+    if (leadsNowhere(network) && length !== undefined) return { address, length };
     const subnet = network.subnets.find(({ prefix }) => contains(prefix, address))?.prefix;
     if (subnet !== undefined && (length === undefined || length === subnet.length)) {
       return { address, length: subnet.length };
@@ -207,6 +212,10 @@ function wantedAddresses(request: AttachRequest, network: Network): readonly Int
       `the address ${shown} is not within the network's ${known || 'subnets: it has none'}`,
     );
   });
+}
+
+function leadsNowhere({ adHoc, subnets }: Network): boolean {
+  return adHoc !== undefined && subnets.length === 0;
 }
 
 /** @throws BerthError ADDRESS_TAKEN */

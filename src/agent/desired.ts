@@ -14,7 +14,11 @@ export function desiredOf(network: Network, endpoint: Endpoint, context: FabricC
   const objects = fabricOf(network.fabric).desiredEndpoint(network, endpoint, context);
   if (endpoint.attachment === undefined) return objects;
   const plugged = pluggedObjects(network, endpoint);
-  return [...objects, ...(isLeased(endpoint) ? plugged.filter(({ kind }) => kind === 'link') : plugged)];
+  // No engine moves a NIC there.
+  const delivered = objects.map(
+    (object): KernelObject => (object.kind === 'link' && object.type === 'nic' ? { ...object, deliver: true } : object),
+  );
+  return [...delivered, ...(isLeased(endpoint) ? plugged.filter(({ kind }) => kind === 'link') : plugged)];
 }
 
 /** Whether a DHCP server gave it its address. */

@@ -98,6 +98,11 @@ export interface IfbLink extends LinkCommon {
   readonly type: 'ifb';
 }
 
+/** A link that leads nowhere, for addresses of the container's own (drivers/net/dummy.c). */
+export interface DummyLink extends LinkCommon, Given {
+  readonly type: 'dummy';
+}
+
 /**
  * A link that was there before Berth (a NIC, the administrator's bridge). Applying sets the fields given; it is never
  * created and never deleted.
@@ -115,10 +120,13 @@ export interface AdoptedLink extends LinkCommon {
 export interface NicLink extends LinkCommon, Given {
   readonly type: 'nic';
   readonly alias: string;
+  /** No engine puts it into the container: making it does. */
+  readonly deliver?: true;
   readonly before: { readonly mac: Mac; readonly mtu: number; readonly up: boolean; readonly alias: string };
 }
 
 export type Link =
+  | DummyLink
   | VethLink
   | BridgeLink
   | VxlanLink

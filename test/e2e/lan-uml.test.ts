@@ -103,3 +103,31 @@ test('ipvlan in each of its modes', async () => {
   assert.equal(code, 0, output);
   assert.equal(output.match(/^ok /gm)?.length, 25, output);
 });
+
+test('an interface that leads nowhere: as a network, and by berth attach for two containers with one address', async () => {
+  const { code, output } = await runInUml(
+    `${stage}
+    berth=$BERTH_REPOSITORY/bin/berth
+    create --subnet 10.9.0.0/24 -o mode=dummy nowhere
+    run --name c1 --network nowhere --ip 10.9.0.5
+    step 'network: a dummy with the address' sh -c 'docker exec c1 ip addr show eth0 | grep "inet 10.9.0.5/24"'
+    step 'network: the container reaches itself' within c1 ping -c 1 -W 2 10.9.0.5
+    run --name c2 --network none
+    step 'attach' $berth attach c1 --mode dummy --address 192.168.161.99/32 --interface vip
+    step 'attach: the same address to another' $berth attach c2 --mode dummy --address 192.168.161.99/32 --interface vip
+    step 'attach: the address is there' sh -c 'docker exec c2 ip addr show vip | grep "inet 192.168.161.99/32"'
+    step 'attach: up' sh -c 'docker exec c2 ip link show vip | grep "[<,]UP[,>]"'
+    step 'attach: nobody on the LAN hears of it' sh -c '! ip netns exec lan busybox ping -c 1 -W 1 192.168.161.99'
+    docker exec --privileged c2 ip link del vip
+    step 'repaired' $berth audit --repair
+    step 'repaired: the address is back' sh -c 'docker exec c2 ip addr show vip | grep "inet 192.168.161.99/32"'
+    step 'detach' $berth detach c2
+    step 'detach: gone' sh -c '! docker exec c2 ip link show vip'
+    clear nowhere
+    step 'nothing is left' sh -c '[ "$($0 attachment ls -q)" = "" ]' $berth
+    kill $agent`,
+    { docker: ['--bridge=none', '--iptables=false'] },
+  );
+  assert.equal(code, 0, output);
+  assert.equal(output.match(/^ok /gm)?.length, 12, output);
+});

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runInUml } from './bed/uml.ts';
 
-test('User-Mode Linux: vlan, ipvlan, VLAN-aware bridges and fq_codel, which this kernel may lack', async () => {
+test('User-Mode Linux: vlan, ipvlan, dummy, VLAN-aware bridges and fq_codel, which this kernel may lack', async () => {
   const { code, output } = await runInUml(`
     cd $BERTH_REPOSITORY
     node -e '

@@ -11,9 +11,9 @@ import type { ModeName } from './settings.ts';
 export const commonOptions: readonly OptionSpec[] = [
   {
     name: 'mode',
-    values: 'bridge, macvlan, ipvlan, nic, ovs',
+    values: 'bridge, macvlan, ipvlan, nic, ovs, dummy',
     default: 'bridge',
-    help: "How containers get onto the wire: as ports of a bridge, or directly on an interface with a MAC of their own (macvlan) or with the interface's (ipvlan), or with a whole NIC (nic), or as ports of an Open vSwitch bridge (ovs).",
+    help: "How containers get onto the wire: as ports of a bridge, or directly on an interface with a MAC of their own (macvlan) or with the interface's (ipvlan), or with a whole NIC (nic), or as ports of an Open vSwitch bridge (ovs); or not at all, with an interface that leads nowhere (dummy).",
   },
   {
     name: 'parent',

@@ -75,7 +75,11 @@ const NicSettings = z.object({
 });
 export type NicSettings = z.infer<typeof NicSettings>;
 
+const DummySettings = z.object({ ...common, mode: z.literal('dummy') });
+export type DummySettings = z.infer<typeof DummySettings>;
+
 const ByMode = z.discriminatedUnion('mode', [
+  DummySettings,
   BridgeSettings,
   MacvlanSettings,
   IpvlanSettings,

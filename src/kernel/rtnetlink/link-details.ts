@@ -90,6 +90,7 @@ export function writeDetails(
       if (!changing) writer.attributeU16(IFLA_VLAN_ID, link.vlan);
       return;
     case 'ifb':
+    case 'dummy':
       return;
   }
 }

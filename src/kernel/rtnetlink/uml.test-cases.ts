@@ -36,6 +36,8 @@ export function exerciseLackingKinds(): void {
   assert.deepEqual(drift(driver, { ...other, parent: 'par2' }), []);
   driver.unmake(other);
 
+  lifecycle(driver, { kind: 'link', type: 'dummy', name: 'du0', up: true }, () => kindOf('du0') === 'dummy');
+
   const ipvlan: IpvlanLink = { kind: 'link', type: 'ipvlan', name: 'iv0', parent: 'par', mode: 'l2', up: true };
   for (const mode of ['l2', 'l3', 'l3s'] as const) {
     lifecycle(

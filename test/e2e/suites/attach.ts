@@ -161,6 +161,32 @@ export function attachSuite(engine: EngineVersion): void {
       await host.ip('link delete lan0');
     });
 
+    test('a whole NIC, which comes back as it was', async () => {
+      const { host, lan, other } = stage();
+      await lan.plug(host, { name: 'lan1', mac: '0a:00:00:77:00:01' });
+      await start(host, 'web', '--network none');
+      const view = await attach(
+        host,
+        `web --mode nic -o nic=0a:00:00:77:00:01 --address ${ADDRESS}/24 --interface uplink`,
+      );
+      assert.equal(view.mac, '0a:00:00:77:00:01');
+      await hasAddresses(host, 'web', 'uplink', [`${ADDRESS}/24`]);
+      await reaches(other, ADDRESS);
+      await host.killBerth();
+      await host.startBerth(FLAGS);
+      await reaches(other, ADDRESS);
+      // Somebody puts it back: it belongs in the container.
+      await host.sh('nsenter -t $(docker inspect -f "{{.State.Pid}}" web) -n ip link set uplink netns 1');
+      await hasAddresses(host, 'web', 'uplink', [`${ADDRESS}/24`]);
+      await reaches(other, ADDRESS);
+      await berth(host, 'detach web');
+      assert.deepEqual(await interfaces(host, 'web'), []);
+      const { stdout } = await host.net(['ip', '-j', 'link', 'show', 'lan1']);
+      const [card] = JSON.parse(stdout) as { address: string; ifalias?: string; flags: string[] }[];
+      assert.deepEqual([card?.address, card?.ifalias, card?.flags.includes('UP')], [view.mac, undefined, true]);
+      await host.ip('link delete lan1');
+    });
+
     test('what somebody removes in the container is put back', async () => {
       const { host, other } = stage();
       await start(host, 'web', '--network none');

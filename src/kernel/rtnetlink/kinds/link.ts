@@ -20,7 +20,7 @@ import type { Outcome, Request } from '../message.ts';
 import { type LinkTable, openLinkTable, type Session, UnknownLink, UnknownNamespace } from '../session.ts';
 import { meansAbsent } from '../socket.ts';
 import { type Kind, withoutUndefined } from './kind.ts';
-import { placesOf, pluggedOf, returnNic } from './plugged.ts';
+import { deliverNic, placesOf, pluggedOf, returnNic, standingPlacesOf } from './plugged.ts';
 import { renameLink } from './rename.ts';
 
 /** ETH_DATA_LEN: with which Ethernet links begin. */
@@ -31,7 +31,7 @@ export function linkKind(owns: (link: MadeLink) => boolean): Kind<Link> {
   return {
     find(wanted, session, found) {
       for (const link of wanted) {
-        const [place] = placesOf(link, session);
+        const [place] = standingPlacesOf(link, session);
         if (place !== undefined) found.set(objectKey(link), foundLink(link, place.record, session.links));
         // The engine has it, and nobody knows where: nothing can be said against it.
         else if (pluggedOf(link) === 'somewhere') found.set(objectKey(link), link);
@@ -49,7 +49,9 @@ export function linkKind(owns: (link: MadeLink) => boolean): Kind<Link> {
       const [place] = pluggedOf(link) === undefined ? [] : placesOf(link, session);
       if (link.type === 'nic') {
         if (place === undefined) throw new UnknownLink(link.name);
+        // With our mark first: by that it is found again wherever it is.
         change(link, place.record, place.session, session.links);
+        if (link.deliver === true && place.session === session) deliverNic(link, place.record, session);
         return;
       }
       if (place !== undefined && unchangeable(link, place.record, session.links) === undefined) {
@@ -125,7 +127,7 @@ function foundPort(wanted: Link, { port }: LinkRecord): Link['port'] {
 
 function foundDetails(wanted: Link, record: LinkRecord, links: LinkTable): Record<string, unknown> {
   if (wanted.type === 'adopted') return { type: 'adopted', formerly: wanted.formerly };
-  if (wanted.type === 'nic') return { type: 'nic', before: wanted.before };
+  if (wanted.type === 'nic') return { type: 'nic', before: wanted.before, deliver: wanted.deliver };
   const details: Record<string, unknown> = { ...record.details, type: record.type ?? 'physical' };
   // The engine moves and renames the other end: that is no difference.
   if (wanted.type === 'veth' && record.type === 'veth') details.peer = wanted.peer;
@@ -289,6 +291,7 @@ function detailsDiffer(link: MadeLink, { details }: LinkRecord): boolean {
     case 'veth':
     case 'vlan':
     case 'ifb':
+    case 'dummy':
       return false;
   }
 }

@@ -28,6 +28,18 @@ export function placesOf(link: Link, session: Session): readonly Place[] {
   return [...(there === undefined ? [] : [there]), ...(record === undefined ? [] : [{ record, session }])];
 }
 
+/** Where a link is as it should be: one that we bring to the container ourselves has no place here. */
+export function standingPlacesOf(link: Link, session: Session): readonly Place[] {
+  const places = placesOf(link, session);
+  return link.type === 'nic' && link.deliver === true ? places.filter((place) => place.session !== session) : places;
+}
+
+/** Puts a NIC into its container, under its name there. @throws Refusal */
+export function deliverNic({ plugged }: NicLink, { index }: LinkRecord, session: Session): void {
+  if (typeof plugged !== 'object') return;
+  session.withNamespace(plugged.netns, (fd) => session.socket.do(moveLink(index, fd, plugged.name)));
+}
+
 function placeInContainer(link: Link, session: Session): Place | undefined {
   const plugged = pluggedOf(link);
   if (typeof plugged !== 'object') return undefined;
