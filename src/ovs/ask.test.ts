@@ -48,7 +48,7 @@ test('the bridges and their ports, in an answer that comes in pieces', async () 
     [{ _uuid: ['uuid', 'i'], name: 'eth1', external_ids: ['map', []], error: ['set', []] }],
   ];
   await serve((socket, { id }) => {
-    const text = JSON.stringify({ id, error: null, result: rows.map((all) => ({ rows: all })) });
+    const text = JSON.stringify({ id, error: null, result: rows.toReversed().map((all) => ({ rows: all })) });
     socket.write(`{"id":"echo","method":"echo","params":[]}${text.slice(0, 50)}`);
     setImmediate(() => socket.write(text.slice(50)));
   });

@@ -66,7 +66,7 @@ function line(server: Server): Line {
   };
 }
 
-const polite: Server = (method, _params, id) => [{ id, error: null, result: method === 'monitor' ? {} : [{}] }];
+const polite: Server = (method, _params, id) => [{ id, error: null, result: method === 'monitor_cond' ? {} : [{}] }];
 
 function client(servers: Server[], more: Partial<ClientOptions> = {}) {
   const lines: Line[] = [];
@@ -106,8 +106,8 @@ test('connects when it is first needed, follows what changes, answers an echo', 
   const row = { name: 'br0', ports: ['set', []], datapath_type: '' };
   lines[0]!.tell(
     { id: 'echo', method: 'echo', params: ['alive?'] },
-    { id: null, method: 'update', params: ['berth', { Bridge: { b1: { new: row } } }] },
-    { id: null, method: 'update', params: ['somebody else', { Bridge: { b2: { new: row } } }] },
+    { id: null, method: 'update2', params: ['berth', { Bridge: { b1: { insert: row } } }] },
+    { id: null, method: 'update2', params: ['somebody else', { Bridge: { b2: { insert: row } } }] },
   );
   assert.deepEqual(lines[0]!.heard.at(-1), { id: 'echo', result: ['alive?'], error: null });
   assert.equal(changed.mock.callCount(), 1);
@@ -115,10 +115,27 @@ test('connects when it is first needed, follows what changes, answers an echo', 
   it.close();
 });
 
+test('a server that does not know monitor_cond is followed by monitor', () => {
+  const row = { name: 'br0', ports: ['set', []], datapath_type: 'netdev' };
+  const old: Server = (method, params, id) =>
+    method === 'monitor_cond'
+      ? [{ id, error: 'unknown method', result: null }]
+      : method === 'monitor'
+        ? [{ id, error: null, result: { Bridge: { b1: { new: row } } } }]
+        : polite(method, params, id);
+  const { client: it, lines, changed } = client([old]);
+  it.transact(nothing);
+  assert.deepEqual(it.switches?.bridges(), [{ name: 'br0', datapath: 'netdev' }]);
+  lines[0]!.tell({ id: null, method: 'update', params: ['berth', { Bridge: { b1: { old: row } } }] });
+  assert.equal(changed.mock.callCount(), 1);
+  assert.deepEqual(it.switches?.bridges(), []);
+  it.close();
+});
+
 test('answers of other requests, and reports before the answer, are not taken for it', () => {
   const { client: it } = client([
     (method, _params, id) =>
-      method === 'monitor'
+      method === 'monitor_cond'
         ? [{ id, error: null, result: {} }]
         : [
             { id: 999, error: null, result: ['not yours'] },
@@ -138,7 +155,7 @@ test('a refused transaction says why, and the connection goes on; also when it i
     [{}],
   ];
   const { client: it, lines } = client([
-    (method, _params, id) => [{ id, error: null, result: method === 'monitor' ? {} : results.shift() }],
+    (method, _params, id) => [{ id, error: null, result: method === 'monitor_cond' ? {} : results.shift() }],
   ]);
   assert.throws(() => it.transact(nothing), new TransactionRefused('constraint violation', 'no such tag'));
   assert.throws(() => it.transact(nothing), new TransactionRefused('constraint violation', 'two rows'));
@@ -151,7 +168,7 @@ test('a server that was restarted meanwhile is asked again, once', () => {
   const { client: it, lines } = client([
     polite,
     polite,
-    (method) => (method === 'monitor' ? polite(method, [], 1) : 'hang up'),
+    (method) => (method === 'monitor_cond' ? polite(method, [], 1) : 'hang up'),
   ]);
   it.transact(nothing);
   lines[0]!.close();
@@ -170,13 +187,14 @@ test('what is not OVSDB, or no answer, ends the connection; nobody waits for it 
     { bytes: `{"id":2,"result":${'['.repeat(1000)}` },
     [{ id: 2, error: null, result: 'no list' }],
     [{ id: 2, error: null, result: [] }],
-    [{ id: null, method: 'update', params: ['berth', 5] }],
-    [{ id: null, method: 'update', params: 5 }],
-    [{ id: null, method: 'update', params: ['berth', { Port: { p: { new: { name: 5 } } } }] }],
+    [{ id: null, method: 'update2', params: ['berth', 5] }],
+    [{ id: null, method: 'update2', params: 5 }],
+    [{ id: null, method: 'update2', params: ['berth', { Port: { p: { insert: { name: 5 } } } }] }],
+    [{ id: null, method: 'update2', params: ['berth', { Bridge: { b: { modify: { ports: ['set', []] } } } }] }],
   ];
   for (const reply of hostile) {
     const { client: it, lines } = client([
-      (method, params, id) => (method === 'monitor' ? polite(method, params, id) : reply),
+      (method, params, id) => (method === 'monitor_cond' ? polite(method, params, id) : reply),
       polite,
     ]);
     const before = clock;
@@ -192,12 +210,12 @@ test('what is not OVSDB, or no answer, ends the connection; nobody waits for it 
 
 test('a server that talks without end is no answer', () => {
   const { client: it, lines } = client([
-    (method, params, id) => (method === 'monitor' ? polite(method, params, id) : 'nothing'),
+    (method, params, id) => (method === 'monitor_cond' ? polite(method, params, id) : 'nothing'),
   ]);
   const chatter = { id: null, method: 'update', params: ['berth', {}] };
   const { client: other } = client([polite], {
     connect() {
-      const made = line((method, params, id) => (method === 'monitor' ? polite(method, params, id) : 'nothing'));
+      const made = line((method, params, id) => (method === 'monitor_cond' ? polite(method, params, id) : 'nothing'));
       const read = made.read.bind(made);
       made.read = (milliseconds) => {
         const bytes = read(0);

@@ -2,16 +2,19 @@
  * The database of this host's Open vSwitch, for a thread that may block: connects when it is first needed, follows what
  * changes from then on, and connects again when the database went.
  *
- * Plain `monitor` of RFC 7047, not its newer variants: every version has it; conditions could not name our ports without
- * hiding that their marks were removed; and where to go on after a break does not matter, because everything is compared then.
+ * It follows by `monitor_cond`, which tells what is different in a row: a bridge with a thousand ports is not told whole, twice,
+ * for each that comes; where that is unknown (before Open vSwitch 2.6), by the `monitor` of RFC 7047. Without conditions, though:
+ * they could not name our ports without hiding that their marks were removed. And not by `monitor_cond_since`: where to go on
+ * after a break does not matter, because everything is compared then.
  */
 
 import { BerthError } from '../model/errors.ts';
 import { ProtocolError } from './json-stream.ts';
 import { type Operation, type Result, readResults } from './operations.ts';
 import { DATABASE } from './ports.ts';
+import { columnsOf, tables } from './rows.ts';
 import { type BlockingStream, createSession, Disconnected, RequestRefused, type Session, TimedOut } from './session.ts';
-import { columns, createSwitches, type Switches, type Touched, tables } from './switches.ts';
+import { type Changes, createSwitches, type Switches, type Touched } from './switches.ts';
 import { readRow } from './values.ts';
 
 export interface Client {
@@ -77,14 +80,13 @@ export function createClient(options: ClientOptions): Client {
     if (silent !== undefined && now() < silent.until) throw unreachable(silent.reason);
     const stream = options.connect(timeout);
     const state = createSwitches();
-    const report = (monitor: unknown, changes: Readonly<Record<string, unknown>>): void => {
-      if (monitor === MONITOR) options.changed(state.report(changes));
+    const report = (method: string, monitor: unknown, changes: Changes): void => {
+      if (monitor !== MONITOR) return;
+      options.changed(method === 'update2' ? state.reportDifferences(changes) : state.report(changes));
     };
     const fresh = createSession(stream, { timeout, now, report });
     try {
-      const requests = Object.fromEntries(tables.map((table) => [table, { columns: columns[table] }]));
-      const initial = fresh.call('monitor', [DATABASE, MONITOR, requests]);
-      state.report(readRow(initial));
+      follow(fresh, state);
     } catch (thrown) {
       fresh.close();
       throw thrown;
@@ -101,6 +103,16 @@ export function createClient(options: ClientOptions): Client {
       if (session === fresh) options.connected();
     });
     return fresh;
+  }
+
+  function follow(fresh: Session, state: Switches): void {
+    const requests = Object.fromEntries(tables.map((table) => [table, { columns: columnsOf(table) }]));
+    try {
+      state.reportDifferences(readRow(fresh.call('monitor_cond', [DATABASE, MONITOR, requests])));
+    } catch (thrown) {
+      if (!(thrown instanceof RequestRefused)) throw thrown;
+      state.report(readRow(fresh.call('monitor', [DATABASE, MONITOR, requests])));
+    }
   }
 
   function takeIn(): void {

@@ -18,8 +18,8 @@ export interface Conversation {
 
 export interface ConversationOptions {
   readonly send: (bytes: Uint8Array) => void;
-  /** What a monitor reports: its name, and the changes of each table. */
-  readonly report?: (monitor: unknown, changes: Readonly<Record<string, unknown>>) => void;
+  /** What a monitor reports: by `update` or `update2`, its name, and the changes of each table. */
+  readonly report?: (method: string, monitor: unknown, changes: Readonly<Record<string, unknown>>) => void;
 }
 
 export function createConversation({ send, report }: ConversationOptions): Conversation {
@@ -44,10 +44,10 @@ export function createConversation({ send, report }: ConversationOptions): Conve
     if (id !== null && id !== undefined) {
       // Whoever does not answer an echo in time is cut off (`inactivity_probe`, 5 s by default).
       say(method === 'echo' ? { id, result: params, error: null } : { id, result: null, error: 'unknown method' });
-    } else if (method === 'update') {
+    } else if (method === 'update' || method === 'update2') {
       const [monitor, changes] = params as unknown[];
       if (!isObject(changes)) throw new ProtocolError('a report holds no tables');
-      report?.(monitor, changes);
+      report?.(method, monitor, changes);
     }
   }
 

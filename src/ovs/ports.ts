@@ -1,7 +1,8 @@
 /** Ports of an Open vSwitch: transactions that look for them, plug them in, change and remove them. */
 
 import { type Operation, type Result, rowsOf } from './operations.ts';
-import { columns, createSwitches, type Switches, type Table, tables } from './switches.ts';
+import { columnsOf, type Table, tables } from './rows.ts';
+import { createSwitches, type Switches } from './switches.ts';
 import { type Atom, map, namedUuid, optional, readUuids, set, uuid, type Value } from './values.ts';
 
 /** How a port shall be. It has one interface, of the same name, which is a link that exists already. */
@@ -23,11 +24,15 @@ export const DATABASE = 'Open_vSwitch';
 /** Up to so many ports are looked for by name, in an index; more, by reading the whole tables. */
 const SINGLE = 32;
 
-/** All bridges, and the ports of these names; without names, all ports. */
-export function selectPorts(names?: readonly string[]): readonly Operation[] {
+/**
+ * The ports of these names; without names, all.
+ *
+ * @param of the tables that are wanted. A bridge's row may be long: it names all of its ports.
+ */
+export function selectPorts(names?: readonly string[], of: readonly Table[] = tables): readonly Operation[] {
   const each = names !== undefined && names.length <= SINGLE ? names : undefined;
-  return tables.flatMap((table): Operation[] => {
-    const select = { op: 'select', table, columns: ['_uuid', ...columns[table]] } as const;
+  return of.flatMap((table): Operation[] => {
+    const select = { op: 'select', table, columns: ['_uuid', ...columnsOf(table)] } as const;
     if (table === 'Bridge' || each === undefined) return [{ ...select, where: [] }];
     return each.map((name) => ({ ...select, where: [['name', '==', name]] }));
   });

@@ -80,6 +80,79 @@ test('what a change is about: ports that move, that are made anew under the same
   assert.deepEqual([...switches.report({ Bridge: { b3: { new: bridge('br1') } } }).bridges], ['br1']);
 });
 
+test('what is different: defaults that are left out, sets and maps whose elements come and go, one value that is replaced', () => {
+  const switches = createSwitches();
+  const first = switches.reportDifferences({
+    Bridge: { b1: { initial: { name: 'br0', ports: ['uuid', 'p1'] } } },
+    Port: {
+      p1: {
+        initial: {
+          name: 'eth1',
+          trunks: ['set', [10, 20]],
+          external_ids: [
+            'map',
+            [
+              ['a', '1'],
+              ['b', '2'],
+            ],
+          ],
+        },
+      },
+    },
+    Interface: { i1: { insert: { name: 'eth1' } } },
+  });
+  assert.deepEqual([[...first.ports], [...first.bridges]], [['eth1'], ['br0']]);
+  const plain = { name: 'eth1', bridge: 'br0', tag: null, vlanMode: null, interfaceIds: {}, error: null };
+  assert.deepEqual(switches.port('eth1'), { ...plain, trunks: [10, 20], externalIds: { a: '1', b: '2' } });
+  assert.deepEqual(switches.bridges(), [{ name: 'br0', datapath: 'system' }]);
+
+  switches.reportDifferences({
+    Port: {
+      p1: {
+        modify: {
+          tag: 5,
+          trunks: ['set', [20, 30]],
+          external_ids: [
+            'map',
+            [
+              ['a', '1'],
+              ['b', '3'],
+              ['c', '4'],
+            ],
+          ],
+        },
+      },
+    },
+    Interface: { i1: { modify: { error: 'could not open it', external_ids: ['map', [['x', 'y']]] } } },
+  });
+  assert.deepEqual(switches.port('eth1'), {
+    ...plain,
+    tag: 5,
+    trunks: [10, 30],
+    externalIds: { b: '3', c: '4' },
+    interfaceIds: { x: 'y' },
+    error: 'could not open it',
+  });
+  switches.reportDifferences({
+    Port: { p1: { modify: { tag: ['set', []] } } },
+    Interface: { i1: { modify: { error: ['set', []] } } },
+  });
+  assert.deepEqual([switches.port('eth1')?.tag, switches.port('eth1')?.error], [null, null]);
+
+  const moved = switches.reportDifferences({
+    Bridge: { b1: { modify: { ports: ['uuid', 'p1'] } }, b2: { insert: { name: 'br1', ports: ['uuid', 'p1'] } } },
+  });
+  assert.deepEqual([[...moved.ports], [...moved.bridges]], [['eth1'], ['br1']]);
+  assert.equal(switches.port('eth1')?.bridge, 'br1');
+  const gone = switches.reportDifferences({
+    Port: { p1: { delete: null } },
+    Bridge: { b2: { modify: { ports: ['uuid', 'p1'] } } },
+  });
+  assert.deepEqual([...gone.ports], ['eth1']);
+  assert.equal(switches.port('eth1'), undefined);
+  assert.throws(() => switches.reportDifferences({ Port: { p1: { modify: {} } } }), ProtocolError);
+});
+
 test('rows of another shape are refused', () => {
   const hostile: object[] = [
     { Port: [] },

@@ -1,41 +1,35 @@
 /**
- * What there is in the database of an Open vSwitch (its schema: ovs-vswitchd.conf.db(5)): bridges, their ports, and the
- * interfaces of these. Kept from rows, which come from a monitor's reports or from selections.
+ * What there is in the database of an Open vSwitch: bridges, their ports, and the interfaces of these. Kept from rows, which come
+ * from a monitor's reports or from selections.
  */
 
 import { isObject, ProtocolError } from './json-stream.ts';
-import { type Row, readMap, readNumbers, readRow, readText, readTexts, readUuids } from './values.ts';
+import {
+  type BridgeRow,
+  completed,
+  type InterfaceRow,
+  type PortRow,
+  patchBridge,
+  patchInterface,
+  patchPort,
+  readBridge,
+  readInterface,
+  readPort,
+  type Table,
+  tables,
+} from './rows.ts';
+import { type Row, readRow, readUuids } from './values.ts';
 
-export interface Port {
-  readonly name: string;
+export interface Port extends PortRow {
   /** Absent while it belongs to none. */
   readonly bridge?: string;
-  readonly tag: number | null;
-  /** In order. */
-  readonly trunks: readonly number[];
-  readonly vlanMode: string | null;
-  readonly externalIds: Readonly<Record<string, string>>;
   /** Those of the interface of the same name. */
   readonly interfaceIds: Readonly<Record<string, string>>;
   /** Why the switch cannot use that interface. */
   readonly error: string | null;
 }
 
-export interface Bridge {
-  readonly name: string;
-  /** `system`: the kernel's datapath. `netdev`: the one in user space. */
-  readonly datapath: string;
-}
-
-/** The columns that are read of each table. */
-export const columns = {
-  Bridge: ['name', 'ports', 'datapath_type'],
-  Port: ['name', 'tag', 'trunks', 'vlan_mode', 'external_ids'],
-  Interface: ['name', 'external_ids', 'error'],
-} as const;
-
-export type Table = keyof typeof columns;
-export const tables = Object.keys(columns) as readonly Table[];
+export type Bridge = Pick<BridgeRow, 'name' | 'datapath'>;
 
 /** Names of what a report was about. */
 export interface Touched {
@@ -44,11 +38,16 @@ export interface Touched {
   readonly bridges: ReadonlySet<string>;
 }
 
+/** A report of a monitor: by table, by row. */
+export type Changes = Readonly<Record<string, unknown>>;
+
 export interface Switches {
-  /** Takes in what a monitor reports (RFC 7047 §4.1.6). @throws ProtocolError */
-  report(changes: Readonly<Record<string, unknown>>): Touched;
-  /** A row as it is now; absent: it is gone. @throws ProtocolError */
-  put(table: Table, id: string, row: Row | undefined): void;
+  /** Takes in what `monitor` and `update` tell: rows as they are now (RFC 7047 §4.1.6). @throws ProtocolError */
+  report(changes: Changes): Touched;
+  /** Takes in what `monitor_cond` and `update2` tell: rows, or what is different in them (ovsdb-server(7)). @throws ProtocolError */
+  reportDifferences(changes: Changes): Touched;
+  /** A row as it is now. @throws ProtocolError */
+  put(table: Table, id: string, row: Row): void;
   bridges(): readonly Bridge[];
   ports(): readonly Port[];
   port(name: string): Port | undefined;
@@ -56,11 +55,8 @@ export interface Switches {
   idOf(name: string): string | undefined;
 }
 
-interface BridgeRow extends Bridge {
-  readonly ports: ReadonlySet<string>;
-}
-type PortRow = Omit<Port, 'bridge' | 'interfaceIds' | 'error'>;
-type InterfaceRow = Pick<Port, 'name' | 'externalIds' | 'error'>;
+/** Gives a row its new value; undefined: it is gone. */
+type Put<RowOf> = (id: string, row: RowOf | undefined) => void;
 
 export function createSwitches(): Switches {
   const bridges = new Map<string, BridgeRow>();
@@ -71,40 +67,83 @@ export function createSwitches(): Switches {
   const interfaceIds = new Map<string, string>();
   /** The bridge's row that each port's row belongs to. */
   const bridgeOf = new Map<string, string>();
+  let touched = { ports: new Set<string>(), bridges: new Set<string>() };
 
-  function putBridge(id: string, row: Row | undefined): void {
-    for (const port of bridges.get(id)?.ports ?? []) if (bridgeOf.get(port) === id) bridgeOf.delete(port);
-    bridges.delete(id);
-    if (row === undefined) return;
-    const of = new Set(readUuids(row, 'ports'));
-    bridges.set(id, { name: readText(row, 'name'), datapath: readText(row, 'datapath_type') || 'system', ports: of });
-    for (const port of of) bridgeOf.set(port, id);
+  /** Its ports have been taken note of. */
+  const putBridge: Put<BridgeRow> = (id, row) => {
+    const before = bridges.get(id);
+    if (row === undefined) bridges.delete(id);
+    else bridges.set(id, row);
+    if (row !== undefined && row.name !== before?.name) touched.bridges.add(row.name);
+  };
+
+  /** A port came to a bridge or left it. */
+  function moved(port: string, bridge: string, belongs: boolean): void {
+    if (belongs) bridgeOf.set(port, bridge);
+    else if (bridgeOf.get(port) === bridge) bridgeOf.delete(port);
+    const name = ports.get(port)?.name;
+    if (name !== undefined) touched.ports.add(name);
   }
 
-  function putPort(id: string, row: Row | undefined): void {
-    forget(ports, portIds, id);
-    if (row === undefined) return;
-    const name = readText(row, 'name');
-    ports.set(id, {
-      name,
-      tag: readNumbers(row, 'tag')[0] ?? null,
-      trunks: readNumbers(row, 'trunks').toSorted((a, b) => a - b),
-      vlanMode: readTexts(row, 'vlan_mode')[0] ?? null,
-      externalIds: readMap(row, 'external_ids'),
-    });
-    portIds.set(name, id);
+  function replaceBridge(id: string, row: BridgeRow | undefined): void {
+    const before = bridges.get(id)?.ports ?? new Set<string>();
+    const after = row?.ports ?? new Set<string>();
+    for (const port of before) if (!after.has(port)) moved(port, id, false);
+    for (const port of after) if (!before.has(port)) moved(port, id, true);
+    putBridge(id, row);
   }
 
-  function putInterface(id: string, row: Row | undefined): void {
-    forget(interfaces, interfaceIds, id);
-    if (row === undefined) return;
-    const name = readText(row, 'name');
-    const error = readTexts(row, 'error')[0] ?? null;
-    interfaces.set(id, { name, externalIds: readMap(row, 'external_ids'), error });
-    interfaceIds.set(name, id);
+  function changeBridge(id: string, different: Row): void {
+    const before = bridges.get(id);
+    if (before === undefined) throw unknownRow();
+    const toggled = 'ports' in different ? readUuids(different, 'ports') : [];
+    const after = patchBridge(before, different);
+    for (const port of toggled) moved(port, id, after.ports.has(port));
+    putBridge(id, after);
   }
 
-  const put = { Bridge: putBridge, Port: putPort, Interface: putInterface } as const;
+  const putPort: Put<PortRow> = (id, row) => putNamed(id, row, ports, portIds);
+  const putInterface: Put<InterfaceRow> = (id, row) => putNamed(id, row, interfaces, interfaceIds);
+
+  function putNamed<RowOf extends { readonly name: string }>(
+    id: string,
+    row: RowOf | undefined,
+    rows: Map<string, RowOf>,
+    ids: Map<string, string>,
+  ): void {
+    const before = rows.get(id)?.name;
+    rows.delete(id);
+    // Another row may have taken the name over before this one goes.
+    if (before !== undefined && ids.get(before) === id) ids.delete(before);
+    if (row !== undefined) {
+      rows.set(id, row);
+      ids.set(row.name, id);
+    }
+    for (const name of [before, row?.name]) if (name !== undefined) touched.ports.add(name);
+  }
+
+  function put(table: Table, id: string, row: Row | undefined): void {
+    if (table === 'Bridge') replaceBridge(id, row && readBridge(row));
+    else if (table === 'Port') putPort(id, row && readPort(row));
+    else putInterface(id, row && readInterface(row));
+  }
+
+  function change(table: Table, id: string, different: Row): void {
+    if (table === 'Bridge') changeBridge(id, different);
+    else if (table === 'Port') putPort(id, patchPort(known(ports, id), different));
+    else putInterface(id, patchInterface(known(interfaces, id), different));
+  }
+
+  function take(changes: Changes, each: (table: Table, id: string, change: Row) => void): Touched {
+    touched = { ports: new Set(), bridges: new Set() };
+    for (const table of tables) {
+      for (const [id, one] of Object.entries(readRow(changes[table] ?? {}))) {
+        if (!isObject(one)) throw new ProtocolError('a change of a row is not an object');
+        each(table, id, one);
+      }
+    }
+    return touched;
+  }
 
   function portWith(id: string, row: PortRow): Port {
     const bridge = bridges.get(bridgeOf.get(id) ?? '');
@@ -113,45 +152,17 @@ export function createSwitches(): Switches {
     return { ...row, ...ofInterface, ...(bridge === undefined ? {} : { bridge: bridge.name }) };
   }
 
-  function reportPort(table: 'Port' | 'Interface', id: string, row: Row | undefined, names: Set<string>): void {
-    const rows = table === 'Port' ? ports : interfaces;
-    const before = rows.get(id)?.name;
-    put[table](id, row);
-    for (const name of [before, rows.get(id)?.name]) if (name !== undefined) names.add(name);
-  }
-
-  function reportBridge(id: string, row: Row | undefined, about: { ports: Set<string>; bridges: Set<string> }): void {
-    const before = bridges.get(id);
-    putBridge(id, row);
-    const after = bridges.get(id);
-    if (after !== undefined && after.name !== before?.name) about.bridges.add(after.name);
-    // Ports that came to it or left it.
-    for (const [one, other] of [
-      [before, after],
-      [after, before],
-    ] as const) {
-      for (const port of one?.ports ?? []) {
-        const name = other?.ports.has(port) === true ? undefined : ports.get(port)?.name;
-        if (name !== undefined) about.ports.add(name);
-      }
-    }
-  }
-
   return {
-    report(changes) {
-      const about = { ports: new Set<string>(), bridges: new Set<string>() };
-      // Ports first: a bridge's row refers to them.
-      for (const table of ['Interface', 'Port', 'Bridge'] as const) {
-        for (const [id, change] of Object.entries(readRow(changes[table] ?? {}))) {
-          if (!isObject(change)) throw new ProtocolError('a change of a row is not an object');
-          const row = change.new === undefined ? undefined : readRow(change.new);
-          if (table === 'Bridge') reportBridge(id, row, about);
-          else reportPort(table, id, row, about.ports);
-        }
-      }
-      return about;
-    },
-    put: (table, id, row) => put[table](id, row),
+    report: (changes) =>
+      take(changes, (table, id, one) => put(table, id, one.new === undefined ? undefined : readRow(one.new))),
+    reportDifferences: (changes) =>
+      take(changes, (table, id, one) => {
+        const whole = one.initial ?? one.insert;
+        if (whole !== undefined) put(table, id, completed(table, readRow(whole)));
+        else if (one.modify !== undefined) change(table, id, readRow(one.modify));
+        else put(table, id, undefined);
+      }),
+    put,
     bridges: () => [...bridges.values()].map(({ name, datapath }) => ({ name, datapath })),
     ports: () => [...ports].map(([id, row]) => portWith(id, row)),
     port(name) {
@@ -162,9 +173,12 @@ export function createSwitches(): Switches {
   };
 }
 
-/** Removes a row, and its name unless another row has taken it over since. */
-function forget(rows: Map<string, { readonly name: string }>, ids: Map<string, string>, id: string): void {
-  const name = rows.get(id)?.name;
-  rows.delete(id);
-  if (name !== undefined && ids.get(name) === id) ids.delete(name);
+function known<RowOf>(rows: ReadonlyMap<string, RowOf>, id: string): RowOf {
+  const row = rows.get(id);
+  if (row === undefined) throw unknownRow();
+  return row;
+}
+
+function unknownRow(): ProtocolError {
+  return new ProtocolError('a row changed that was not there');
 }

@@ -34,8 +34,8 @@ export interface OvsDriver extends ObjectDriver {
 }
 
 export function createOvsDriver(client: Pick<Client, 'transact' | 'switches'>): OvsDriver {
-  function look(names?: readonly string[]): Switches {
-    const operations = selectPorts(names);
+  function look(names: readonly string[], of?: Parameters<typeof selectPorts>[1]): Switches {
+    const operations = selectPorts(names, of);
     return readPorts(operations, client.transact(operations));
   }
 
@@ -65,7 +65,8 @@ export function createOvsDriver(client: Pick<Client, 'transact' | 'switches'>): 
   }
 
   function unmakeAll(ports: readonly Pick<Port, 'name' | 'externalIds'>[]): void {
-    const there = look(ports.map(({ name }) => name));
+    const names = ports.map(({ name }) => name);
+    const there = look(names, ['Port']);
     const ids = ports.flatMap((port) => {
       // One of the same name without our mark is somebody else's.
       const ours = there.port(port.name)?.externalIds[MARK] === port.externalIds[MARK];

@@ -4,6 +4,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BerthError } from '../../model/errors.ts';
 import { parseMac } from '../../model/mac.ts';
+import { parseDatabaseAddress } from '../../ovs/address.ts';
 import { askSwitches } from '../../ovs/ask.ts';
 import { type OpenVswitch, openVswitch } from '../../ovs/testing/open-vswitch.ts';
 import { isolate } from '../isolate.ts';
@@ -276,6 +277,35 @@ test('another thread asks for the bridges', async () => {
     ],
   );
   assert.equal(all.find(({ name }) => name === 'bv1')?.tag, 120);
+});
+
+test('a database that listens on TCP does as well', async () => {
+  ovs.listen(6640);
+  const address = { kind: 'tcp', host: '127.0.0.1', port: 6640 } as const;
+  const second = await openKernel({ ovsDatabase: address });
+  try {
+    await second.apply('one', plugged('bv1'));
+    assert.deepEqual(ports(), ['bv1']);
+    ovs.vsctl('del-port', 'bv1');
+    await until('the port is back', () => ports().includes('bv1'), 2_000);
+    assert.equal((await askSwitches(address)).bridges.length, 2);
+    await second.remove('one');
+    await assert.rejects(
+      openAt('tcp:127.0.0.1:6641'),
+      refusedWith('OVS_UNREACHABLE', /tcp:127\.0\.0\.1:6641: nobody listens there/),
+    );
+  } finally {
+    await second.close();
+  }
+
+  async function openAt(text: string): Promise<void> {
+    const other = await openKernel({ ovsDatabase: parseDatabaseAddress(text)! });
+    try {
+      await other.apply('one', plugged('bv1'));
+    } finally {
+      await other.close();
+    }
+  }
 });
 
 test('the switch itself takes the ports in', async () => {

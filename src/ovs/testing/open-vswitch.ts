@@ -17,6 +17,8 @@ export interface OpenVswitch {
   readonly address: DatabaseAddress & { readonly kind: 'unix' };
   /** `ovs-vsctl` without waiting for the switch; its standard output, trimmed. */
   vsctl(...args: readonly string[]): string;
+  /** Lets the database listen on a TCP port of the loopback interface too. */
+  listen(port: number): void;
   /** Starts the switch itself; without it there is only the database. */
   startSwitch(): void;
   readonly database: { stop(): Promise<void>; start(): Promise<void>; freeze(): void; thaw(): void };
@@ -62,6 +64,10 @@ export async function openVswitch(): Promise<OpenVswitch> {
   return {
     address: { kind: 'unix', path: socket },
     vsctl,
+    listen(port) {
+      const remote = ['ovsdb-server/add-remote', `ptcp:${port}:127.0.0.1`];
+      execFileSync('ovs-appctl', ['-t', at('db.ctl'), ...remote], { env });
+    },
     startSwitch() {
       launch('ovs-vswitchd', `unix:${socket}`, `--unixctl=${at('switch.ctl')}`);
     },

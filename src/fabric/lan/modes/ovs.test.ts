@@ -20,7 +20,7 @@ const server = createServer((socket) => {
   socket.on('data', (data) => {
     const { id } = JSON.parse(data.toString()) as { id: number };
     const row = (name: string) => ({ _uuid: ['uuid', name], name, ports: ['set', []], datapath_type: '' });
-    const result = [{ rows: [row('ovsbr1'), row('ovsbr0')] }, { rows: [] }, { rows: [] }];
+    const result = [{ rows: [] }, { rows: [] }, { rows: [row('ovsbr1'), row('ovsbr0')] }];
     socket.end(JSON.stringify({ id, error: null, result }));
   });
 });
