@@ -70,6 +70,8 @@ export interface StatusView extends HealthView {
     readonly objects: number;
   };
   readonly journal: { readonly pending: number };
+  /** Of running containers. */
+  readonly conflicts: readonly (ConflictView & { readonly endpoint: string; readonly container?: string })[];
 }
 
 export interface NetworkView {
@@ -109,6 +111,8 @@ export interface EndpointView {
   readonly publishes: boolean;
   readonly options: Readonly<Record<string, string>>;
   readonly objects: readonly string[];
+  /** Other machines on the LAN that were found to have one of its addresses. */
+  readonly conflicts: readonly ConflictView[];
   readonly createdAt: string;
 }
 
@@ -136,6 +140,12 @@ export interface AttachmentView {
   readonly options: Readonly<Record<string, string>>;
   readonly objects: readonly string[];
   readonly createdAt: string;
+}
+
+export interface ConflictView {
+  readonly address: string;
+  readonly mac: string;
+  readonly since: string;
 }
 
 export interface PoolView {

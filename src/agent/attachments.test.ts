@@ -17,6 +17,7 @@ import { createLeases } from './leases.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { createNames } from './names.ts';
 import { openState, storeNotes } from './state.ts';
+import { noConflicts } from './testing/conflicts.ts';
 
 const ID = 'c0ffee'.padEnd(64, '0');
 /** Two paths of a namespace that is there, for a container that has another one after its restart. */
@@ -65,6 +66,7 @@ async function open() {
     announce: () => Promise.resolve(),
     belongings: () => Promise.resolve([]),
     view: (netns) => Promise.resolve(netns === undefined ? host : world.inside),
+    neighbours: () => Promise.resolve([]),
     packets: () => Promise.resolve({ capture: [], sent: 0 } as never),
     onDrift() {},
     onChange() {},
@@ -88,6 +90,7 @@ async function open() {
       linger: 0,
     });
     const leases = createLeases({
+      conflicts: noConflicts,
       ipam: await openIpam(store),
       state,
       host: facts,
@@ -97,6 +100,7 @@ async function open() {
       monotonic: () => 0,
     });
     const attachments = createAttachments({
+      conflicts: noConflicts,
       state,
       lifecycle,
       leases,

@@ -16,6 +16,7 @@ import type { Endpoint, Network } from '../model/network.ts';
 import { contains, parsePrefix } from '../model/prefix.ts';
 import { type PlanParts, planEndpoint, planNetwork } from './attach-plan.ts';
 import type { AttachRequest } from './attach-request.ts';
+import type { Conflicts } from './conflicts/conflicts.ts';
 import { isLeased } from './desired.ts';
 import type { Events } from './events.ts';
 import { isNamespace } from './occupied.ts';
@@ -46,6 +47,7 @@ export interface Attachments {
 export interface AttachmentsParts extends PlanParts {
   readonly engine: Pick<Engine, 'container'>;
   readonly kernel: Kernel;
+  readonly conflicts: Pick<Conflicts, 'settle' | 'left'>;
   readonly events: Events;
   /** Whether it is another engine than the one that the records are of: then what it does not know means nothing. */
   strange(): boolean;
@@ -61,7 +63,7 @@ const BOOT = 3;
 const TURNS = new Set(['start', 'die', 'destroy', 'rename']);
 
 export function createAttachments(parts: AttachmentsParts): Attachments {
-  const { state, lifecycle, leases, dhcp, kernel, engine, events } = parts;
+  const { state, lifecycle, leases, dhcp, kernel, engine, conflicts, events } = parts;
   const problems = new Map<EndpointId, string>();
   let timer: NodeJS.Timeout | undefined;
 
@@ -75,7 +77,7 @@ export function createAttachments(parts: AttachmentsParts): Attachments {
       network: endpoint.network,
     });
 
-  /** @throws BerthError INTERFACE_EXISTS, and what the kernel refuses */
+  /** @throws BerthError INTERFACE_EXISTS, ADDRESS_CONFLICT, and what the kernel refuses */
   async function plug(endpoint: AttachedEndpoint, sandbox: string): Promise<void> {
     const { attachment } = endpoint;
     const inside = await kernel.view(sandbox);
@@ -85,6 +87,7 @@ export function createAttachments(parts: AttachmentsParts): Attachments {
         `the container ${attachment.container.name} has an interface ${attachment.interface} of its own`,
       );
     }
+    await conflicts.settle(state.networks.get(endpoint.network)!, endpoint);
     await state.putEndpoint({ ...endpoint, attachment: { ...attachment, displaced: displaced(attachment, inside) } });
     await lifecycle.plug(endpoint.id, sandbox);
     await setLeased(endpoint.id);
@@ -127,11 +130,13 @@ export function createAttachments(parts: AttachmentsParts): Attachments {
       await state.putEndpoint({ ...endpoint, attachment: { ...attachment, container } });
     }
     if (seen.sandbox === undefined) {
+      conflicts.left(endpoint);
       await lifecycle.unplug(id);
       return;
     }
     if (endpoint.phase === 'attached') {
       if (endpoint.sandbox === seen.sandbox) return;
+      conflicts.left(endpoint);
       await lifecycle.unplug(id);
     }
     const now = state.endpoints.get(id);

@@ -12,6 +12,7 @@ import { readAttachRequest } from './attach-request.ts';
 import type { AttachedEndpoint, Attachments } from './attachments.ts';
 import type { Auditor } from './auditor.ts';
 import type { Collector } from './collector.ts';
+import type { Conflicts } from './conflicts/conflicts.ts';
 import type { Dhcp } from './dhcp/manager.ts';
 import type { Leases } from './leases.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -39,18 +40,19 @@ export interface HandlerParts {
   readonly leases: Leases;
   readonly names: Names;
   readonly dhcp: Pick<Dhcp, 'leases'>;
+  readonly conflicts: Pick<Conflicts, 'of'>;
   readonly auditor: Auditor;
   readonly collector: Collector;
   status(): StatusView;
 }
 
 export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHandler>> {
-  const { state, lifecycle, attachments, leases, dhcp, names, auditor, collector } = parts;
+  const { state, lifecycle, attachments, leases, dhcp, names, conflicts, auditor, collector } = parts;
 
   const viewNetwork = (network: Parameters<typeof networkView>[0]) =>
     networkView(network, state.endpointsOf(network.id).length, lifecycle.objectsOf(network), names);
   const viewEndpoint = (endpoint: Parameters<typeof endpointView>[0]) =>
-    endpointView(endpoint, lifecycle.objectsOfEndpoint(endpoint), names);
+    endpointView(endpoint, lifecycle.objectsOfEndpoint(endpoint), conflicts.of(endpoint.id), names);
   const viewPool = (pool: Parameters<typeof poolView>[0]) =>
     poolView(pool, leases.of(pool.id).length, [...state.networks.values()]);
 

@@ -9,6 +9,7 @@ import { createMemoryStore } from '../store/memory.ts';
 import { createLeases } from './leases.ts';
 import { createNames } from './names.ts';
 import { openState } from './state.ts';
+import { noConflicts } from './testing/conflicts.ts';
 
 const subnet = parsePrefix('10.1.0.0/24')!;
 const call = { plugin: 'local', signal: new AbortController().signal } satisfies Call;
@@ -37,6 +38,7 @@ async function open() {
     host: { current: () => view, refresh: () => Promise.resolve(view), onChange() {} },
     names: createNames(),
     plugins: new Map(),
+    conflicts: noConflicts,
     engineId: () => 'engine',
     monotonic: () => performance.now(),
   });

@@ -6,8 +6,9 @@
 import type { IpamDriver } from '../docker/driver.ts';
 import type { EngineNetwork, EngineSubnet } from '../docker/engine.ts';
 import type { Ipam } from '../ipam/ipam.ts';
+import type { LeaseRequest } from '../ipam/leases.ts';
 import type { Reservations } from '../ipam/reservations.ts';
-import { type Address, formatAddress } from '../model/address.ts';
+import { type Address, formatAddress, sameAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
 import type { EndpointId, NetworkId, PoolId } from '../model/ids.ts';
 import type { Mac } from '../model/mac.ts';
@@ -15,9 +16,15 @@ import type { Endpoint, Network, Subnet } from '../model/network.ts';
 import type { Lease, LeaseHolder, Pool } from '../model/pool.ts';
 import { contains, hostRange, type Prefix, samePrefix } from '../model/prefix.ts';
 import type { PluginConfig } from './config.ts';
+import type { Conflicts } from './conflicts/conflicts.ts';
 import type { HostFacts } from './host.ts';
 import type { Names } from './names.ts';
 import type { State } from './state.ts';
+
+/** How many addresses beyond the one that is given out are asked for. */
+const AHEAD = 7;
+/** After so many that others have it is no accident: a router answers for all of them. */
+const ATTEMPTS = 32;
 
 const SPACES = { local: 'berth', global: 'berth-global' } as const;
 
@@ -85,13 +92,14 @@ export interface LeasesParts {
   readonly host: HostFacts;
   readonly names: Names;
   readonly plugins: ReadonlyMap<string, PluginConfig>;
+  readonly conflicts: Pick<Conflicts, 'screens' | 'avoids' | 'claimOn'>;
   engineId(): string | undefined;
   /** Milliseconds of a clock that nobody sets. */
   monotonic(): number;
 }
 
 export function createLeases(parts: LeasesParts): Leases {
-  const { ipam, state, host, names, plugins } = parts;
+  const { ipam, state, host, names, plugins, conflicts } = parts;
   /** Addresses whose next release is the undoing of a refusal, as `pool address`. */
   const refusals = new Set<string>();
   const givenBack = new Set<NetworkId>();
@@ -141,6 +149,35 @@ export function createLeases(parts: LeasesParts): Leases {
         );
   }
 
+  /**
+   * A lease; of an address that is not asked for by its number, one that no other machine of the LAN has, as far as is known.
+   * Networks are served one request at a time by the engine, so the next ones are asked for at the same time.
+   */
+  async function leaseFree(request: LeaseRequest): Promise<Lease> {
+    const pool = ipam.pool(request.pool);
+    const automatic = request.address === undefined && request.holder.kind === 'request';
+    const network = pool === undefined || !automatic ? undefined : networksOn(pool)[0];
+    if (network === undefined) return ipam.lease(request);
+    const avoid = (address: Address): boolean => conflicts.avoids(network, address);
+    let lease = await ipam.lease({ ...request, avoid });
+    if (!conflicts.screens(network)) return lease;
+    for (let attempt = 1; ; attempt++) {
+      const { address } = lease;
+      const claim = await conflicts.claimOn(network, address, ipam.lowestFree(request.pool, AHEAD, avoid));
+      if (claim === undefined) return lease;
+      await ipam.release(request.pool, address);
+      lease = await ipam.lease({ ...request, avoid });
+      // The same again: it is reserved for this container.
+      if (attempt < ATTEMPTS && !sameAddress(lease.address, address)) continue;
+      await ipam.release(request.pool, lease.address);
+      const last = attempt < ATTEMPTS ? '' : `the last of ${ATTEMPTS} that were tried is `;
+      throw new BerthError(
+        'ADDRESS_CONFLICT',
+        `another machine on the LAN has the address ${formatAddress(address)}: ${last}its MAC address is ${claim.mac}`,
+      );
+    }
+  }
+
   const engine = (): string => parts.engineId() ?? 'unknown';
 
   const driver: IpamDriver = {
@@ -174,7 +211,7 @@ export function createLeases(parts: LeasesParts): Leases {
       const gateway = request.purpose === 'gateway';
       const address = request.address ?? (gateway ? lanGateway(call.plugin, pool.subnet) : undefined);
       try {
-        const lease = await ipam.lease({
+        const lease = await leaseFree({
           pool: pool.id,
           holder: gateway
             ? { kind: 'gateway' }

@@ -72,6 +72,7 @@ function rememberingKernel() {
     execute: () => Promise.resolve(),
     announce: () => Promise.resolve(),
     belongings: () => Promise.resolve([]),
+    neighbours: () => Promise.resolve([]),
     packets: () => Promise.reject(new BerthError('KERNEL_LACKS', 'no packets')),
     onDrift() {},
     onChange() {},

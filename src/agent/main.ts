@@ -1,7 +1,7 @@
 /** The daemon: opens what it stands on, recovers, serves, and drains when it is told to stop. */
 
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Logger, pino } from 'pino';
@@ -20,6 +20,7 @@ import { createAttachments } from './attachments.ts';
 import { createAuditor } from './auditor.ts';
 import { createCollector } from './collector.ts';
 import { type Config, loadConfig, type PluginConfig } from './config.ts';
+import { createConflicts } from './conflicts/conflicts.ts';
 import { crashPoints } from './crash-points.ts';
 import { hostKey, openBook } from './dhcp/book.ts';
 import { createDhcp } from './dhcp/manager.ts';
@@ -121,7 +122,28 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   });
   cleanup.defer(() => lifecycle.close());
   const ipam = await openIpam(store, { bases: config.defaultPools });
-  const leases = createLeases({ ipam, state, host, names, plugins, engineId: () => collector.engine().id, monotonic });
+  const conflicts = createConflicts({
+    state,
+    kernel,
+    host,
+    names,
+    events,
+    metrics,
+    prepare: lifecycle.prepare,
+    now,
+    monotonic,
+  });
+  cleanup.defer(() => conflicts.close());
+  const leases = createLeases({
+    ipam,
+    state,
+    host,
+    names,
+    plugins,
+    conflicts,
+    engineId: () => collector.engine().id,
+    monotonic,
+  });
   const following = new AbortController();
   const engine = connectEngine(config.docker, { signal: following.signal });
   const dhcp = createDhcp({
@@ -152,6 +174,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     lifecycle,
     leases,
     names,
+    conflicts,
     host,
     plugins,
     now,
@@ -169,6 +192,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     now,
     engine,
     kernel,
+    conflicts,
     events,
     strange: () => collector.engine().strange,
     interval: config.auditInterval,
@@ -201,6 +225,8 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     lifecycle,
     leases,
     dhcp,
+    names,
+    conflicts,
     collector,
     auditor,
     storeHealth,
@@ -220,6 +246,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   dhcp.start();
   for (const endpoint of state.endpoints.values()) {
     if (endpoint.phase === 'attached' && endpoint.sandboxInterface === undefined) sandboxes.watch(endpoint.id);
+    if (endpoint.sandbox !== undefined && existsSync(endpoint.sandbox)) conflicts.resume(endpoint.id);
   }
 
   const api = await serveApi(
@@ -231,6 +258,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
         leases,
         dhcp,
         names,
+        conflicts,
         auditor,
         collector,
         status: status.view,

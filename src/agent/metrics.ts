@@ -9,6 +9,8 @@ export interface Metrics {
   drift(kind: string, what: string, repaired: boolean): void;
   garbage(kind: string): void;
   fullPass(seconds: number): void;
+  /** `refused`: the container did not start; `avoided`: the address was passed over; `found`: while the container ran. */
+  addressConflict(outcome: 'refused' | 'avoided' | 'found'): void;
   /** Called at each scrape. */
   gauges(
     read: () => Readonly<
@@ -43,6 +45,12 @@ export function createMetrics(): Metrics {
     labelNames: ['kind'],
     registers,
   });
+  const conflicts = new Counter({
+    name: 'berth_address_conflicts_total',
+    help: 'Addresses that another machine on the LAN was found to have: the container was refused, another address was given, or it was found while the container ran.',
+    labelNames: ['outcome'],
+    registers,
+  });
   const passes = new Histogram({
     name: 'berth_audit_seconds',
     help: 'Duration of full audits.',
@@ -66,6 +74,7 @@ export function createMetrics(): Metrics {
     pluginCall: (plugin, method, outcome, seconds) => calls.observe({ plugin, method, outcome }, seconds),
     drift: (kind, what, repaired) => drifts.inc({ kind, what, repaired: String(repaired) }),
     garbage: (kind) => garbage.inc({ kind }),
+    addressConflict: (outcome) => conflicts.inc({ outcome }),
     fullPass: (seconds) => passes.observe(seconds),
     dhcpExchange: (purpose, outcome, seconds) => exchanges.observe({ purpose, outcome }, seconds),
     engineReachable: (is) => reachable.set(is ? 1 : 0),

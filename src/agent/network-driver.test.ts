@@ -14,6 +14,7 @@ import { createLifecycle } from './lifecycle.ts';
 import { createNames } from './names.ts';
 import { createNetworkDriver } from './network-driver.ts';
 import { openState, storeNotes } from './state.ts';
+import { noConflicts } from './testing/conflicts.ts';
 
 const view = { links: [], addresses: [], routes: [] };
 const kernel: Kernel = {
@@ -24,6 +25,7 @@ const kernel: Kernel = {
   execute: () => Promise.resolve(),
   announce: () => Promise.resolve(),
   belongings: () => Promise.resolve([]),
+  neighbours: () => Promise.resolve([]),
   packets: () => Promise.reject(new Error('no packets')),
   view: () => Promise.resolve(view),
   onDrift() {},
@@ -65,6 +67,7 @@ async function openDriver(leased?: ReadonlyMap<string, EndpointId>, occupied = t
   } satisfies Partial<Leases> as unknown as Leases;
   const plugins = new Map([['berth', { name: 'berth', fabric: 'cluster', scope: 'local' } as const]]);
   const driver = createNetworkDriver({
+    conflicts: noConflicts,
     state,
     lifecycle,
     leases,

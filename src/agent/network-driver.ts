@@ -11,6 +11,7 @@ import { type Mac, macFromAddress, macFromBytes } from '../model/mac.ts';
 import type { Endpoint, Json, Network, Subnet } from '../model/network.ts';
 import { contains, formatPrefix, overlaps } from '../model/prefix.ts';
 import type { PluginConfig } from './config.ts';
+import type { Conflicts } from './conflicts/conflicts.ts';
 import type { Leased } from './dhcp/lease-for.ts';
 import type { Dhcp } from './dhcp/manager.ts';
 import type { HostFacts } from './host.ts';
@@ -25,6 +26,7 @@ export interface NetworkDriverParts {
   readonly leases: Leases;
   readonly names: Names;
   readonly dhcp: Dhcp;
+  readonly conflicts: Pick<Conflicts, 'refuseOwn' | 'begin' | 'settle' | 'left'>;
   readonly host: HostFacts;
   readonly plugins: ReadonlyMap<string, PluginConfig>;
   now(): number;
@@ -36,7 +38,7 @@ const isRequested = (address: Address, request: CreateEndpoint): boolean =>
   request.addresses.some((on) => sameAddress(on.address, address));
 
 export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
-  const { state, lifecycle, leases, names, dhcp } = parts;
+  const { state, lifecycle, leases, names, conflicts, dhcp } = parts;
 
   /** @throws BerthError NETWORK_UNKNOWN */
   function networkOf(request: { network: Network['id'] }): Network {
@@ -121,7 +123,15 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
       { ...request, ...(mac === undefined ? {} : { mac }) },
       sharedMac !== undefined,
     );
-    for (const id of stale) await lifecycle.serialise(id, () => lifecycle.removeEndpoint(id));
+    const addresses = request.addresses.map(({ address }) => address);
+    conflicts.refuseOwn(network, addresses);
+    for (const id of stale) {
+      // Until a moment ago the address was ours.
+      const holder = state.endpoints.get(id);
+      if (holder !== undefined) conflicts.left(holder);
+      await lifecycle.serialise(id, () => lifecycle.removeEndpoint(id));
+    }
+    conflicts.begin(network, addresses);
     for (const id of outdated) {
       await lifecycle.serialise(id, async () => {
         const holder = state.endpoints.get(id);
@@ -180,6 +190,10 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
         settings,
         createdAt: parts.now(),
       };
+      conflicts.begin(
+        networkOf(request),
+        endpoint.addresses.map(({ address }) => address),
+      );
       await lifecycle.addEndpoint(endpoint);
       return endpoint;
     } finally {
@@ -314,6 +328,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
             `the endpoint ${request.endpoint.slice(0, 12)} is not known to Berth`,
           );
         }
+        await conflicts.settle(network, endpoint);
         const { isolated, ...answer } = await lifecycle.attach(
           endpoint.id,
           request.sandbox,
@@ -325,8 +340,10 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
 
     leave: (_network, id) =>
       lifecycle.serialise(id, () => {
-        const sandbox = state.endpoints.get(id)?.sandbox;
-        if (sandbox !== undefined) lifecycle.detach(id, { ended: !parts.occupied(sandbox) });
+        const endpoint = state.endpoints.get(id);
+        if (endpoint?.sandbox === undefined) return Promise.resolve();
+        lifecycle.detach(id, { ended: !parts.occupied(endpoint.sandbox) });
+        conflicts.left(endpoint);
         return Promise.resolve();
       }),
   };

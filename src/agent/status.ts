@@ -5,11 +5,14 @@ import type { StatusView } from './api.ts';
 import type { Auditor } from './auditor.ts';
 import type { Collector } from './collector.ts';
 import type { Config, PluginConfig } from './config.ts';
+import type { Conflicts } from './conflicts/conflicts.ts';
 import type { Dhcp } from './dhcp/manager.ts';
 import type { Leases } from './leases.ts';
 import type { Lifecycle } from './lifecycle.ts';
+import type { Names } from './names.ts';
 import type { State } from './state.ts';
 import type { StoreHealth } from './store-health.ts';
+import { conflictView } from './views.ts';
 
 export interface Status {
   counts(): StatusView['counts'];
@@ -26,6 +29,8 @@ export interface StatusParts {
   readonly lifecycle: Lifecycle;
   readonly leases: Leases;
   readonly dhcp: Pick<Dhcp, 'leases' | 'problems'>;
+  readonly names: Names;
+  readonly conflicts: Pick<Conflicts, 'all'>;
   readonly collector: Collector;
   readonly auditor: Auditor;
   readonly storeHealth: StoreHealth;
@@ -34,7 +39,7 @@ export interface StatusParts {
 }
 
 export function createStatus(parts: StatusParts): Status {
-  const { config, state, lifecycle, leases, dhcp, collector, auditor, storeHealth } = parts;
+  const { config, state, lifecycle, leases, dhcp, names, conflicts, collector, auditor, storeHealth } = parts;
 
   function counts() {
     return {
@@ -95,6 +100,14 @@ export function createStatus(parts: StatusParts): Status {
         objects: objects(),
       },
       journal: { pending: state.pending() },
+      conflicts: [...conflicts.all()].flatMap(([endpoint, each]) => {
+        const container = names.container(endpoint);
+        return each.map((one) => ({
+          ...conflictView(one),
+          endpoint,
+          ...(container === undefined ? {} : { container }),
+        }));
+      }),
     };
   }
 

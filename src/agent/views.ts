@@ -10,6 +10,7 @@ import { formatPrefix, hostRange, samePrefix } from '../model/prefix.ts';
 import type { Reservation } from '../model/reservation.ts';
 import type {
   AttachmentView,
+  ConflictView,
   DriftView,
   EndpointView,
   LeaseView,
@@ -18,6 +19,7 @@ import type {
   ReservationView,
 } from './api.ts';
 import type { AttachedEndpoint } from './attachments.ts';
+import type { Conflict } from './conflicts/conflicts.ts';
 import type { LeaseSight } from './dhcp/manager.ts';
 import type { Names } from './names.ts';
 
@@ -55,7 +57,16 @@ export function networkView(
   };
 }
 
-export function endpointView(endpoint: Endpoint, objects: readonly KernelObject[], names: Names): EndpointView {
+export function conflictView({ address, mac, since }: Conflict): ConflictView {
+  return { address: formatAddress(address), mac, since: iso(since) };
+}
+
+export function endpointView(
+  endpoint: Endpoint,
+  objects: readonly KernelObject[],
+  conflicts: readonly Conflict[],
+  names: Names,
+): EndpointView {
   const link = objects.find((object) => object.kind === 'link');
   return {
     id: endpoint.id,
@@ -71,6 +82,7 @@ export function endpointView(endpoint: Endpoint, objects: readonly KernelObject[
     publishes: endpoint.publishes,
     options: endpoint.options,
     objects: objects.map(objectKey),
+    conflicts: conflicts.map(conflictView),
     createdAt: iso(endpoint.createdAt),
   };
 }

@@ -55,6 +55,7 @@ const endpoints: readonly EndpointView[] = [
     publishes: false,
     options: {},
     objects: [],
+    conflicts: [],
     createdAt: '2026-11-20T11:00:00Z',
   },
 ];
@@ -98,6 +99,7 @@ const status: StatusView = {
   counts: { networks: 2, endpoints: 1, attachments: 0, pools: 1, leases: 1 },
   audit: { drifts: 0, repaired: 0, objects: 5 },
   journal: { pending: 0 },
+  conflicts: [],
 };
 
 const world = {

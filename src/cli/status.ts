@@ -36,6 +36,10 @@ export function statusText(view: StatusView, now: number): string {
         audit.lastFullPass === undefined ? 'still to come' : `${age(audit.lastFullPass, now)} ago`
       }`,
     ],
+    ...view.conflicts.map((conflict, i): [string, string] => [
+      i === 0 ? 'conflict' : '',
+      `${conflict.address} of ${conflict.container ?? conflict.endpoint.slice(0, 12)} is also used by ${conflict.mac}, found ${age(conflict.since, now)} ago`,
+    ]),
     ['journal', view.journal.pending === 0 ? 'empty' : `${view.journal.pending} operations under way`],
   ];
   const title = view.healthy

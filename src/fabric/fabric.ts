@@ -138,6 +138,9 @@ export interface Fabric {
   /** The link on whose segment the addresses of a network live; undefined where nobody else is on it. */
   wire?(network: Network): string | undefined;
 
+  /** Whether it is to be asked on that segment if an address is another's before a container has it. Absent: no. */
+  checksConflicts?(network: Network): boolean;
+
   /** The one MAC address that all endpoints of a network have by the nature of their links. Absent: each has its own. */
   sharedMac?(network: Network, context: FabricContext): Mac | undefined;
 

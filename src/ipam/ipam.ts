@@ -60,6 +60,12 @@ export interface Ipam {
    */
   lease(request: LeaseRequest): Promise<Lease>;
   /**
+   * The addresses that are given out next, lowest first.
+   *
+   * @throws BerthError POOL_UNKNOWN
+   */
+  lowestFree(pool: PoolId, count: number, avoid: (address: Address) => boolean): readonly Address[];
+  /**
    * Ties an address that was requested to the endpoint that uses it, or marks it as auxiliary.
    *
    * @returns undefined when we have not leased it: Docker's own IPAM did.

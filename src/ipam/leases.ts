@@ -28,6 +28,8 @@ export interface LeaseRequest {
    * again. At any other time that is somebody's second `--ip`, and refused.
    */
   readonly replay?: boolean;
+  /** Those that the lowest free one must not be, though nobody holds a lease on them: somebody else has them. */
+  readonly avoid?: (address: Address) => boolean;
 }
 
 export interface LeaseParts {
@@ -42,6 +44,7 @@ export interface LeaseParts {
 
 export interface Leases {
   lease(request: LeaseRequest): Promise<Lease>;
+  lowestFree(pool: PoolId, count: number, avoid: (address: Address) => boolean): readonly Address[];
   claim(subnet: Prefix, address: Address, holder: LeaseHolder, mac?: Mac): Promise<Lease | undefined>;
   release(pool: PoolId, address: Address): Promise<void>;
   releaseEndpoint(endpoint: EndpointId): Promise<void>;
@@ -107,14 +110,17 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
     return mac === undefined ? lease : { ...lease, mac };
   };
 
-  /** The lowest address from there on that nobody has, and that is not kept for anybody. */
-  const lowestOpen = ({ subnet, taken }: SubnetTable, first: bigint): bigint => {
-    let value = taken.firstFree(first);
-    while (reservations.find(subnet, { family: subnet.address.family, value }) !== undefined) {
-      value = taken.firstFree(value + 1n);
+  /** Addresses that whoever asks may have, from the lowest on: those that are kept for somebody are not among them. */
+  function* freeIn(
+    { taken, subnet }: SubnetTable,
+    { first, last }: { readonly first: bigint; readonly last: bigint },
+    avoid: (address: Address) => boolean = () => false,
+  ): Generator<bigint, undefined> {
+    for (let value = taken.firstFree(first); value <= last; value = taken.firstFree(value + 1n)) {
+      const address: Address = { family: subnet.address.family, value };
+      if (reservations.find(subnet, address) === undefined && !avoid(address)) yield value;
     }
-    return value;
-  };
+  }
 
   /** The free address that is kept for who asks. */
   const keptFor = (request: LeaseRequest): Address | undefined => {
@@ -132,12 +138,13 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
     // The same answer to a question that is repeated because its answer was lost, and to networks that share a subnet.
     const [existing] = gateway ? table.gateways : [];
     if (existing !== undefined) return existing.lease;
-    const { first, last } = allocatable(subnet, gateway ? undefined : range);
-    const value = lowestOpen(table, first);
-    if (value > last) {
+    const limits = allocatable(subnet, gateway ? undefined : range);
+    const [free] = freeIn(table, limits, request.avoid);
+    if (free === undefined) {
       const where = gateway || range === undefined ? subnet : range;
       throw new BerthError('POOL_EXHAUSTED', `all addresses of ${formatPrefix(where)} are taken`);
     }
+    const value: bigint = free;
     const address = { family: subnet.address.family, value };
     return await reserving(table, value, () =>
       // Somebody who asked for just this address may have been before us, and may have left open what became of it.
@@ -230,6 +237,17 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
         if (lease !== undefined) return lease;
       }
       throw busy(request.pool);
+    },
+
+    lowestFree(id, count, avoid) {
+      const { record, table } = known(id);
+      const { subnet, range } = record.pool;
+      const found: Address[] = [];
+      for (const value of freeIn(table, allocatable(subnet, range), avoid)) {
+        if (found.length === count) break;
+        found.push({ family: subnet.address.family, value });
+      }
+      return found;
     },
 
     async claim(subnet, address, holder, mac) {

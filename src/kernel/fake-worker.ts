@@ -56,6 +56,8 @@ function handle(command: Command): Answer {
       return { type: 'done' };
     case 'announce':
       return { type: 'done' };
+    case 'neighbours':
+      return { type: 'neighbours', neighbours: [] };
     case 'open-port':
       if (!driver.there.has(`link ${command.request.link}` as ObjectKey))
         throw new BerthError('INTERFACE_UNKNOWN', `there is no interface ${command.request.link}`);

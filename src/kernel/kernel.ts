@@ -80,6 +80,12 @@ export interface Kernel {
    */
   belongings(link: string): Promise<readonly Found[]>;
 
+  /**
+   * Who is on the segment of a link of our own namespace, as far as the kernel is sure: those that have answered within about
+   * the last half minute, and those that somebody wrote down. None when there is no such link.
+   */
+  neighbours(link: string): Promise<readonly HostNeighbour[]>;
+
   /** Called when a kernel event shows that a declared object is not as declared, with what an audit of it found and mended. */
   onDrift(listener: (drifts: readonly Drift[]) => void): void;
 
@@ -142,6 +148,11 @@ export interface HostRoute {
   readonly protocol: number;
   readonly scope: 'universe' | 'link' | 'host';
   readonly type: 'unicast' | 'blackhole' | 'unreachable' | 'local' | 'other';
+}
+
+export interface HostNeighbour {
+  readonly address: Address;
+  readonly mac: Mac;
 }
 
 export interface HostView {

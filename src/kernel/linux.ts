@@ -222,6 +222,12 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
       return answer.found;
     },
 
+    async neighbours(link) {
+      const answer = await submit({ type: 'neighbours', link }, 'other', `read the neighbours on ${link}`, timeout);
+      if (answer.type !== 'neighbours') throw new BerthError('INTERNAL', 'the kernel thread told no neighbours');
+      return answer.neighbours;
+    },
+
     onDrift(listener) {
       driftListeners.add(listener);
     },

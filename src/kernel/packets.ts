@@ -45,8 +45,12 @@ export interface PacketPort {
   readonly index: number;
   /** Sends a whole frame, soon. What the link does not take, as when it is down, is lost, as it might be further on. */
   send(frame: Uint8Array): void;
-  /** To be called before the next turn of the event loop, or frames are missed. The frame is the listener's to keep. */
-  onFrame(listener: (frame: Uint8Array) => void): void;
+  /**
+   * To be called before the next turn of the event loop, or frames are missed. The frame is the listeners' to keep.
+   *
+   * @returns what ends it.
+   */
+  onFrame(listener: (frame: Uint8Array) => void): () => void;
   /** Called once when the port has ended by itself: the link is gone, or the agent is stopping. Not after `close`. */
   onEnded(listener: (why: BerthError) => void): void;
   /** Gives up the port; nothing is heard from then on. May be repeated. */

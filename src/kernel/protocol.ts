@@ -3,7 +3,7 @@
 import { BerthError, type ErrorCode } from '../model/errors.ts';
 import type { Mac } from '../model/mac.ts';
 import type { Announcement } from './announce.ts';
-import type { Drift, Found, HostView, KernelStep, Owner } from './kernel.ts';
+import type { Drift, Found, HostNeighbour, HostView, KernelStep, Owner } from './kernel.ts';
 import type { KernelObject, Netns } from './objects.ts';
 import type { PacketRequest } from './packets.ts';
 import type { Removal } from './reconciler.ts';
@@ -17,6 +17,7 @@ export type Command =
   | { readonly type: 'announce'; readonly announcement: Announcement }
   | { readonly type: 'view'; readonly netns: Netns | undefined }
   | { readonly type: 'belongings'; readonly link: string }
+  | { readonly type: 'neighbours'; readonly link: string }
   /** `index`: only this link will do, as when a port is opened again on a new thread. */
   | {
       readonly type: 'open-port';
@@ -47,6 +48,7 @@ export type Outcome =
   | { readonly type: 'drifts'; readonly drifts: readonly Drift[] }
   | { readonly type: 'view'; readonly view: HostView }
   | { readonly type: 'belongings'; readonly found: readonly Found[] }
+  | { readonly type: 'neighbours'; readonly neighbours: readonly HostNeighbour[] }
   | { readonly type: 'port'; readonly mac: Mac; readonly index: number }
   | { readonly type: 'refused'; readonly refusal: Refusal };
 

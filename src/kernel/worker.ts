@@ -153,6 +153,8 @@ function openKernelThread(report: (report: Report) => void, settings: ThreadSett
           return { type: 'view', view: rtnetlink.view(command.netns) };
         case 'belongings':
           return { type: 'belongings', found: rtnetlink.belongings(command.link) };
+        case 'neighbours':
+          return { type: 'neighbours', neighbours: rtnetlink.neighbours(command.link) };
         case 'open-port':
           return { type: 'port', ...ports.open(command.port, command.request, command.index) };
         case 'restore':

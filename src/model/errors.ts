@@ -39,6 +39,10 @@ const catalogue = {
   // Addresses.
   SUBNET_OVERLAP: { status: 409, next: 'Choose a subnet that is free, or none: Berth then finds one.' },
   ADDRESS_TAKEN: { status: 409, next: 'Choose another --ip, or none: Berth then gives the lowest free address.' },
+  ADDRESS_CONFLICT: {
+    status: 409,
+    next: 'Choose another --ip, or take the address from the other machine; where a router answers for all addresses: -o conflict_check=false',
+  },
   ADDRESS_OUTSIDE: { status: 400, next: 'Choose an --ip within the subnet of the network.' },
   ADDRESS_RESERVED: {
     status: 400,

@@ -21,6 +21,7 @@ export const status: StatusView = {
   counts: { networks: 1, endpoints: 1, attachments: 0, pools: 1, leases: 1 },
   audit: { drifts: 0, repaired: 0, objects: 4 },
   journal: { pending: 0 },
+  conflicts: [],
 };
 
 /** A virtual network with one container, changed as a test wants it. */

@@ -89,6 +89,8 @@ export const lan: Fabric = {
 
   routesByLink: (network) => routesByLink(settingsOf(network)),
 
+  checksConflicts: (network) => settingsOf(network).conflictCheck,
+
   planEndpoint(network, request, context) {
     const of = read(network);
     const chosen = planContainer(network, checkDhcpEndpoint(request.options)) as { readonly [key: string]: Json };

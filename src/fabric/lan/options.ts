@@ -4,7 +4,7 @@ import { BerthError } from '../../model/errors.ts';
 import { networkContainerOptions } from '../container-options.ts';
 import type { OptionSpec } from '../fabric.ts';
 import { GREATEST_MTU, LEAST_MTU } from '../mtu.ts';
-import { integerOption, linkOption, type OptionValues } from '../options.ts';
+import { booleanOption, integerOption, linkOption, type OptionValues } from '../options.ts';
 import { dhcpOptions } from './dhcp.ts';
 import type { ModeName } from './settings.ts';
 
@@ -41,6 +41,12 @@ export const commonOptions: readonly OptionSpec[] = [
     default: 'eth',
     help: 'What the interface is called in the container; the engine appends a number.',
   },
+  {
+    name: 'conflict_check',
+    values: 'true, false',
+    default: 'true',
+    help: 'Ask the LAN whether another machine has an address before a container gets it, and refuse it then. `false` where a router answers for all addresses (proxy ARP).',
+  },
   ...networkContainerOptions,
   ...dhcpOptions,
 ];
@@ -54,11 +60,16 @@ export const bridgeOption: OptionSpec = {
 };
 
 /** @throws BerthError BAD_OPTION */
-export function readCommon(options: OptionValues): { readonly mtu?: number; readonly interfacePrefix: string } {
+export function readCommon(options: OptionValues): {
+  readonly mtu?: number;
+  readonly interfacePrefix: string;
+  readonly conflictCheck: boolean;
+} {
   const mtu = integerOption(options, 'mtu', LEAST_MTU, GREATEST_MTU);
   return {
     ...(mtu === undefined ? {} : { mtu }),
     interfacePrefix: linkOption(options, 'interface_prefix', 12) ?? 'eth',
+    conflictCheck: booleanOption(options, 'conflict_check', true),
   };
 }
 

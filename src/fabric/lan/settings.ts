@@ -16,6 +16,7 @@ export type Vlan = z.infer<typeof Vlan>;
 const common = {
   mtu: z.number().optional(),
   interfacePrefix: z.string(),
+  conflictCheck: z.boolean().default(true),
 };
 
 const BridgeSettings = z.object({

@@ -61,7 +61,10 @@ export function createPorts({ open, post }: PortsParts): Ports {
         send(frame) {
           if (ports.has(number)) post({ type: 'send-frame', port: number, frame });
         },
-        onFrame: (listener) => void port.frameListeners.add(listener),
+        onFrame(listener) {
+          port.frameListeners.add(listener);
+          return () => void port.frameListeners.delete(listener);
+        },
         onEnded: (listener) => void port.endListeners.add(listener),
         close() {
           if (ports.delete(number)) post({ type: 'close-port', port: number });

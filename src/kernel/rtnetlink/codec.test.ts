@@ -258,6 +258,7 @@ test('neighbours', () => {
     mac: neighbour.mac,
     proxy: false,
     permanent: true,
+    reachable: false,
   });
   const proxy = readNeighbour(newNeighbour({ ...neighbour, address: address('fd00::7'), proxy: true }, 4))!;
   assert.deepEqual([proxy.proxy, proxy.permanent, proxy.mac], [true, false, undefined]);

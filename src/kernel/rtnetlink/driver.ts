@@ -3,7 +3,7 @@
 import { randomInt } from 'node:crypto';
 import { BerthError } from '../../model/errors.ts';
 import type { ObjectDriver } from '../driver.ts';
-import type { Found, HostView } from '../kernel.ts';
+import type { Found, HostNeighbour, HostView } from '../kernel.ts';
 import type {
   Belonging,
   FdbEntry,
@@ -37,7 +37,7 @@ import { ruleKind } from './kinds/rule.ts';
 import { classKind } from './kinds/traffic-class.ts';
 import { changeLink, deleteLinkGroup } from './link.ts';
 import { openSessions, type Session, UnknownLink, UnknownNamespace } from './session.ts';
-import { readView } from './view.ts';
+import { readNeighbours, readView } from './view.ts';
 
 /** What rtnetlink speaks of. */
 export type RtnetlinkObject =
@@ -94,6 +94,8 @@ export interface RtnetlinkDriver extends ObjectDriver {
   view(netns?: Netns): HostView;
   /** What hangs on a link of our own namespace. @throws BerthError INTERFACE_UNKNOWN */
   belongings(link: string): readonly Found[];
+  /** Those of a link of our own namespace, as in `Kernel`. @throws BerthError */
+  neighbours(link: string): readonly HostNeighbour[];
 }
 
 /**
@@ -203,6 +205,13 @@ export function openRtnetlinkDriver(options: RtnetlinkOptions = {}): RtnetlinkDr
         () => readBelongings(link, sessions.at(undefined)!),
         'read',
         () => `what ${link} has`,
+      ),
+
+    neighbours: (link) =>
+      explained(
+        () => readNeighbours(sessions.at(undefined)!.socket, link),
+        'read',
+        () => `the neighbours on ${link}`,
       ),
 
     close: () => sessions.close(),

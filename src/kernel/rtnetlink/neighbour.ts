@@ -20,6 +20,7 @@ import {
   NTF_SELF,
   NUD_NOARP,
   NUD_PERMANENT,
+  NUD_REACHABLE,
   RTM_DELNEIGH,
   RTM_GETNEIGH,
   RTM_NEWNEIGH,
@@ -35,6 +36,8 @@ export interface NeighbourRecord {
   readonly mac: FdbEntry['mac'] | undefined;
   readonly proxy: boolean;
   readonly permanent: boolean;
+  /** It has answered within about the last half minute (base_reachable_time). */
+  readonly reachable: boolean;
 }
 
 export interface FdbRecord {
@@ -103,6 +106,7 @@ export function readNeighbour({ body }: { readonly body: Uint8Array }): Neighbou
     mac: mac?.length === 6 ? macFromBytes(mac) : undefined,
     proxy: (body[10]! & NTF_PROXY) !== 0,
     permanent: (readU16(body, 8) & NUD_PERMANENT) !== 0,
+    reachable: (readU16(body, 8) & NUD_REACHABLE) !== 0,
   };
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
+import { formatAddress } from '../../model/address.ts';
 import { formatPrefix } from '../../model/prefix.ts';
 import { isolate } from '../isolate.ts';
 import { openRtnetlinkDriver, type RtnetlinkDriver } from './driver.ts';
@@ -100,4 +101,16 @@ test('a dump larger than one datagram is whole', () => {
   const seen = driver.view().links.filter(({ name }) => name.startsWith('many'));
   assert.equal(new Set(seen.map(({ name }) => name)).size, count);
   driver.unmakeAll(seen.map(({ name }) => ({ kind: 'link', type: 'ifb', name }) as const));
+});
+
+test('neighbours that have answered, or that somebody wrote down; not those that may have gone', () => {
+  run('ip link add nb0 type bridge');
+  run('ip link set nb0 up');
+  const macs = ['02:00:00:00:00:0a', '02:00:00:00:00:0b', '02:00:00:00:00:0c'];
+  run(`ip neigh add 10.5.0.7 lladdr ${macs[0]} dev nb0 nud reachable`);
+  run(`ip neigh add 10.5.0.8 lladdr ${macs[1]} dev nb0 nud stale`);
+  run(`ip neigh add fd05::9 lladdr ${macs[2]} dev nb0 nud permanent`);
+  const found = driver.neighbours('nb0').map(({ address: of, mac }) => `${formatAddress(of)} ${mac}`);
+  assert.deepEqual(found.toSorted(), [`10.5.0.7 ${macs[0]}`, `fd05::9 ${macs[2]}`]);
+  assert.deepEqual(driver.neighbours('none'), []);
 });

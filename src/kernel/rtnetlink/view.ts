@@ -1,9 +1,11 @@
 /** What a namespace has, as everything above the kernel sees it. */
 
-import type { HostAddress, HostLink, HostRoute, HostView } from '../kernel.ts';
+import type { Mac } from '../../model/mac.ts';
+import type { HostAddress, HostLink, HostNeighbour, HostRoute, HostView } from '../kernel.ts';
 import { getAddresses, readAddress } from './address.ts';
 import { IFF_LOOPBACK, IFF_LOWER_UP, IFF_UP, RT_SCOPE_HOST, RT_SCOPE_LINK } from './constants.ts';
-import { getLinks, type LinkRecord, readLink } from './link.ts';
+import { getLink, getLinks, type LinkRecord, readLink } from './link.ts';
+import { getNeighbours, readNeighbour } from './neighbour.ts';
 import { getRoutes, readRoute } from './route.ts';
 import type { NetlinkSocket } from './socket.ts';
 
@@ -40,6 +42,17 @@ export function readView(socket: NetlinkSocket): HostView {
     };
   });
   return { links: records.map((record) => hostLink(record, names)), addresses, routes };
+}
+
+/** Reads the neighbours of a link that the kernel is sure of. None when there is no such link. @throws Refusal */
+export function readNeighbours(socket: NetlinkSocket, link: string): readonly HostNeighbour[] {
+  const index = socket.get(getLink(link), readLink)?.index;
+  if (index === undefined) return [];
+  return socket.dump(getNeighbours(index, false), (message) => {
+    const record = readNeighbour(message);
+    if (record?.link !== index || record.mac === undefined || !(record.reachable || record.permanent)) return undefined;
+    return { address: record.address, mac: record.mac as Mac };
+  });
 }
 
 function hostLink(record: LinkRecord, names: ReadonlyMap<number, string>): HostLink {

@@ -113,7 +113,10 @@ export async function openStage(store = createMemoryStore()) {
             }),
           );
         },
-        onFrame: (listener) => void listeners.add(listener),
+        onFrame(listener) {
+          listeners.add(listener);
+          return () => void listeners.delete(listener);
+        },
         onEnded() {},
         close: () => listeners.clear(),
       });

@@ -44,10 +44,10 @@ const plan = async (options: Record<string, string>): Promise<OvsSettings> => {
 
 const network = { id: parseNetworkId('a'.repeat(64))! } as Network;
 const endpoint = { id: parseEndpointId('e'.repeat(64))!, mac: parseMac('02:42:c0:a8:78:8c')! } as Endpoint;
-const settings = { mode: 'ovs', bridge: 'ovsbr0', interfacePrefix: 'eth' } as const;
+const settings = { mode: 'ovs', bridge: 'ovsbr0', interfacePrefix: 'eth', conflictCheck: true } as const;
 
 test('options become the settings of a port', async () => {
-  const common = { mode: 'ovs', bridge: 'ovsbr0', interfacePrefix: 'eth' };
+  const common = { mode: 'ovs', bridge: 'ovsbr0', interfacePrefix: 'eth', conflictCheck: true };
   const read: [Record<string, string>, object][] = [
     [{}, {}],
     [{ vlan: '120' }, { tag: 120 }],
