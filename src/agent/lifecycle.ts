@@ -11,6 +11,7 @@ import type { Endpoint, Json, Network } from '../model/network.ts';
 import { createBackground } from './background.ts';
 import { createCarriage } from './carriage.ts';
 import { desiredOf } from './desired.ts';
+import { followHostAddresses } from './host-addresses.ts';
 import { keyedMutex } from './mutex.ts';
 import { owners } from './owners.ts';
 import { createSurroundings, type SurroundingsParts } from './surroundings.ts';
@@ -83,6 +84,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
   const carriage = createCarriage({ state, kernel, background, context, linger: parts.linger });
   const { carried } = carriage;
   surroundings.onBridges(() => carriage.refreshShared());
+  followHostAddresses({ state, kernel, host, background, mutex, context });
   host.onChange(() => {
     const kinds = new Set([...state.networks.values()].map((network) => network.fabric));
     if ([...kinds].some((kind) => fabricOf(kind).disturbed?.(context()) === true)) void later(CHORES, maintain);
