@@ -37,6 +37,8 @@ export interface Attachments {
   detach(id: EndpointId): Promise<void>;
   /** Why an attachment is not plugged in although its container runs. */
   problem(id: EndpointId): string | undefined;
+  /** All of these, a sentence each. */
+  problems(): readonly string[];
   hear(event: EngineEvent): void;
   /** Forgets what was plugged into containers that have ended, and networks that were made up for nothing. Before the first audit. */
   recover(): Promise<void>;
@@ -246,6 +248,11 @@ export function createAttachments(parts: AttachmentsParts): Attachments {
     all,
     attach,
     problem: (id) => problems.get(id),
+    problems: () =>
+      all().flatMap((endpoint) => {
+        const problem = problems.get(endpoint.id);
+        return problem === undefined ? [] : [`${describe(endpoint)} is not plugged in: ${problem}`];
+      }),
 
     detach: (id) =>
       lifecycle.serialise(id, async () => {

@@ -69,6 +69,16 @@ const find = (records: Partial<Records>, seen: readonly EngineNetwork[]) =>
     (found) => `${found.kind} ${garbageId(found).slice(0, 24)}`,
   );
 
+test('an attachment, and what was made up for it, is nobody else’s to free', () => {
+  const container = { id: 'c'.repeat(64), name: 'web' };
+  const attachment = { container, keep: false, interface: 'eth1', gateways: [], displaced: [], request: '' };
+  const attached = { ...endpoint('f1', 7), attachment };
+  const adHoc = { ...network, id: 'b'.repeat(64) as NetworkId, adHoc: true } as const;
+  const held = lease(7, { kind: 'endpoint', endpoint: attached.id, network: net });
+  const records: Records = { networks: [adHoc], endpoints: [attached], pools: [pool], leases: [held] };
+  assert.deepEqual(findGarbage(records, [engine()], drivers), []);
+});
+
 test('what the engine runs is not garbage', () => {
   const records = {
     networks: [network],

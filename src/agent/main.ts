@@ -227,6 +227,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     dhcp,
     names,
     conflicts,
+    attachments,
     collector,
     auditor,
     storeHealth,

@@ -2,6 +2,7 @@
 
 import { version } from '../model/version.ts';
 import type { StatusView } from './api.ts';
+import type { Attachments } from './attachments.ts';
 import type { Auditor } from './auditor.ts';
 import type { Collector } from './collector.ts';
 import type { Config, PluginConfig } from './config.ts';
@@ -31,6 +32,7 @@ export interface StatusParts {
   readonly dhcp: Pick<Dhcp, 'leases' | 'problems'>;
   readonly names: Names;
   readonly conflicts: Pick<Conflicts, 'all'>;
+  readonly attachments: Pick<Attachments, 'problems'>;
   readonly collector: Collector;
   readonly auditor: Auditor;
   readonly storeHealth: StoreHealth;
@@ -64,7 +66,7 @@ export function createStatus(parts: StatusParts): Status {
     if (engine.strange) {
       problems.push('the engine is not the one of before: nothing is freed until you say so with berth gc --apply');
     }
-    problems.push(...dhcp.problems());
+    problems.push(...dhcp.problems(), ...parts.attachments.problems());
     const failure = storeHealth.problem();
     if (failure !== undefined) problems.push(failure);
     // Without its engine an agent has nothing to do, but without its store it can do nothing.

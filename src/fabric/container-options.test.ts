@@ -85,6 +85,10 @@ test('sysctls are those of the interface only', () => {
   assert.deepEqual(settingsOf({ [name]: 'net.ipv4.conf.IFNAME.rp_filter=2' }).sysctls, [
     { path: 'net/ipv4/conf/IFNAME/rp_filter', value: '2' },
   ]);
+  assert.deepEqual(
+    settingsOf({ sysctl: 'net.ipv4.conf.ifname.rp_filter=2' }).sysctls[0]?.path,
+    'net/ipv4/conf/IFNAME/rp_filter',
+  );
   for (const sysctl of ['kernel.panic=1', 'net.ipv4.conf.all.rp_filter=2', 'net.ipv4.conf.IFNAME.rp_filter', 'a=b'])
     refuses({ sysctl }, /the option 'sysctl' is such as/);
 });

@@ -120,9 +120,19 @@ const ContainerSettings = z.object({
 });
 export type ContainerSettings = z.infer<typeof ContainerSettings>;
 
+/** An endpoint is asked for its settings many times, and an audit asks all of them. */
+const known = new WeakMap<object, ContainerSettings>();
+
 /** Of an endpoint, as `planContainer` made them. */
-export function containerSettings(endpoint: Pick<Endpoint, 'settings'>): ContainerSettings {
-  return ContainerSettings.parse(endpoint.settings ?? {});
+export function containerSettings({ settings }: Pick<Endpoint, 'settings'>): ContainerSettings {
+  const kept = settings as object | null;
+  if (kept === null) return ContainerSettings.parse({});
+  let parsed = known.get(kept);
+  if (parsed === undefined) {
+    parsed = ContainerSettings.parse(kept);
+    known.set(kept, parsed);
+  }
+  return parsed;
 }
 
 /** The MAC that the user chose by option. */
@@ -137,9 +147,9 @@ export function chosenMac(endpoint: Pick<Endpoint, 'settings'>): Mac | undefined
  */
 export function planContainer(network: Pick<Network, 'options'>, given: Readonly<Record<string, string>>): Json {
   const own = readOptions(given, containerOptions);
-  const known = new Set(networkContainerOptions.flatMap(({ name, aliases }) => [name, ...(aliases ?? [])]));
-  const general = Object.fromEntries(Object.entries(network.options).filter(([name]) => known.has(name)));
-  return readContainer(new Map([...readOptions(general, networkContainerOptions), ...own]));
+  const names = new Set(networkContainerOptions.flatMap(({ name, aliases }) => [name, ...(aliases ?? [])]));
+  const ofNetwork = Object.fromEntries(Object.entries(network.options).filter(([name]) => names.has(name)));
+  return readContainer(new Map([...readOptions(ofNetwork, networkContainerOptions), ...own]));
 }
 
 /**
@@ -267,9 +277,15 @@ function readRule(text: string): ContainerSettings['rules'] {
   return (family === undefined ? ([4, 6] as const) : [family]).map((one) => ({ family: one, ...rule }));
 }
 
-/** Only of the interface: the rest of the container's sysctls is `--sysctl` of the engine. */
+/**
+ * `docker run --network name=…,driver-opt=…` makes it lower case (docker/cli `opts/network.go`).
+ *
+ * Only of the interface: the rest of the container's sysctls is `--sysctl` of the engine.
+ */
 function readSysctl(text: string): ContainerSettings['sysctls'][number] {
-  const match = /^(net\.(?:ipv4|ipv6|mpls)\.(?:conf|neigh)\.IFNAME\.[a-z0-9_]+)=([^\s=]{1,64})$/.exec(text.trim());
+  const match = /^(net\.(?:ipv4|ipv6|mpls)\.(?:conf|neigh)\.IFNAME\.[a-z0-9_]+)=([^\s=]{1,64})$/.exec(
+    text.replace('.ifname.', '.IFNAME.'),
+  );
   if (match === null) throw refused('sysctl', text, 'net.ipv4.conf.IFNAME.rp_filter=2');
   return { path: match[1]!.replaceAll('.', '/'), value: match[2]! };
 }

@@ -122,6 +122,41 @@ export function attachSuite(engine: EngineVersion): void {
       await start(host, 'fourth', '--network lan --ip 192.168.159.140');
     });
 
+    test('a virtual network: its neighbours, its gateway, its limits', async () => {
+      const { host } = stage();
+      await docker(host, 'network create -d berth --ipam-driver berth --subnet 10.66.0.0/24 shop');
+      await start(host, 'db', '--network shop');
+      await start(host, 'web', '--network none');
+      const { addresses, gateways } = await attach(host, 'web --network shop');
+      assert.deepEqual([addresses, gateways], [['10.66.0.3/24'], ['10.66.0.1']]);
+      await reaches([host, 'web'], await addressOf(host, 'db'));
+      await reaches([host, 'db'], '10.66.0.3');
+      await reaches([host, 'web'], outside4);
+      await berth(host, 'detach web');
+    });
+
+    test('a name that is taken when the container starts again is told, and mends itself', async () => {
+      const { host, other } = stage();
+      await docker(host, 'network create extra');
+      await start(host, 'web', '--network bridge');
+      await attach(host, `${PLUG} --interface eth1`);
+      await docker(host, 'stop -t 0 web');
+      // The engine plugs first, and calls the second one eth1.
+      await docker(host, 'network connect extra web');
+      await docker(host, 'start web');
+      await waitFor('the attachment to say so', async () => {
+        const [one] = await berth<readonly AttachmentView[]>(host, 'attachment ls');
+        return one?.problem?.includes('has an interface eth1 of its own') === true;
+      });
+      const { problems } = await ask(host, '/health');
+      assert.match(problems.join(), /eth1 of the container web is not plugged in/);
+      await docker(host, 'network disconnect extra web');
+      await hasAddresses(host, 'web', 'eth1', [`${ADDRESS}/24`]);
+      await reaches(other, ADDRESS);
+      const [one] = await berth<readonly AttachmentView[]>(host, 'attachment ls');
+      assert.equal(one?.problem, undefined);
+    });
+
     test('an address beside the engine’s own IPAM is not taken from it', async () => {
       const { host, other } = stage();
       await docker(host, `network create -d berth-lan --subnet 192.168.159.0/24 --gateway ${GATEWAY} lan`);

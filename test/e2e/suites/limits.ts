@@ -179,6 +179,41 @@ export function limitsSuite(engine: EngineVersion): void {
       assert.deepEqual(await interfaces(host, 'box'), []);
     });
 
+    if (engine !== '20.10') {
+      test('the engine’s own words for name and sysctl', async () => {
+        const { host } = stage();
+        await docker(host, `network create -d berth-lan ${LAN} lan`);
+        const own = 'driver-opt=com.docker.network.endpoint';
+        await start(
+          host,
+          'box',
+          `--network name=lan,${own}.ifname=uplink,${own}.sysctls=net.ipv4.conf.IFNAME.rp_filter=2`,
+        );
+        await waitFor('the interface to have its name', async () =>
+          (await interfaces(host, 'box')).some(({ name }) => name === 'uplink'),
+        );
+        await waitFor('the sysctl to be set', async () => {
+          const { stdout } = await enter(host, 'box', 'cat', '/proc/sys/net/ipv4/conf/uplink/rp_filter');
+          return stdout === '2\n';
+        });
+        await docker(host, 'restart -t 0 box');
+        await waitFor('the interface to have its name again', async () =>
+          (await interfaces(host, 'box')).some(({ name }) => name === 'uplink'),
+        );
+      });
+    }
+
+    test('rules go with the network that they were on', async () => {
+      const { host } = stage();
+      await docker(host, `network create -d berth-lan ${LAN} lan`);
+      await start(host, 'box', '--network bridge');
+      await host.docker('network', 'connect', '--driver-opt', 'rule=fwmark 7 table 70', 'lan', 'box');
+      const rules = async () => (await enter(host, 'box', 'ip', 'rule')).stdout;
+      await waitFor('the rule to be there', async () => (await rules()).includes('lookup 70'));
+      await docker(host, 'network disconnect lan box');
+      await waitFor('the rule to go', async () => !(await rules()).includes('lookup 70'));
+    });
+
     test('what cannot be understood is refused, when the network is made and when a container joins it', async () => {
       const { host } = stage();
       const refusals: readonly (readonly [string, RegExp])[] = [
