@@ -11,7 +11,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 const floors: readonly (readonly string[])[] = [
   ['model'],
   ['store', 'ovs'],
-  ['ipam', 'kernel', 'dhcp', 'docker'],
+  ['ipam', 'kernel', 'dhcp', 'dns', 'docker'],
   ['fabric'],
   ['agent', 'master'],
   ['cli'],

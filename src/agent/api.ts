@@ -89,10 +89,21 @@ export interface NetworkView {
   readonly mtu?: number;
   readonly options: Readonly<Record<string, string>>;
   readonly settings: unknown;
+  /** The DNS server at which its containers are registered. */
+  readonly dns?: DnsView;
   readonly endpoints: number;
   /** Kernel objects that the network itself has now. */
   readonly objects: readonly string[];
   readonly createdAt: string;
+}
+
+export interface DnsView {
+  readonly server: string;
+  readonly port: number;
+  readonly zone: string;
+  /** `auto`, `none` or a zone. */
+  readonly reverse: string;
+  readonly keyFile?: string;
 }
 
 export interface EndpointView {
@@ -113,6 +124,8 @@ export interface EndpointView {
   readonly objects: readonly string[];
   /** Other machines on the LAN that were found to have one of its addresses. */
   readonly conflicts: readonly ConflictView[];
+  /** What it is called on its LAN. */
+  readonly names: readonly NameView[];
   readonly createdAt: string;
 }
 
@@ -146,6 +159,19 @@ export interface ConflictView {
   readonly address: string;
   readonly mac: string;
   readonly since: string;
+}
+
+/** A name that a container is known by, or is to be. */
+export interface NameView {
+  /** `mdns` or `dns`. */
+  readonly via: string;
+  readonly name: string;
+  /** `pending`, `registered`, `conflict`, `failed`, or `leaving` when the server could not be told yet that it is gone. */
+  readonly state: string;
+  /** The link, or the address of the server. */
+  readonly where: string;
+  /** What is wrong, in a sentence. */
+  readonly problem?: string;
 }
 
 export interface PoolView {

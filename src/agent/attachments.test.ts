@@ -33,6 +33,8 @@ const host: HostView = {
 const running = (more: Partial<EngineContainer> = {}): EngineContainer => ({
   id: ID,
   name: 'web',
+  hostName: 'web',
+  labels: {},
   running: true,
   networkMode: 'none',
   sandbox: FIRST,

@@ -17,6 +17,7 @@ import type { Dhcp } from './dhcp/manager.ts';
 import type { Leases } from './leases.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Names } from './names.ts';
+import type { Registration } from './registration.ts';
 import { reservationHandlers } from './reservation-handlers.ts';
 import type { State } from './state.ts';
 import {
@@ -41,6 +42,7 @@ export interface HandlerParts {
   readonly names: Names;
   readonly dhcp: Pick<Dhcp, 'leases'>;
   readonly conflicts: Pick<Conflicts, 'of'>;
+  readonly registration: Pick<Registration, 'statesOf'>;
   readonly auditor: Auditor;
   readonly collector: Collector;
   status(): StatusView;
@@ -52,7 +54,10 @@ export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHan
   const viewNetwork = (network: Parameters<typeof networkView>[0]) =>
     networkView(network, state.endpointsOf(network.id).length, lifecycle.objectsOf(network), names);
   const viewEndpoint = (endpoint: Parameters<typeof endpointView>[0]) =>
-    endpointView(endpoint, lifecycle.objectsOfEndpoint(endpoint), conflicts.of(endpoint.id), names);
+    endpointView(endpoint, lifecycle.objectsOfEndpoint(endpoint), names, {
+      conflicts: conflicts.of(endpoint.id),
+      called: parts.registration.statesOf(endpoint.id),
+    });
   const viewPool = (pool: Parameters<typeof poolView>[0]) =>
     poolView(pool, leases.of(pool.id).length, [...state.networks.values()]);
 

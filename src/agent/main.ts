@@ -37,6 +37,7 @@ import { createNames } from './names.ts';
 import { createNetworkDriver } from './network-driver.ts';
 import { serviceManager } from './notify.ts';
 import { mayBeOccupied } from './occupied.ts';
+import { createRegistration } from './registration.ts';
 import { createSandboxes } from './sandboxes.ts';
 import { openState, storeNotes } from './state.ts';
 import { createStatus } from './status.ts';
@@ -101,7 +102,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   const metrics = createMetrics();
   const plugins = new Map<string, PluginConfig>(config.plugins.map((plugin) => [plugin.name, plugin]));
   const state = await openState(store, hostname());
-  const names = createNames((id) => state.endpoints.get(id)?.attachment?.container.name);
+  const names = createNames((id) => state.endpoints.get(id)?.attachment?.container);
   const now = Date.now;
   const monotonic = () => performance.now();
   const notes = storeNotes(store, hostname());
@@ -146,12 +147,13 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   });
   const following = new AbortController();
   const engine = connectEngine(config.docker, { signal: following.signal });
+  const identity = await hostKey(notes, machineId(), randomUUID);
   const dhcp = createDhcp({
     book: await openBook(notes, (key) =>
       events.emit('dhcp.unreadable', `the DHCP lease ${key} in the store is not readable`),
     ),
     ports: createPorts(kernel),
-    hostKey: await hostKey(notes, machineId(), randomUUID),
+    hostKey: identity,
     engine,
     state,
     kernel,
@@ -233,6 +235,19 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     storeHealth,
     addressOf: (plugin) => servers[config.plugins.indexOf(plugin)]?.addresses[0],
   });
+  const registration = await createRegistration({
+    state,
+    names,
+    events,
+    metrics,
+    notes,
+    host,
+    kernel,
+    container: (id) => engine.container(id),
+    identity,
+    interval: config.auditInterval,
+  });
+  cleanup.defer(() => registration.close());
   metrics.gauges(() => ({ ...status.counts(), objects: status.objects(), journal: state.pending() }));
 
   await lifecycle.recover();
@@ -245,6 +260,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   attachments.start();
   cleanup.defer(() => attachments.stop());
   dhcp.start();
+  registration.start();
   for (const endpoint of state.endpoints.values()) {
     if (endpoint.phase === 'attached' && endpoint.sandboxInterface === undefined) sandboxes.watch(endpoint.id);
     if (endpoint.sandbox !== undefined && existsSync(endpoint.sandbox)) conflicts.resume(endpoint.id);
@@ -260,6 +276,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
         dhcp,
         names,
         conflicts,
+        registration,
         auditor,
         collector,
         status: status.view,

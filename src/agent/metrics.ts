@@ -20,6 +20,10 @@ export interface Metrics {
   engineReachable(reachable: boolean): void;
   /** @param seconds how long it took. */
   dhcpExchange(purpose: string, outcome: string, seconds: number): void;
+  /** @param via `mdns` or `dns`. @param outcome `registered`, `removed`, `conflict` or `failed`. */
+  nameOperation(via: string, outcome: string): void;
+  /** Called at each scrape. */
+  names(read: () => readonly { readonly via: string; readonly state: string }[]): void;
 }
 
 export function createMetrics(): Metrics {
@@ -69,8 +73,27 @@ export function createMetrics(): Metrics {
     buckets: [0.005, 0.01, 0.05, 0.1, 0.5, 1, 2, 4, 8],
     registers,
   });
+  const nameOperations = new Counter({
+    name: 'berth_name_operations_total',
+    help: 'What became of attempts to make containers known by name.',
+    labelNames: ['via', 'outcome'],
+    registers,
+  });
   return {
     registry,
+    nameOperation: (via, outcome) => nameOperations.inc({ via, outcome }),
+    names(read) {
+      const states = new Gauge({
+        name: 'berth_names',
+        help: 'How many names of containers there are on LANs, and how they stand.',
+        labelNames: ['via', 'state'],
+        registers,
+        collect() {
+          states.reset();
+          for (const { via, state } of read()) states.inc({ via, state });
+        },
+      });
+    },
     pluginCall: (plugin, method, outcome, seconds) => calls.observe({ plugin, method, outcome }, seconds),
     drift: (kind, what, repaired) => drifts.inc({ kind, what, repaired: String(repaired) }),
     garbage: (kind) => garbage.inc({ kind }),

@@ -1,5 +1,6 @@
 /** Records as the API shows them: all text. */
 
+import { fabricOf } from '../fabric/fabrics.ts';
 import { hostLink } from '../fabric/veth.ts';
 import type { Drift } from '../kernel/kernel.ts';
 import { type KernelObject, objectKey } from '../kernel/objects.ts';
@@ -11,6 +12,7 @@ import type { Reservation } from '../model/reservation.ts';
 import type {
   AttachmentView,
   ConflictView,
+  DnsView,
   DriftView,
   EndpointView,
   LeaseView,
@@ -22,6 +24,7 @@ import type { AttachedEndpoint } from './attachments.ts';
 import type { Conflict } from './conflicts/conflicts.ts';
 import type { LeaseSight } from './dhcp/manager.ts';
 import type { Names } from './names.ts';
+import type { NameState } from './registration/reports.ts';
 
 const optional = <Key extends string, Value>(key: Key, value: Value | undefined): { [K in Key]?: Value } =>
   value === undefined ? {} : ({ [key]: value } as { [K in Key]?: Value });
@@ -51,6 +54,7 @@ export function networkView(
     ...optional('mtu', bridge?.kind === 'link' ? bridge.mtu : undefined),
     options: network.options,
     settings: network.settings,
+    ...optional('dns', dnsView(network)),
     endpoints,
     objects: objects.map(objectKey),
     createdAt: iso(network.createdAt),
@@ -61,11 +65,18 @@ export function conflictView({ address, mac, since }: Conflict): ConflictView {
   return { address: formatAddress(address), mac, since: iso(since) };
 }
 
+function dnsView(network: Network): DnsView | undefined {
+  const dns = fabricOf(network.fabric).naming?.(network)?.dns;
+  if (dns === undefined) return undefined;
+  const { server, port, zone, reverse, keyFile } = dns;
+  return { server: formatAddress(server), port, zone, reverse, ...optional('keyFile', keyFile) };
+}
+
 export function endpointView(
   endpoint: Endpoint,
   objects: readonly KernelObject[],
-  conflicts: readonly Conflict[],
   names: Names,
+  { conflicts, called }: { readonly conflicts: readonly Conflict[]; readonly called: readonly NameState[] },
 ): EndpointView {
   const link = objects.find((object) => object.kind === 'link');
   return {
@@ -83,6 +94,7 @@ export function endpointView(
     options: endpoint.options,
     objects: objects.map(objectKey),
     conflicts: conflicts.map(conflictView),
+    names: called.map(({ endpoint: _of, ...name }) => name),
     createdAt: iso(endpoint.createdAt),
   };
 }

@@ -56,6 +56,7 @@ const endpoints: readonly EndpointView[] = [
     options: {},
     objects: [],
     conflicts: [],
+    names: [],
     createdAt: '2026-11-20T11:00:00Z',
   },
 ];

@@ -60,6 +60,7 @@ export const networkAnswer = z.object({
 export const containerAnswer = z.object({
   Id: z.string().min(1),
   Name: text,
+  Config: z.object({ Hostname: text, Labels: textMap }).nullish(),
   State: z.object({ Running: z.boolean().nullish() }).nullish(),
   HostConfig: z.object({ NetworkMode: text }).nullish(),
   NetworkSettings: z.object({ SandboxKey: text }).nullish(),
@@ -165,6 +166,8 @@ export function toContainer(answer: z.output<typeof containerAnswer>): EngineCon
   return {
     id: answer.Id,
     name: answer.Name.replace(/^\//, ''),
+    hostName: answer.Config?.Hostname ?? '',
+    labels: answer.Config?.Labels ?? {},
     running,
     networkMode: answer.HostConfig?.NetworkMode ?? '',
     ...(running && sandbox !== '' ? { sandbox } : {}),

@@ -55,6 +55,9 @@ export interface EngineContainer {
   readonly id: string;
   /** Without the slash in front. */
   readonly name: string;
+  /** `--hostname`, or the beginning of its id. */
+  readonly hostName: string;
+  readonly labels: Readonly<Record<string, string>>;
   readonly running: boolean;
   /** `--network` as the container was made with: `none`, `host`, `container:<id>`, the name of a network. */
   readonly networkMode: string;

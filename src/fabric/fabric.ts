@@ -6,6 +6,7 @@
  * A new fabric is one folder with this interface, and one line in `fabrics.ts`. CONTRIBUTING.md walks through one.
  */
 
+import type { DomainName } from '../dns/name.ts';
 import type { HostView, Kernel } from '../kernel/kernel.ts';
 import type { KernelObject } from '../kernel/objects.ts';
 import type { Address } from '../model/address.ts';
@@ -82,6 +83,27 @@ export interface DhcpSource {
   readonly hostName?: string;
 }
 
+/** How the containers on a network are made known by name on its LAN. */
+export interface NamingPolicy {
+  /** By multicast DNS, on this link. */
+  readonly mdns?: { readonly link: string };
+  /** By updates to a DNS server. */
+  readonly dns?: DnsPolicy;
+}
+
+export interface DnsPolicy {
+  readonly server: Address;
+  readonly port: number;
+  /** The domain that the names are in. */
+  readonly zone: DomainName;
+  /** Where the names of addresses are kept: found by asking, not at all, or in this zone. */
+  readonly reverse: 'auto' | 'none' | DomainName;
+  /** Path of a file with the key that updates are signed with. */
+  readonly keyFile?: string;
+  /** Seconds. */
+  readonly ttl: number;
+}
+
 /** What Docker is told in Join. */
 export interface JoinAnswer {
   /** The link, in our namespace, that the engine moves into the container. */
@@ -140,6 +162,9 @@ export interface Fabric {
 
   /** Whether it is to be asked on that segment if an address is another's before a container has it. Absent: no. */
   checksConflicts?(network: Network): boolean;
+
+  /** Undefined: its containers are not made known. */
+  naming?(network: Network): NamingPolicy | undefined;
 
   /** The one MAC address that all endpoints of a network have by the nature of their links. Absent: each has its own. */
   sharedMac?(network: Network, context: FabricContext): Mac | undefined;

@@ -64,9 +64,10 @@ const from = (bytes: number[], length = 64): Uint8Array => {
 const frame = (type: number, payload: Uint8Array) =>
   writeFrame({ destination: BROADCAST, source: stranger, type, payload });
 /** UDP over IPv4, with header options, and as a later fragment. */
-const udp4 = (port: number, { words = 5, fragment = 0 } = {}): Uint8Array => {
+const udp4 = (port: number, { words = 5, fragment = 0, to = [0, 0, 0, 0] } = {}): Uint8Array => {
   const payload = from([0x40 | words, 0, 0, 64, 0, 0, fragment >> 8, fragment & 255, 64, 17]);
-  payload.set([0, 67, 0, port], words * 4);
+  payload.set(to, 16);
+  payload.set([0, 67, port >> 8, port & 255], words * 4);
   return frame(0x0800, payload);
 };
 const ipv6 = (next: number, rest: number[]): Uint8Array => {
@@ -75,14 +76,19 @@ const ipv6 = (next: number, rest: number[]): Uint8Array => {
   return frame(0x86dd, payload);
 };
 
+const MDNS = [224, 0, 0, 251];
 const kinds: Readonly<Record<Hearing, readonly Uint8Array[]>> = {
   arp: [arpProbe(stranger, v4), arpAnnouncement(stranger, v4)],
   neighbours: [duplicateSolicitation(stranger, v6), unsolicitedAdvertisement(stranger, v6)],
   'router-advertisements': [ipv6(58, [134])],
   dhcp4: [udp4(68), udp4(68, { words: 7 })],
   dhcp6: [ipv6(17, [2, 35, 2, 34])],
+  mdns: [udp4(5353, { to: MDNS }), udp4(5353, { to: MDNS, words: 6 })],
 };
 const nobodys: readonly Uint8Array[] = [
+  udp4(5353),
+  udp4(5354, { to: MDNS }),
+  udp4(5353, { to: MDNS, fragment: 1 }),
   udp4(67),
   udp4(68, { fragment: 1 }),
   udp4(68, { fragment: 0x2000 }),

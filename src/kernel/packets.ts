@@ -14,8 +14,9 @@ import type { Netns } from './objects.ts';
  * - `router-advertisements`: those of IPv6 routers.
  * - `dhcp4`: IPv4 datagrams to a DHCP client (UDP port 68), no fragments.
  * - `dhcp6`: IPv6 datagrams to a DHCPv6 client (UDP port 546).
+ * - `mdns`: multicast DNS over IPv4 (to 224.0.0.251, UDP port 5353), no fragments.
  */
-export type Hearing = 'arp' | 'neighbours' | 'router-advertisements' | 'dhcp4' | 'dhcp6';
+export type Hearing = 'arp' | 'neighbours' | 'router-advertisements' | 'dhcp4' | 'dhcp6' | 'mdns';
 
 export interface PacketRequest {
   readonly link: string;

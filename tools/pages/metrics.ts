@@ -13,6 +13,7 @@ interface Described {
 export function metricsPage(): string {
   const counting = createMetrics();
   counting.gauges(() => ({ networks: 0, endpoints: 0, attachments: 0, pools: 0, leases: 0, objects: 0, journal: 0 }));
+  counting.names(() => []);
   // The list of names and types is public; the labels are only on the metric itself.
   const metrics = (counting.registry.getMetricsAsArray() as unknown as readonly Described[]).map((metric) => [
     metric.name,

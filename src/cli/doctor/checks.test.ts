@@ -53,6 +53,32 @@ const faults: readonly (readonly [
     'apt-get install iproute2 util-linux nftables',
   ],
   [
+    'a key that others can read',
+    {
+      dnsServers: [
+        {
+          networks: ['lan'],
+          server: '192.168.1.53',
+          zone: 'home.example',
+          keyFile: '/etc/berth/dns.key',
+          keyProblem: 'can be read or changed by others (mode 644): chmod 600',
+        },
+      ],
+    },
+    'names',
+    'fail',
+    /key file \/etc\/berth\/dns\.key of network lan can be read or changed by others \(mode 644\)$/,
+    'chmod 600 /etc/berth/dns.key',
+  ],
+  [
+    'a DNS server that takes no updates',
+    { dnsServers: [{ networks: ['a', 'b'], server: '192.168.1.53', zone: 'home.example', problem: 'it is silent' }] },
+    'names',
+    'fail',
+    /containers of networks a, b cannot be registered in home\.example: it is silent/,
+    'dig @192.168.1.53 home.example SOA',
+  ],
+  [
     'an engine that is away',
     { engine: { error: 'Docker at unix:///x cannot be reached', managedPlugins: [], networks: [] } },
     'engine',

@@ -5,6 +5,7 @@ import { agent } from './checks/agent.ts';
 import { bridgeFilter } from './checks/bridge-filter.ts';
 import { clock } from './checks/clock.ts';
 import { disk } from './checks/disk.ts';
+import { dnsServers } from './checks/dns-servers.ts';
 import { engine } from './checks/engine.ts';
 import { firewall } from './checks/firewall.ts';
 import { forwarding } from './checks/forwarding.ts';
@@ -31,6 +32,7 @@ export const checks: readonly Check[] = [
   overlaps,
   openVswitch,
   limits,
+  dnsServers,
   clock,
   disk,
 ];

@@ -82,6 +82,18 @@ export interface UnitFacts {
   readonly before: readonly string[];
 }
 
+export interface DnsServerFacts {
+  /** Networks whose containers it is told of. */
+  readonly networks: readonly string[];
+  readonly server: string;
+  readonly zone: string;
+  readonly keyFile?: string;
+  /** Why the key cannot be used. */
+  readonly keyProblem?: string;
+  /** Why it would take no update. */
+  readonly problem?: string;
+}
+
 export interface Facts {
   readonly now: number;
   readonly isRoot: boolean;
@@ -121,6 +133,8 @@ export interface Facts {
   readonly unit?: UnitFacts;
   /** Entries in use; the limits are sysctls. */
   readonly neighbours: { readonly v4: number; readonly v6: number };
+  /** The DNS servers that containers are registered with. */
+  readonly dnsServers: readonly DnsServerFacts[];
   /** Absent when nothing on this host says so. */
   readonly clockSynchronised?: boolean;
   readonly openVswitch: OpenVswitchFacts;

@@ -5,6 +5,7 @@ import { version } from '../../model/version.ts';
 import { Failure } from '../failure.ts';
 import type { Session } from '../session.ts';
 import type { Facts } from './facts.ts';
+import { gatherDnsServers } from './gather/dns-servers.ts';
 import { gatherEngine } from './gather/engine.ts';
 import { gatherFirewall } from './gather/firewall.ts';
 import { gatherKernel } from './gather/kernel.ts';
@@ -53,8 +54,10 @@ export async function gatherFacts(session: Session, given: DoctorOptions): Promi
     gatherDisk(given.stateDir),
     gatherOpenVswitch(given.ovsDatabase),
   ]);
+  const dnsServers = await gatherDnsServers('networks' in agent ? agent.networks : []);
   return {
     now: session.now(),
+    dnsServers,
     isRoot: process.getuid?.() === 0,
     version,
     options: { ...given, runDir: session.options.runDir, specDirs },

@@ -102,6 +102,7 @@ export const healthy: Facts = {
     before: ['docker.service', 'shutdown.target'],
   },
   neighbours: { v4: 3, v6: 1 },
+  dnsServers: [{ networks: ['lan'], server: '192.168.1.53', zone: 'home.example' }],
   clockSynchronised: true,
   openVswitch: { error: 'there is no such socket' },
   disk: { freeBytes: 10_000_000_000, freeFiles: 1_000_000, writable: true },

@@ -22,6 +22,7 @@ import { containerLink } from '../veth.ts';
 import { checkDhcp, checkDhcpEndpoint, dhcpEndpointOptions, readDhcp } from './dhcp.ts';
 import type { LanNetwork } from './mode.ts';
 import { modeOf, modes } from './modes.ts';
+import { checkNaming, namingPolicy } from './naming.ts';
 import { commonOptions, refuseOthers } from './options.ts';
 import { type ModeName, type Settings, settingsOf } from './settings.ts';
 
@@ -51,6 +52,7 @@ export const lan: Fabric = {
     }
     checkDhcp(options, request);
     checkSubnets(request, settings, context);
+    await checkNaming(settings.naming, modeOf(settings).wire(settings));
     return settings;
   },
 
@@ -105,6 +107,11 @@ export const lan: Fabric = {
   },
 
   defaultMac: (network, settings) => modeOf(settingsOf(network)).defaultMac?.(settings),
+
+  naming(network) {
+    const { settings } = read(network);
+    return namingPolicy(settings.naming, modeOf(settings).wire(settings));
+  },
 
   desiredShared() {
     return [];

@@ -6,7 +6,8 @@ import type { OptionSpec } from '../fabric.ts';
 import { GREATEST_MTU, LEAST_MTU } from '../mtu.ts';
 import { booleanOption, integerOption, linkOption, type OptionValues } from '../options.ts';
 import { dhcpOptions } from './dhcp.ts';
-import type { ModeName } from './settings.ts';
+import { namingOptions, readNaming } from './naming.ts';
+import type { ModeName, Settings } from './settings.ts';
 
 export const commonOptions: readonly OptionSpec[] = [
   {
@@ -49,6 +50,7 @@ export const commonOptions: readonly OptionSpec[] = [
   },
   ...networkContainerOptions,
   ...dhcpOptions,
+  ...namingOptions,
 ];
 
 /** Of the modes that plug containers into a bridge. */
@@ -60,14 +62,14 @@ export const bridgeOption: OptionSpec = {
 };
 
 /** @throws BerthError BAD_OPTION */
-export function readCommon(options: OptionValues): {
-  readonly mtu?: number;
-  readonly interfacePrefix: string;
-  readonly conflictCheck: boolean;
-} {
+export function readCommon(
+  options: OptionValues,
+): Pick<Settings, 'mtu' | 'interfacePrefix' | 'conflictCheck' | 'naming'> {
   const mtu = integerOption(options, 'mtu', LEAST_MTU, GREATEST_MTU);
+  const naming = readNaming(options);
   return {
     ...(mtu === undefined ? {} : { mtu }),
+    ...(naming === undefined ? {} : { naming }),
     interfacePrefix: linkOption(options, 'interface_prefix', 12) ?? 'eth',
     conflictCheck: booleanOption(options, 'conflict_check', true),
   };

@@ -2,6 +2,7 @@
 
 import * as z from 'zod';
 import type { Network } from '../../model/network.ts';
+import { Naming } from './naming.ts';
 
 /** A VLAN of an interface: the link on which frames with this tag come and go. */
 const Vlan = z.object({
@@ -17,6 +18,7 @@ const common = {
   mtu: z.number().optional(),
   interfacePrefix: z.string(),
   conflictCheck: z.boolean().default(true),
+  naming: Naming.optional(),
 };
 
 const BridgeSettings = z.object({

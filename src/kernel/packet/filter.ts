@@ -1,7 +1,17 @@
 /** Classic BPF programs (linux/filter.h, linux/bpf_common.h) that let only those frames pass that a port wants to hear. */
 
 import type { Hearing } from '../packets.ts';
-import { DHCP_CLIENT_PORT, DHCP6_CLIENT_PORT, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, ICMPV6, UDP } from './numbers.ts';
+import {
+  DHCP_CLIENT_PORT,
+  DHCP6_CLIENT_PORT,
+  ETH_P_ARP,
+  ETH_P_IP,
+  ETH_P_IPV6,
+  ICMPV6,
+  MDNS_GROUP,
+  MDNS_PORT,
+  UDP,
+} from './numbers.ts';
 
 // What is loaded into the accumulator: an absolute offset, or one behind the IPv4 header, whose length is in X.
 const LD_W = 0x20;
@@ -51,6 +61,18 @@ const blocks: Readonly<Record<Hearing, readonly Instruction[]>> = {
     load(LDX_HEADER_LENGTH, 14),
     load(LD_H_X, 16),
     mustBe(DHCP_CLIENT_PORT),
+  ],
+  mdns: [
+    ...etherType(ETH_P_IP),
+    load(LD_B, 23),
+    mustBe(UDP),
+    load(LD_W, 30),
+    mustBe(MDNS_GROUP),
+    load(LD_H, 20),
+    { code: JSET, k: 0x3fff, yes: 'fail' },
+    load(LDX_HEADER_LENGTH, 14),
+    load(LD_H_X, 16),
+    mustBe(MDNS_PORT),
   ],
   dhcp6: [...etherType(ETH_P_IPV6), load(LD_B, 20), mustBe(UDP), load(LD_H, 56), mustBe(DHCP6_CLIENT_PORT)],
 };

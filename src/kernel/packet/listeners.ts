@@ -50,6 +50,8 @@ interface Port {
   lookAgain?: NodeJS.Timeout;
 }
 
+/** The MAC of 224.0.0.251 (RFC 1112 §6.4). */
+const MDNS_MAC = '01:00:5e:00:00:fb' as Mac;
 const ALL_NODES = '33:33:00:00:00:01' as Mac;
 const BATCH = 64;
 /** What is heard fits in one page; a frame that does not is nobody's answer, and is cut off. */
@@ -58,6 +60,16 @@ const MSG_DONTWAIT = 0x40;
 /** Milliseconds after which a link that went down is looked for: at first as one that is being deleted, then from time to time. */
 const LOOK_SOON = 20;
 const LOOK_AGAIN = 1000;
+
+/** Whose frames, besides its own and what goes to all, the link must take in for a port. */
+function wantedBy({ promiscuous, hears }: PacketRequest): readonly (Mac | 'all')[] {
+  if (promiscuous === true) return ['all'];
+  const groups: Mac[] = [];
+  // Where the host itself has no IPv6, its NIC ignores what goes to all nodes.
+  if (hears.includes('neighbours') || hears.includes('router-advertisements')) groups.push(ALL_NODES);
+  if (hears.includes('mdns')) groups.push(MDNS_MAC);
+  return groups;
+}
 
 export function createPacketListeners(
   parts: { readonly syscalls: Syscalls; readonly namespaces: Namespaces },
@@ -75,10 +87,7 @@ export function createPacketListeners(
       checked(syscalls.attachFilter(fd, filterProgram(request.hears)));
       ignoreOutgoing(syscalls, fd);
       checked(syscalls.bind(fd, linkAddress(index, ETH_P_ALL)));
-      if (request.promiscuous === true) checked(listenTo(syscalls, fd, index, 'all'));
-      // Where the host itself has no IPv6, its NIC ignores what goes to all nodes.
-      else if (request.hears.some((hearing) => hearing === 'neighbours' || hearing === 'router-advertisements'))
-        checked(listenTo(syscalls, fd, index, ALL_NODES));
+      for (const whom of wantedBy(request)) checked(listenTo(syscalls, fd, index, whom));
       return fd;
     } catch (error) {
       syscalls.close(fd);

@@ -13,3 +13,6 @@ export const ICMPV6 = 58;
 // RFC 2131 §4.1, RFC 8415 §7.2
 export const DHCP_CLIENT_PORT = 68;
 export const DHCP6_CLIENT_PORT = 546;
+/** RFC 6762 §3: 224.0.0.251. */
+export const MDNS_GROUP = 0xe00000fb;
+export const MDNS_PORT = 5353;

@@ -144,7 +144,9 @@ export async function openStage(store = createMemoryStore()) {
       containers: () => Promise.resolve(containers),
       container: (wanted) => {
         const found = containers.find((one) => one.id === wanted);
-        return Promise.resolve(found && { ...found, networkMode: '', root: `/roots/${found.name}` });
+        return Promise.resolve(
+          found && { ...found, hostName: '', labels: {}, networkMode: '', root: `/roots/${found.name}` },
+        );
       },
     },
     mountPoints: () => new Set([...mounted].map((name) => `/roots/${name}`)),

@@ -1,0 +1,178 @@
+/**
+ * Makes containers known by name on their LANs, beside the plugin calls and never within one: compares which names there should
+ * be with which have been registered, and has the difference made, again and again until it is.
+ */
+
+import { createHash } from 'node:crypto';
+import type { EngineContainer } from '../docker/engine.ts';
+import type { Notes } from '../fabric/fabric.ts';
+import { fabricOf } from '../fabric/fabrics.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import { asBerthError } from '../model/errors.ts';
+import type { EndpointId } from '../model/ids.ts';
+import type { Endpoint } from '../model/network.ts';
+import type { Events } from './events.ts';
+import type { HostFacts } from './host.ts';
+import type { Metrics } from './metrics.ts';
+import type { Names } from './names.ts';
+import { openBook } from './registration/book.ts';
+import { createDnsNames } from './registration/dns-names.ts';
+import { createMdnsNames } from './registration/mdns-names.ts';
+import { createReports, type NameState } from './registration/reports.ts';
+import { asLabel, dnsWishes, labelOf, mdnsWishes, type Named, servicesOf } from './registration/wanted.ts';
+import type { State } from './state.ts';
+
+export interface RegistrationParts {
+  readonly state: State;
+  readonly names: Names;
+  readonly events: Events;
+  readonly metrics: Metrics;
+  readonly notes: Notes;
+  readonly host: HostFacts;
+  readonly kernel: Pick<Kernel, 'packets'>;
+  /** A container as the engine has it; undefined when it has none of that id. */
+  container(id: string): Promise<EngineContainer | undefined>;
+  /** By which this host is told from others, also when its records are lost. */
+  readonly identity: string;
+  /** Milliseconds between looks when nothing happens. */
+  readonly interval: number;
+}
+
+export interface Registration {
+  /** Begins: what was registered before and is wanted no more is taken back. */
+  start(): void;
+  /** The names of all endpoints, and those that are still to be taken back. */
+  states(): readonly NameState[];
+  statesOf(endpoint: EndpointId): readonly NameState[];
+  close(): Promise<void>;
+}
+
+/** Milliseconds: a Compose project starts or stops as one. */
+const SETTLE = 50;
+/** How often what was registered is looked at again: a server may have lost it. In looks. */
+const VERIFY = 10;
+
+/** @throws BerthError STORE_UNAVAILABLE, STORE_CORRUPT */
+export async function createRegistration(parts: RegistrationParts): Promise<Registration> {
+  const { state, names, events, metrics, notes, host } = parts;
+  const book = await openBook(notes, (key) =>
+    events.emit('name.unreadable', `the note ${key} of a registered name is not readable`),
+  );
+  const reports = createReports({ events, metrics, names });
+  const owner = createHash('sha256').update(`berth names ${parts.identity}`).digest('hex').slice(0, 16);
+  const dns = createDnsNames({ book, reports, owner });
+  const mdns = createMdnsNames({ kernel: parts.kernel, book, reports, host: host.current });
+  /** By id. One whose host name or labels change is another container. */
+  const containers = new Map<string, EngineContainer>();
+  let soon: NodeJS.Timeout | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let looking = false;
+  let again = false;
+  let looks = 0;
+  let closed = false;
+
+  function kick(): void {
+    if (closed) return;
+    soon ??= setTimeout(() => {
+      soon = undefined;
+      void look();
+    }, SETTLE).unref();
+  }
+
+  async function look(): Promise<void> {
+    if (looking) {
+      again = true;
+      return;
+    }
+    looking = true;
+    try {
+      const named = await Promise.all(attached().map(nameOf));
+      if (closed) return;
+      const wanted = named.filter((one) => one !== undefined);
+      dns.want(dnsWishes(wanted, (endpoint) => heldBy(endpoint)));
+      await mdns.want(mdnsWishes(wanted));
+    } catch (error) {
+      events.emit('name.failed', `cannot work out the names of containers: ${asBerthError(error).message}`);
+    } finally {
+      looking = false;
+      if (again) kick();
+      again = false;
+    }
+  }
+
+  /** Those on networks whose containers are made known. */
+  function attached(): readonly Endpoint[] {
+    return [...state.endpoints.values()].filter(
+      ({ phase, network }) => phase === 'attached' && policyOf(network) !== undefined,
+    );
+  }
+
+  function policyOf(id: Endpoint['network']) {
+    const network = state.networks.get(id);
+    if (network === undefined) return undefined;
+    const policy = fabricOf(network.fabric).naming?.(network);
+    return policy?.mdns === undefined && policy?.dns === undefined ? undefined : policy;
+  }
+
+  const heldBy = (endpoint: string) => [...book.dns.values()].find((entry) => entry.endpoint === endpoint)?.name;
+
+  async function nameOf(endpoint: Endpoint): Promise<Named | undefined> {
+    const policy = policyOf(endpoint.network)!;
+    const container = await containerOf(endpoint.id);
+    const services = container === undefined ? [] : servicesOf(container.labels);
+    const told = endpoint.options.hostname;
+    const label = (told && asLabel(told)) || (container && labelOf(container)) || undefined;
+    if (label !== undefined) return { endpoint, policy, label, services };
+    // The engine does not say now, but it did: until it says otherwise, that is what it is called.
+    const isOwn = (entry: { readonly endpoint: string }) => entry.endpoint === endpoint.id;
+    const announced = [...book.mdns.values()].find(isOwn);
+    const before = announced ?? [...book.dns.values()].find(isOwn);
+    return before && { endpoint, policy, label: before.label, services: announced?.services ?? [] };
+  }
+
+  async function containerOf(endpoint: EndpointId): Promise<EngineContainer | undefined> {
+    const id = names.containerId(endpoint);
+    if (id === undefined) return undefined;
+    const known = containers.get(id);
+    const name = names.container(endpoint);
+    if (known !== undefined) return { ...known, name: name ?? known.name };
+    const told = await parts.container(id).catch(() => undefined);
+    if (told !== undefined) containers.set(id, told);
+    return told;
+  }
+
+  function forget(): void {
+    const used = new Set([...state.endpoints.keys()].map((id) => names.containerId(id)));
+    for (const id of containers.keys()) if (!used.has(id)) containers.delete(id);
+  }
+
+  names.onLearn(kick);
+  host.onChange(kick);
+  const unfollow = events.follow(({ event }) => {
+    if (/^(endpoint|network|dhcp|attachment)\./.test(event)) kick();
+  });
+
+  const all = (): readonly NameState[] => [...mdns.states(), ...dns.states()];
+  metrics.names(() => all().map(({ via, state: is }) => ({ via, state: is })));
+
+  return {
+    start() {
+      kick();
+      timer = setInterval(() => {
+        looks += 1;
+        forget();
+        if (looks % VERIFY === 0) dns.retry();
+        kick();
+      }, parts.interval).unref();
+    },
+    states: all,
+    statesOf: (endpoint) => all().filter((one) => one.endpoint === endpoint),
+    async close() {
+      closed = true;
+      unfollow();
+      clearTimeout(soon);
+      clearInterval(timer);
+      await Promise.all([dns.close(), mdns.close()]);
+    },
+  };
+}

@@ -1,0 +1,8 @@
+import { describe } from 'node:test';
+import { namesDns } from './suites/names-dns.ts';
+import { namesStage } from './suites/names-stage.ts';
+
+describe('names on the LAN', () => {
+  const stage = namesStage();
+  describe('at a DNS server', () => namesDns(stage));
+});
