@@ -28,22 +28,25 @@ export function announce(
   parts: { readonly syscalls: Syscalls; readonly namespaces: Namespaces },
 ): void {
   const { syscalls, namespaces } = parts;
+  const [first] = addresses;
+  if (first === undefined) return;
   const check = (result: number, address: Address): void => {
     if (result >= 0) return;
     const name = Object.entries(constants.errno).find(([, number]) => number === -result)?.[0] ?? -result;
     throw new BerthError('KERNEL_REFUSED', `cannot announce ${formatAddress(address)} on its link: ${name}`);
   };
   namespaces.within(netns, () => {
-    for (const address of addresses) {
-      const fd = openPacketSocket(syscalls);
-      check(fd, address);
-      try {
-        check(syscalls.bind(fd, linkAddress(link, 0)), address);
+    // One for all addresses: closing it holds up the thread for a grace period.
+    const fd = openPacketSocket(syscalls);
+    check(fd, first);
+    try {
+      check(syscalls.bind(fd, linkAddress(link, 0)), first);
+      for (const address of addresses) {
         const frame = address.family === 4 ? arpAnnouncement(mac, address) : unsolicitedAdvertisement(mac, address);
         check(syscalls.send(fd, frame, frame.length, 0), address);
-      } finally {
-        syscalls.close(fd);
       }
+    } finally {
+      syscalls.close(fd);
     }
   });
 }

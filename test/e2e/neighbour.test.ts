@@ -17,7 +17,7 @@ const HOST = '192.168.159.20';
 const held = (last: number): string => `192.168.159.${last}`;
 const held6 = (last: number): string => `fd00:159::${last}`;
 /** The first is never taken away: with it would go the others of its subnet. */
-const ALL_HELD = [10, 140, 141, 142, 143, 144, 180];
+const ALL_HELD = [10, 140, 141, 142, 143, 144, 145, 180];
 const FREE = '192.168.159.150';
 const FREE6 = 'fd00:159::150';
 
@@ -127,6 +127,18 @@ describe('an address that another machine has', () => {
     assert.equal(await addressOf(host, 'c1'), held(143));
     const own = await dockerFails(host, `run -d --net lan --ip ${HOST} ${image} sleep 1000`);
     assert.ok(own.includes(`the address ${HOST} is this host's own, on br0`), own);
+  });
+
+  test('is not given to a container that is plugged in by hand', async () => {
+    const { host, other } = stage();
+    await start(host, 'c1', '--network none');
+    const attach = ['attach', 'c1', '--bridge', 'br0', '--address'];
+    const { code, stderr } = await host.berth(...attach, `${held(145)}/24`);
+    assert.notEqual(code, 0);
+    assert.ok(stderr.includes(`another machine on the LAN has the address ${held(145)}`), stderr);
+    assert.deepEqual(await berth(host, 'attachment', 'ls'), []);
+    await berth(host, ...attach, `${FREE}/24`);
+    await reaches(other, FREE);
   });
 
   test('is passed over where Berth gives out the addresses, and so is the host’s own', async (t) => {
