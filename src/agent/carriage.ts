@@ -20,8 +20,12 @@ export interface Carriage {
   apply(network: Network): Promise<void>;
   /** Removes it, unless an endpoint is attached. */
   withdraw(network: Network): Promise<void>;
-  /** The last endpoint is gone: withdraws after a while, unless there is one again. */
-  linger(network: Network): void;
+  /**
+   * The last endpoint is gone, or the first is yet to come: withdraws after a while, unless there is one then.
+   *
+   * @param least milliseconds; absent: as long as is configured.
+   */
+  linger(network: Network, least?: number): void;
   /** Says what must be there, when it is not known what is: the next audit looks. */
   declare(network: Network): void;
   declareShared(kind: FabricKind): void;
@@ -85,15 +89,18 @@ export function createCarriage(parts: CarriageParts): Carriage {
 
     withdraw: (network) => mutex.run(network.id, () => withdraw(network)),
 
-    linger(network) {
+    linger(network, least = 0) {
       clearTimeout(lingering.get(network.id));
-      const timer = setTimeout(() => {
-        void background.later(`cannot withdraw the network ${network.id.slice(0, 12)} from the kernel`, () =>
-          mutex.run(network.id, async () => {
-            if (state.networks.has(network.id) && lingering.get(network.id) === timer) await withdraw(network);
-          }),
-        );
-      }, parts.linger);
+      const timer = setTimeout(
+        () => {
+          void background.later(`cannot withdraw the network ${network.id.slice(0, 12)} from the kernel`, () =>
+            mutex.run(network.id, async () => {
+              if (state.networks.has(network.id) && lingering.get(network.id) === timer) await withdraw(network);
+            }),
+          );
+        },
+        Math.max(parts.linger, least),
+      );
       timer.unref();
       lingering.set(network.id, timer);
     },

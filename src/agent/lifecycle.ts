@@ -74,6 +74,9 @@ export interface LifecycleParts extends SurroundingsParts {
 
 const CHORES = "cannot do a fabric's chores";
 
+/** The call that it was prepared for may take its 10 s, and the engine attaches the endpoint in another one. Milliseconds. */
+const PREPARED = 15_000;
+
 export function createLifecycle(parts: LifecycleParts): Lifecycle {
   const { state, kernel, host, events } = parts;
   const mutex = keyedMutex();
@@ -236,7 +239,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       const network = state.networks.get(id);
       if (network === undefined) return;
       await carriage.apply(network);
-      if (!carried(network)) carriage.linger(network);
+      if (!carried(network)) carriage.linger(network, PREPARED);
     },
 
     async adopt(network, endpoints) {

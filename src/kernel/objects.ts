@@ -304,6 +304,8 @@ export interface OvsPort extends Placed {
   /** As `10,20,30-40`, in order; empty: all, where the mode is one that trunks. */
   readonly trunks: string;
   readonly vlanMode: 'access' | 'trunk' | 'native-tagged' | 'native-untagged' | 'dot1q-tunnel' | null;
+  /** It counts as made when the switch has taken it in: somebody is about to send there. Else nobody waits for that. */
+  readonly awaited?: true;
   /** `berth-endpoint` is among them: it says that the port is ours to remove. */
   readonly externalIds: Readonly<Record<string, string>> & { readonly 'berth-endpoint': string };
 }

@@ -32,14 +32,15 @@ export type Operation =
       readonly where: readonly Condition[];
       readonly mutations: readonly Mutation[];
     }
-  /** Of a row that must be there with these columns; else the transaction comes to nothing. */
+  /** For a row with these columns, or without; else the transaction comes to nothing (`timed out`). */
   | {
       readonly op: 'wait';
       readonly table: string;
-      readonly timeout: 0;
+      /** Milliseconds; with 0 it is not waited for. */
+      readonly timeout: number;
       readonly where: readonly Condition[];
       readonly columns: readonly string[];
-      readonly until: '==';
+      readonly until: '==' | '!=';
       readonly rows: readonly Readonly<Record<string, Value>>[];
     }
   /** Stands in the database's own log: `ovsdb-tool show-log`. */

@@ -87,6 +87,24 @@ export function changePort(id: string, bridge: string | undefined, port: PortSet
   ];
 }
 
+/**
+ * Comes to an end when the switch has taken the interface in, which takes it some milliseconds (ovs-vswitchd.conf.db(5), ofport);
+ * `timed out` when it does not.
+ */
+export function awaitPort(name: string, milliseconds: number): readonly Operation[] {
+  return [
+    {
+      op: 'wait',
+      table: 'Interface',
+      timeout: milliseconds,
+      where: [['name', '==', name]],
+      columns: ['ofport'],
+      until: '!=',
+      rows: [{ ofport: set([]) }],
+    },
+  ];
+}
+
 /** The rows of a port and its interface go when no bridge has it any more. */
 export function removePorts(ids: readonly string[]): readonly Operation[] {
   return [...ids.map(unplug), { op: 'comment', comment: `berth: remove ${ids.length} ports` }];

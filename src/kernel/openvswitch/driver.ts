@@ -8,6 +8,7 @@ import type { Client } from '../../ovs/client.ts';
 import { countOf, TransactionRefused } from '../../ovs/operations.ts';
 import {
   addPort,
+  awaitPort,
   changePort,
   PLUGGED,
   type PortSettings,
@@ -20,6 +21,9 @@ import { formatVlans, parseVlans } from '../../ovs/vlans.ts';
 import type { ObjectDriver } from '../driver.ts';
 import { type KernelObject, type ObjectKey, type OvsPort, objectKey } from '../objects.ts';
 import { describeObject } from '../rtnetlink/errors.ts';
+
+/** Milliseconds for which the switch is waited for, where that matters: the thread does nothing else. */
+const PATIENCE = 500;
 
 /** The key under which the owner of a port stands in its `external_ids`. */
 const MARK = 'berth-endpoint';
@@ -43,6 +47,15 @@ export function createOvsDriver(client: Pick<Client, 'transact' | 'switches'>): 
   function add(port: OvsPort): void {
     const results = client.transact(addPort(settingsOf(port)));
     if (countOf(results[PLUGGED]) === 0) throw noSuchBridge(port.bridge, look([]).bridges());
+  }
+
+  /** No failure when the switch is slow, or does not run: the port is in the database, as was asked for. */
+  function waitFor({ name }: OvsPort): void {
+    try {
+      client.transact(awaitPort(name, PATIENCE));
+    } catch (thrown) {
+      if (!(thrown instanceof TransactionRefused && thrown.error === 'timed out')) throw thrown;
+    }
   }
 
   function make(port: OvsPort): void {
@@ -79,19 +92,23 @@ export function createOvsDriver(client: Pick<Client, 'transact' | 'switches'>): 
     kinds: ['ovs-port'],
     mayBeAway: true,
 
-    find(wanted) {
+    find(objects) {
       const found = new Map<ObjectKey, KernelObject>();
-      const ports = wanted as readonly OvsPort[];
+      const ports = objects as readonly OvsPort[];
       const there = explained('read the ports', () => look(ports.map(({ name }) => name)));
-      for (const { name } of ports) {
-        const port = there.port(name);
-        if (port !== undefined) found.set(objectKey(asObject(port)), asObject(port));
+      for (const wanted of ports) {
+        const port = there.port(wanted.name);
+        if (port !== undefined) found.set(objectKey(wanted), foundPort(wanted, port));
       }
       return found;
     },
 
     make(object) {
-      explained(`make ${describeObject(object)}`, () => make(object as OvsPort));
+      const port = object as OvsPort;
+      explained(`make ${describeObject(port)}`, () => {
+        make(port);
+        if (port.awaited === true) waitFor(port);
+      });
     },
 
     unmake(object) {
@@ -114,12 +131,11 @@ export function createOvsDriver(client: Pick<Client, 'transact' | 'switches'>): 
   };
 }
 
-/** A port of the database in the terms of a declared one. Its interface has the same marks, unless somebody removed them. */
-export function asObject(port: Port): OvsPort {
+/** A port of the database in the terms of the declared one. Its interface has the same marks, unless somebody removed them. */
+export function foundPort(wanted: OvsPort, port: Port): OvsPort {
   const both = Object.entries(port.externalIds).filter(([key, value]) => port.interfaceIds[key] === value);
   return {
-    kind: 'ovs-port',
-    name: port.name,
+    ...wanted,
     // Every port that is there belongs to a bridge; it may be on its way from one to another.
     bridge: port.bridge ?? '',
     tag: port.tag,

@@ -308,8 +308,20 @@ test('a database that listens on TCP does as well', async () => {
   }
 });
 
-test('the switch itself takes the ports in', async () => {
+test('the switch itself takes the ports in; one that is awaited is made when it has', async () => {
+  // Without the switch it is made all the same.
+  await kernel.apply('many', plugged('bv3', { awaited: true }));
+  assert.equal(column('interface', 'bv3', 'ofport'), '[]');
+  await kernel.remove('many');
   ovs.startSwitch();
+  await kernel.apply('many', plugged('bv4'));
+  await until('the switch runs', () => column('interface', 'bv4', 'ofport') !== '[]');
+  for (let round = 0; round < 5; round++) {
+    await kernel.apply('many', plugged('bv3', { awaited: true }));
+    assert.match(column('interface', 'bv3', 'ofport'), /^[0-9]+$/);
+    assert.deepEqual(await kernel.audit({ repair: false }), []);
+    await kernel.remove('many');
+  }
   await Promise.all([kernel.apply('one', plugged('bv1')), kernel.apply('two', plugged('bv2', { tag: 121 }))]);
   await until('both are ports of the switch', () =>
     ['bv1', 'bv2'].every((name) => Number(column('interface', name, 'ofport').replace('[]', '0')) > 0),

@@ -7,7 +7,7 @@ import { satisfies } from '../compare.ts';
 import { type KernelObject, type ObjectKey, type OvsPort, objectKey } from '../objects.ts';
 import type { Reconciler } from '../reconciler.ts';
 import type { Syscalls } from '../syscalls.ts';
-import { asObject, createOvsDriver, type OvsDriver } from './driver.ts';
+import { createOvsDriver, foundPort, type OvsDriver } from './driver.ts';
 import { connectStream } from './stream.ts';
 
 export interface OpenvswitchOptions {
@@ -46,7 +46,8 @@ export function openOpenvswitch(options: OpenvswitchOptions): OvsDriver {
     for (const name of ports) {
       const wanted = declared.declared(keyOf(name));
       const found = client.switches?.port(name);
-      if (wanted !== undefined && (found === undefined || !satisfies(wanted, asObject(found)))) yield keyOf(name);
+      if (wanted?.kind === 'ovs-port' && (found === undefined || !satisfies(wanted, foundPort(wanted, found))))
+        yield keyOf(name);
     }
     // A bridge that is there again has none of its ports.
     for (const bridge of bridges) {

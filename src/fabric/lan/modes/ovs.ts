@@ -135,6 +135,7 @@ function ear(bridge: string, tag: number, host: HostView): readonly KernelObject
       tag,
       trunks: '',
       vlanMode: null,
+      awaited: true,
       externalIds: { 'berth-endpoint': 'none: the host itself listens here' },
     },
   ];
