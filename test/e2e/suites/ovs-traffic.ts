@@ -2,9 +2,20 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { startDhcp } from '../bed/dhcp.ts';
 import { outside4 } from '../bed/lan.ts';
 import { waitFor } from '../bed/process.ts';
-import { cannotReach, defaultRoute, docker, dockerFails, enter, onlyInterface, reaches, start } from './containers.ts';
+import {
+  addressOf,
+  cannotReach,
+  defaultRoute,
+  docker,
+  dockerFails,
+  enter,
+  onlyInterface,
+  reaches,
+  start,
+} from './containers.ts';
 import { seenAs, WGET } from './observer.ts';
 import { CREATE_OFFICE, LAB, makeNetworks, OFFICE, type OvsStage, portsOf } from './ovs-stage.ts';
 
@@ -131,6 +142,42 @@ export function traffic(stage: OvsStage): void {
       const names = (JSON.parse(stdout) as { ifname: string }[]).map(({ ifname }) => ifname);
       return names.filter((name) => /^bp[0-9a-f]{13}$/.test(name));
     }
+  });
+
+  test('a DHCP server of the VLAN gives the address, and gets it back', async () => {
+    const { host, office } = stage();
+    const machine = await office.machine('dhcp', '192.168.120.3/24');
+    const range = ['192.168.120.200', '192.168.120.209'] as const;
+    const server = await startDhcp(machine, { range, gateway: '192.168.120.1' });
+    try {
+      const create =
+        'network create -d berth-lan --ipam-driver null -o dhcp=true -o mode=ovs -o bridge=ovsbr0 -o vlan=120';
+      await docker(host, `${create} leased`);
+      await start(host, 'one', '--network leased');
+      const address = await addressOf(host, 'one');
+      assert.match(address, /^192\.168\.120\.20[0-9]$/);
+      assert.deepEqual(
+        server.leases().map((lease) => [lease.address, lease.name]),
+        [[address, 'one']],
+      );
+      assert.equal(await defaultRoute(host, 'one'), '192.168.120.1 eth0');
+      assert.equal(await seenAs(host, 'one', OFFICE), address);
+      await docker(host, 'rm -f one');
+      await waitFor('the lease to be given back', () => server.leases().length === 0, 10_000);
+      await docker(host, 'network rm leased');
+    } finally {
+      await server.stop();
+    }
+  });
+
+  test('IPv6 passes as IPv4 does', async () => {
+    const { host, inOffice } = stage();
+    await inOffice.ip('address replace fd00:120::10/64 dev eth0 nodad');
+    await docker(host, `${CREATE_OFFICE} -o vlan=120 --ipv6 --subnet fd00:120::/64 office`);
+    await start(host, 'six', '--network office --ip6 fd00:120::140');
+    await reaches([host, 'six'], 'fd00:120::10');
+    await reaches(inOffice, 'fd00:120::140');
+    assert.equal(await seenAs(host, 'six', 'fd00:120::10'), 'fd00:120::140');
   });
 
   test('what cannot be is refused with a sentence that says what there is', async () => {
