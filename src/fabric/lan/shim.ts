@@ -100,13 +100,14 @@ function shimMac(parent: string, host: HostView) {
   return macFromBytes(Uint8Array.of(0x02, 0x42, ...digest.subarray(0, 4)));
 }
 
+/** `typeof`, not `type`: of a set that nft 1.1 made with `type`, nft 1.0 falls over as soon as it lists anything. */
 function filter(link: string): KernelObject {
   return {
     kind: 'nft-table',
     family: 'netdev',
     name: link,
     body: `
-	set containers { type ether_addr; }
+	set containers { typeof ether saddr; }
 	chain ingress {
 		type filter hook ingress device "${link}" priority 0; policy drop;
 		ether saddr @containers accept

@@ -1,12 +1,13 @@
 /** macvlan: each container has a MAC of its own on the host's interface, without a bridge in between (drivers/net/macvlan.c). */
 
+import { BerthError } from '../../../model/errors.ts';
 import { linkMtu } from '../../mtu.ts';
 import { booleanOption, choiceOption } from '../../options.ts';
 import { containerLink, endpointAlias, pluggedAt } from '../../veth.ts';
 import { checkParent } from '../interfaces.ts';
 import type { LanMode } from '../mode.ts';
 import { readCommon, requiredParent } from '../options.ts';
-import type { MacvlanSettings } from '../settings.ts';
+import { type MacvlanSettings, settingsOf } from '../settings.ts';
 import { shimEndpointObjects, shimObjects } from '../shim.ts';
 import { parentWithVlan, vlanObjects } from '../vlan.ts';
 import { checkStanding, hostAccessOption } from './on-parent.ts';
@@ -36,6 +37,21 @@ export const macvlan: LanMode<MacvlanSettings> = {
       // Only links of the mode `bridge` hear each other, and beside a passthru there is room for nobody.
       hostAccess: variant === 'bridge' && booleanOption(options, 'host_access', true),
     };
+  },
+
+  planEndpoint({ settings }, context) {
+    const others = context.networks.filter((other) => {
+      const theirs = other.fabric === 'lan' ? settingsOf(other) : undefined;
+      return theirs?.mode === 'macvlan' && theirs.parent === settings.parent;
+    });
+    // The kernel says EINVAL, and no more.
+    if (settings.variant === 'passthru' && others.some(({ id }) => context.endpointsOf(id).length > 0)) {
+      throw new BerthError(
+        'INTERFACE_UNSUITABLE',
+        `${settings.parent} is passed through as a whole (macvlan_mode=passthru), and another container has it`,
+      );
+    }
+    return {};
   },
 
   wire: ({ parent }) => parent,
