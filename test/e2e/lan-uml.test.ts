@@ -104,7 +104,7 @@ test('ipvlan in each of its modes', async () => {
   assert.equal(output.match(/^ok /gm)?.length, 25, output);
 });
 
-test('an interface that leads nowhere: as a network, and by berth attach for two containers with one address', async () => {
+test('an interface that leads nowhere, as a network and by berth attach for two containers; berth attach to a VLAN', async () => {
   const { code, output } = await runInUml(
     `${stage}
     berth=$BERTH_REPOSITORY/bin/berth
@@ -123,11 +123,16 @@ test('an interface that leads nowhere: as a network, and by berth attach for two
     step 'repaired: the address is back' sh -c 'docker exec c2 ip addr show vip | grep "inet 192.168.161.99/32"'
     step 'detach' $berth detach c2
     step 'detach: gone' sh -c '! docker exec c2 ip link show vip'
+    step 'VLAN: attach' $berth attach c2 --parent nic0 --vlan 120 --address 10.120.0.150/24 --gateway 10.120.0.2
+    step 'VLAN: is reached' heard 10.120.0.150
+    step 'VLAN: the sub-interface is there' ip link show nic0.120
+    step 'VLAN: detach' $berth detach c2
+    step 'VLAN: the sub-interface goes' gone nic0.120
     clear nowhere
     step 'nothing is left' sh -c '[ "$($0 attachment ls -q)" = "" ]' $berth
     kill $agent`,
     { docker: ['--bridge=none', '--iptables=false'] },
   );
   assert.equal(code, 0, output);
-  assert.equal(output.match(/^ok /gm)?.length, 12, output);
+  assert.equal(output.match(/^ok /gm)?.length, 17, output);
 });

@@ -83,6 +83,17 @@ export function attachSuite(engine: EngineVersion): void {
       );
     });
 
+    test('a single address, with a gateway beyond it', async () => {
+      const { host } = stage();
+      await start(host, 'web', '--network none');
+      await attach(host, `web --bridge br0 --address ${ADDRESS}/32@${GATEWAY}`);
+      assert.deepEqual((await onlyInterface(host, 'web')).addresses, [`${ADDRESS}/32`]);
+      for (const to of [GATEWAY, outside4]) await reaches([host, 'web'], to);
+      await docker(host, 'restart -t 0 web');
+      await hasAddresses(host, 'web', 'eth1', [`${ADDRESS}/32`]);
+      await reaches([host, 'web'], outside4);
+    });
+
     test('IPv4 and IPv6 at once', async () => {
       const { host, other } = stage();
       await start(host, 'web', '--network none');
@@ -173,7 +184,7 @@ export function attachSuite(engine: EngineVersion): void {
 
     test('on a NIC, by macvlan: restarts and repair included', async () => {
       const { host, lan, other } = stage();
-      await lan.plug(host, { name: 'lan0' });
+      await lan.plug(host, { name: 'lan0', addresses: ['192.168.159.21/24'] });
       await start(host, 'web', '--network none');
       const flags = `--mode macvlan --parent lan0 --address ${ADDRESS}/24 --gateway ${GATEWAY} --interface lan9`;
       await attach(host, `web ${flags}`);
@@ -183,6 +194,11 @@ export function attachSuite(engine: EngineVersion): void {
         await reaches([host, 'web'], outside4);
       };
       await plugged();
+      // The host has a way to it, which macvlan by itself does not give.
+      await waitFor('the host to have its way', async () =>
+        /dev bs[0-9a-f]+/.test((await host.net(['ip', 'route', 'get', ADDRESS])).stdout),
+      );
+      await reaches(host, ADDRESS);
       await docker(host, 'restart -t 0 web');
       await plugged();
       await enter(host, 'web', 'ip', 'link', 'delete', 'lan9');
@@ -336,6 +352,7 @@ export function attachSuite(engine: EngineVersion): void {
         ['attach web --network nowhere', /there is no network 'nowhere'/],
         [`attach web -o brigde=br0 --address ${ADDRESS}/24`, /'brigde' is not known; did you mean 'bridge'/],
         [`attach web --mac 01:00:00:00:00:00 --address ${ADDRESS}/24`, /is not the MAC address of an interface/],
+        [`attach web --address ${OTHER}/24`, /has the address 192\.168\.159\.10: its MAC address is 0a:00/],
         ['detach web', /the container 'web' has no attachment/],
       ];
       for (const [line, words] of refusals) {
