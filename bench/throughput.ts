@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { openBed } from '../test/e2e/bed/bed.ts';
 import type { Host } from '../test/e2e/bed/host.ts';
 import { repository } from '../test/e2e/bed/machine.ts';
+import { openVswitch } from '../test/e2e/bed/open-vswitch.ts';
 import { run } from '../test/e2e/bed/process.ts';
 import { type Benchmark, type Context, onHost } from './benchmark.ts';
 import type { Row, Table } from './result.ts';
@@ -39,6 +40,9 @@ export const throughput: Benchmark = {
     await segment.plug(host, { name: 'eth2' });
     const direct = ['-o', 'mode=macvlan', '-o', 'parent=eth2', '--subnet', '192.168.161.0/24'];
     const macvlan = await containers(host, 'berth-lan macvlan', ['-d', 'berth-lan', ...direct]);
+    await withOpenVswitch(host);
+    const onSwitch = ['-o', 'mode=ovs', '-o', 'bridge=ovsbr0', '--subnet', '192.168.162.0/24'];
+    const ovs = await containers(host, 'berth-lan ovs', ['-d', 'berth-lan', ...onSwitch]);
     const pairs = [
       await containers(host, 'user bridge', ['-d', 'bridge']),
       await containers(host, 'berth', ['-d', 'berth', '--ipam-driver', 'berth']),
@@ -46,6 +50,8 @@ export const throughput: Benchmark = {
       await byHand(host, lan),
       macvlan,
       await macvlanByHand(host, macvlan),
+      ovs,
+      await ovsByHand(host, ovs),
     ];
     return await onHost(host, () => measure(host, pairs, context));
   },
@@ -96,6 +102,28 @@ async function macvlanByHand(host: Host, { server, client }: Pair): Promise<Pair
     await inside(netns, ['ip', 'address', 'add', `10.98.0.${index + 2}/24`, 'dev', 'hand']);
   }
   return { name: 'macvlan by hand', server, client, address: '10.98.0.2' };
+}
+
+/** With its datapath in user space: not every kernel has the other one. */
+async function withOpenVswitch(host: Host): Promise<void> {
+  const { vsctl } = await openVswitch(host);
+  await vsctl('add-br', 'ovsbr0', '--', 'set', 'bridge', 'ovsbr0', 'datapath_type=netdev');
+}
+
+/** Ports of the same bridge, as ovs-vsctl makes them; without the offload of checksums, or nothing would pass. */
+async function ovsByHand(host: Host, { server, client }: Pair): Promise<Pair> {
+  for (const [index, netns] of [server, client].entries()) {
+    await host.ip(
+      `link add switched${index} type veth peer name s${index}`,
+      `link set switched${index} up`,
+      `link set s${index} netns ${netns} name hand`,
+    );
+    await host.exec(['ovs-vsctl', 'add-port', 'ovsbr0', `switched${index}`]);
+    await inside(netns, ['ethtool', '-K', 'hand', 'tx', 'off']);
+    await inside(netns, ['ip', 'link', 'set', 'hand', 'up']);
+    await inside(netns, ['ip', 'address', 'add', `10.97.0.${index + 2}/24`, 'dev', 'hand']);
+  }
+  return { name: 'ovs by hand', server, client, address: '10.97.0.2' };
 }
 
 const inside = (netns: string, command: readonly string[]) =>
@@ -151,6 +179,7 @@ async function measure(host: Host, pairs: readonly Pair[], context: Context): Pr
     ['berth', 'user bridge'],
     ['berth-lan', 'bridge by hand'],
     ['berth-lan macvlan', 'macvlan by hand'],
+    ['berth-lan ovs', 'ovs by hand'],
   ];
   const kinds = ['TCP stream', 'round trip'].flatMap((kind) => places.map((place) => `${kind}, ${place}`));
   const rows = kinds.flatMap((what) =>

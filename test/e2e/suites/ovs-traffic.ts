@@ -170,6 +170,36 @@ export function traffic(stage: OvsStage): void {
     }
   });
 
+  test('a container that runs is plugged in and out', async () => {
+    const { host, inOffice } = stage();
+    await start(host, 'web', '--network none');
+    const where = ['--mode', 'ovs', '--bridge', 'ovsbr0', '--vlan', '120', '--address', '192.168.120.150/24'];
+    const attached = await host.berth('attach', 'web', ...where);
+    assert.equal(attached.code, 0, attached.stderr);
+    const [port, ...others] = await portsOf(stage);
+    assert.deepEqual(others, []);
+    assert.equal(await stage().ovs.vsctl('get', 'port', port!, 'tag'), '120');
+    await reaches(inOffice, '192.168.120.150');
+    assert.equal(await seenAs(host, 'web', OFFICE), '192.168.120.150');
+    await docker(host, 'restart -t 0 web');
+    await reaches(inOffice, '192.168.120.150');
+    assert.equal((await portsOf(stage)).length, 1);
+    const detached = await host.berth('detach', 'web');
+    assert.equal(detached.code, 0, detached.stderr);
+    await docker(host, 'rm -f web');
+  });
+
+  test('an address that another machine of the VLAN has is refused, also to the first container', async () => {
+    const { host } = stage();
+    await makeNetworks(stage);
+    const image = await host.image();
+    assert.match(await dockerFails(host, `run --rm --network office --ip ${OFFICE} ${image} true`), /0a:00:/);
+    // Of the other VLAN nobody answers for it.
+    await docker(host, `${CREATE_OFFICE.replaceAll('.120.', '.121.')} -o vlan=20 apart`);
+    await docker(host, `run --rm --network apart --ip 192.168.121.10 ${image} true`);
+    await docker(host, 'network rm apart');
+  });
+
   test('IPv6 passes as IPv4 does', async () => {
     const { host, inOffice } = stage();
     await inOffice.ip('address replace fd00:120::10/64 dev eth0 nodad');
