@@ -4,11 +4,11 @@
  */
 
 import { type Address, addressBytes, addressFromBytes, parseAddress } from '../../model/address.ts';
-import { type Mac, macBytes, macFromBytes, parseMac } from '../../model/mac.ts';
+import { type Mac, macBytes, macFromBytes } from '../../model/mac.ts';
 
 /** RFC 6762 §3, and RFC 1112 §6.4 for its MAC. */
 export const GROUP: Address = parseAddress('224.0.0.251')!;
-export const GROUP_MAC: Mac = parseMac('01:00:5e:00:00:fb')!;
+export const GROUP_MAC = '01:00:5e:00:00:fb' as Mac;
 
 export interface Datagram {
   readonly source: { readonly mac: Mac; readonly address: Address; readonly port: number };

@@ -1,6 +1,6 @@
 /**
  * A LAN with a DNS server at .3 that keeps `home.example` and the names of the LAN's addresses, another machine at .10 with a
- * multicast DNS stack, and a host with two cards on it: one in the bridge `br0` with the host's address, one in `br1` without.
+ * multicast DNS stack, and a host with three cards on it: one in the bridge `br0` with the host's address, one in `br1` without, and `eth2`.
  */
 
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -36,6 +36,7 @@ export function namesStage(engine: EngineVersion = '20.10') {
     ]);
     await lan.plug(host, { bridge: 'br0', addresses: ['192.168.7.20/24', 'fd00:7::20/64'], gateway: true });
     await lan.plug(host, { name: 'eth1', bridge: 'br1' });
+    await lan.plug(host, { name: 'eth2' });
     const [bind, avahi] = await Promise.all([
       startBind(server, [ZONE, '7.168.192.in-addr.arpa', '0.0.0.0.0.0.0.0.7.0.0.0.0.0.d.f.ip6.arpa']),
       startAvahi(other, 'other'),
