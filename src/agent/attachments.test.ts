@@ -175,6 +175,10 @@ test('a restarted container is plugged in where it is now; one that has stopped,
   world.containers = [running({ sandbox: SECOND })];
   await happens('start');
   assert.equal(inContainer(world.owned, SECOND).length, 3);
+  // Of a quick restart only the end may be seen.
+  world.containers = [running({ sandbox: FIRST })];
+  await happens('start');
+  assert.deepEqual([inContainer(world.owned, FIRST).length, inContainer(world.owned, SECOND).length], [3, 0]);
 });
 
 test('a removed container takes its attachment along, with its network; of another engine, none goes', async () => {
