@@ -5,15 +5,16 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import type { Engine, EngineContainer, EngineEvent } from '../docker/engine.ts';
+import type { Engine, EngineEvent } from '../docker/engine.ts';
 import { pluggedObjects } from '../fabric/plugged.ts';
 import { makeOrder } from '../kernel/batch.ts';
-import type { HostView, Kernel } from '../kernel/kernel.ts';
+import type { Kernel } from '../kernel/kernel.ts';
 import type { Attachment } from '../model/attachment.ts';
 import { asBerthError, BerthError } from '../model/errors.ts';
-import type { EndpointId } from '../model/ids.ts';
+import type { EndpointId, NetworkId } from '../model/ids.ts';
 import type { Endpoint, Network } from '../model/network.ts';
-import { contains, parsePrefix } from '../model/prefix.ts';
+import { contains } from '../model/prefix.ts';
+import { checkSandbox, displaced, formerRoutes } from './attach-container.ts';
 import { type PlanParts, planEndpoint, planNetwork } from './attach-plan.ts';
 import type { AttachRequest } from './attach-request.ts';
 import type { Conflicts } from './conflicts/conflicts.ts';
@@ -35,6 +36,8 @@ export interface Attachments {
   attach(request: AttachRequest, find: (wanted: string) => Network): Promise<AttachedEndpoint>;
   /** Unplugs for good: of a running container, its interface is gone, and its former default route is back. */
   detach(id: EndpointId): Promise<void>;
+  /** Docker removes a network: what was attached to it goes first. Never rejects, and does not hold the removal up for long. */
+  networkGoes(network: NetworkId): Promise<void>;
   /** Why an attachment is not plugged in although its container runs. */
   problem(id: EndpointId): string | undefined;
   /** All of these, a sentence each. */
@@ -57,10 +60,8 @@ export interface AttachmentsParts extends PlanParts {
   readonly interval: number;
 }
 
-const DEFAULT_ROUTE = { 4: parsePrefix('0.0.0.0/0')!, 6: parsePrefix('::/0')! } as const;
-const MAIN_TABLE = 254;
-/** RTPROT_BOOT, as the engine's own routes have it. */
-const BOOT = 3;
+/** Milliseconds for which Docker waits: one that is being looked after at the moment may be waiting for the engine. */
+const PATIENCE_FOR_REMOVAL = 2000;
 /** What of a container's life concerns us. */
 const TURNS = new Set(['start', 'die', 'destroy', 'rename']);
 
@@ -180,13 +181,8 @@ export function createAttachments(parts: AttachmentsParts): Attachments {
   }
 
   /** A route that cannot be put back leads where nothing is any more. */
-  async function restore({ displaced }: Attachment, netns: string): Promise<void> {
-    for (const { via, link } of displaced) {
-      const destination = DEFAULT_ROUTE[via.family];
-      await kernel
-        .execute([{ make: { kind: 'route', netns, link, destination, via, protocol: BOOT } }])
-        .catch(() => undefined);
-    }
+  async function restore(attachment: Attachment, netns: string): Promise<void> {
+    for (const make of formerRoutes(attachment, netns)) await kernel.execute([{ make }]).catch(() => undefined);
   }
 
   async function attach(request: AttachRequest, find: (wanted: string) => Network): Promise<AttachedEndpoint> {
@@ -247,6 +243,23 @@ export function createAttachments(parts: AttachmentsParts): Attachments {
   return {
     all,
     attach,
+    async networkGoes(network) {
+      const gone = all()
+        .filter((endpoint) => endpoint.network === network)
+        .map(({ id }) =>
+          lifecycle.serialise(id, async () => {
+            const endpoint = state.endpoints.get(id);
+            if (isAttached(endpoint)) await remove(endpoint, 'its network was removed');
+          }),
+        );
+      if (gone.length === 0) return;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const limit = setTimeout(resolve, PATIENCE_FOR_REMOVAL);
+      // What is not done by then goes with the network's other endpoints.
+      await Promise.race([Promise.allSettled(gone), promise]);
+      clearTimeout(limit);
+    },
+
     problem: (id) => problems.get(id),
     problems: () =>
       all().flatMap((endpoint) => {
@@ -295,42 +308,4 @@ export function createAttachments(parts: AttachmentsParts): Attachments {
 
 function isAttached(endpoint: Endpoint | undefined): endpoint is AttachedEndpoint {
   return endpoint?.attachment !== undefined;
-}
-
-/**
- * The network namespace that a container can be plugged in.
- *
- * @throws BerthError CONTAINER_STOPPED, CONTAINER_UNSUITABLE
- */
-function checkSandbox({ name, running, networkMode, sandbox }: EngineContainer): string {
-  if (!running) throw new BerthError('CONTAINER_STOPPED', `the container ${name} does not run`);
-  if (networkMode === 'host') {
-    throw new BerthError('CONTAINER_UNSUITABLE', `the container ${name} has the network of the host`);
-  }
-  if (networkMode.startsWith('container:')) {
-    const other = networkMode.slice('container:'.length, 'container:'.length + 12);
-    throw new BerthError(
-      'CONTAINER_UNSUITABLE',
-      `the container ${name} has the network of the container ${other}: attach that one`,
-    );
-  }
-  if (sandbox === undefined || !isNamespace(sandbox)) {
-    throw new BerthError(
-      'CONTAINER_UNSUITABLE',
-      `the network namespace of the container ${name} is not to be seen here`,
-    );
-  }
-  return sandbox;
-}
-
-/** The default routes whose place those of an attachment will take: of one destination and metric the kernel has one. */
-function displaced({ gateways }: Attachment, inside: HostView): Attachment['displaced'] {
-  return gateways.flatMap(({ family }) => {
-    const usual = family === 4 ? 0 : 1024;
-    const route = inside.routes.find(
-      ({ table, destination, metric }) =>
-        table === MAIN_TABLE && destination.length === 0 && destination.address.family === family && metric === usual,
-    );
-    return route?.via === undefined || route.link === undefined ? [] : [{ via: route.via, link: route.link }];
-  });
 }

@@ -299,6 +299,10 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
       name: plugin.name,
       network: {
         ...networkDriver,
+        deleteNetwork: async (id, call) => {
+          await attachments.networkGoes(id);
+          await networkDriver.deleteNetwork(id, call);
+        },
         join: async (request, call) => {
           const joined = await networkDriver.join(request, call);
           sandboxes.watch(request.endpoint);

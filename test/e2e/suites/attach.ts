@@ -326,11 +326,17 @@ export function attachSuite(engine: EngineVersion): void {
     test('an attachment goes with the network that it was on', async () => {
       const { host } = stage();
       await docker(host, 'network create -d berth-lan --ipam-driver berth-lan --subnet 192.168.159.0/24 lan');
-      await start(host, 'web', '--network none');
-      await attach(host, 'web --network lan');
+      await start(host, 'web', '--network bridge');
+      const before = await defaultRoute(host, 'web');
+      await attach(host, `web --network lan --gateway ${GATEWAY}`);
+      assert.equal(await defaultRoute(host, 'web'), `${GATEWAY} eth1`);
       await docker(host, 'network rm lan');
       assert.deepEqual(await berth(host, 'attachment ls'), []);
-      await waitFor('the interface to go', async () => (await interfaces(host, 'web')).length === 0);
+      assert.deepEqual(
+        (await interfaces(host, 'web')).map(({ name }) => name),
+        ['eth0'],
+      );
+      assert.equal(await defaultRoute(host, 'web'), before);
     });
 
     test('what cannot be is refused in a sentence, and leaves nothing', async () => {
