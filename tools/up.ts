@@ -75,7 +75,13 @@ async function hold(): Promise<void> {
   const { openBed } = await import('../test/e2e/bed/bed.ts');
   const bed = await openBed('up');
   const host = await bed.host('demo');
-  await host.startBerth();
+  let leaving = false;
+  // As systemd does with the unit's Restart=on-failure: whoever tries the demo may kill its agent to see what comes of it.
+  const keepRunning = async (): Promise<void> => {
+    const agent = await host.startBerth();
+    void agent.exited().then(() => (leaving ? undefined : keepRunning()));
+  };
+  await keepRunning();
   save({
     pid: process.pid,
     startTime: startTime(process.pid) ?? '',
@@ -87,6 +93,7 @@ async function hold(): Promise<void> {
   const alive = setInterval(() => undefined, 60_000);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
   await promise;
+  leaving = true;
   clearInterval(alive);
   await bed[Symbol.asyncDispose]();
 }
