@@ -94,6 +94,14 @@ export type Settings = z.infer<typeof ByMode>;
 const Settings = z.preprocess((kept) => ({ mode: 'bridge', ...(kept as object) }), ByMode);
 export type ModeName = Settings['mode'];
 
+/** A plugin call asks several times, and each change of the host once for each network. Records are never changed in place. */
+const read = new WeakMap<Network, Settings>();
+
 export function settingsOf(network: Network): Settings {
-  return Settings.parse(network.settings);
+  let settings = read.get(network);
+  if (settings === undefined) {
+    settings = Settings.parse(network.settings);
+    read.set(network, settings);
+  }
+  return settings;
 }
