@@ -10,7 +10,7 @@ import type { HostView } from '../kernel/kernel.ts';
 import { type Address, formatAddress, sameAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
 import type { EndpointId, NetworkId } from '../model/ids.ts';
-import { type Mac, macFromAddress, macFromBytes } from '../model/mac.ts';
+import { type Mac, macFromAddress, macFromIdentity } from '../model/mac.ts';
 import type { Endpoint, Network, Subnet } from '../model/network.ts';
 import { contains, formatPrefix, type InterfaceAddress, prefixOf, samePrefix } from '../model/prefix.ts';
 import type { AttachRequest, WantedAddress } from './attach-request.ts';
@@ -286,8 +286,7 @@ function chooseMac(
   }
   const usual = address === undefined ? undefined : macFromAddress(address);
   if (usual !== undefined && holderOf(usual) === undefined) return usual;
-  const digest = createHash('sha256').update(id).digest();
-  return macFromBytes(Uint8Array.of(0x02, 0x42, ...digest.subarray(0, 4)));
+  return macFromIdentity(id);
 }
 
 /**

@@ -1,13 +1,12 @@
 /** Docker's network driver calls, answered from the records. */
 
-import { createHash } from 'node:crypto';
 import type { CreateEndpoint, CreateNetwork, NetworkDriver } from '../docker/driver.ts';
 import { chosenMac } from '../fabric/container-options.ts';
 import { fabricOf } from '../fabric/fabrics.ts';
 import { type Address, formatAddress, sameAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
 import type { EndpointId, NetworkId } from '../model/ids.ts';
-import { type Mac, macFromAddress, macFromBytes } from '../model/mac.ts';
+import { type Mac, macFromAddress, macFromIdentity } from '../model/mac.ts';
 import type { Endpoint, Json, Network, Subnet } from '../model/network.ts';
 import { contains, formatPrefix, overlaps } from '../model/prefix.ts';
 import type { PluginConfig } from './config.ts';
@@ -274,8 +273,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
       const holder = state.macHolder(network.id, mac);
       if (holder === undefined || holder.id === request.endpoint) return mac;
     }
-    const digest = createHash('sha256').update(request.endpoint).digest();
-    return macFromBytes(Uint8Array.of(0x02, 0x42, ...digest.subarray(0, 4)));
+    return macFromIdentity(request.endpoint);
   }
 
   const isSame = (endpoint: Endpoint, request: CreateEndpoint): boolean =>

@@ -40,6 +40,12 @@ export function macFromAddress(address: Address): Mac {
   return macFromBytes(Uint8Array.of(0x02, 0x42, low >>> 24, (low >>> 16) & 255, (low >>> 8) & 255, low & 255));
 }
 
+/** `02:42:` and what follows from an identity, such as an endpoint's id: for what has no address that it could follow from. */
+export function macFromIdentity(identity: string): Mac {
+  const digest = createHash('sha256').update(identity).digest();
+  return macFromBytes(Uint8Array.of(0x02, 0x42, ...digest.subarray(0, 4)));
+}
+
 /**
  * A locally administered address that follows from a text, such as a host name: 02 and the first five octets of the text's
  * MD5 digest, a line end included. The scheme is pipework's `U:text`, so who moves over keeps the address, and with it the DHCP lease.

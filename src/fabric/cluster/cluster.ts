@@ -3,13 +3,12 @@
  * and masqueraded by the host, and closed to all other networks.
  */
 
-import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import type { HostView } from '../../kernel/kernel.ts';
 import type { KernelObject } from '../../kernel/objects.ts';
 import { BerthError } from '../../model/errors.ts';
 import { linkName } from '../../model/ids.ts';
-import { type Mac, macFromAddress, macFromBytes } from '../../model/mac.ts';
+import { type Mac, macFromAddress, macFromIdentity } from '../../model/mac.ts';
 import type { Network } from '../../model/network.ts';
 import { contains, formatPrefix, overlaps } from '../../model/prefix.ts';
 import { containerObjects, staticRoutes } from '../container-objects.ts';
@@ -80,8 +79,7 @@ function mtu(of: Settings, host: HostView): number {
 function bridgeMac(network: Network): Mac {
   const gateway = network.subnets.find((subnet) => subnet.gateway !== undefined)?.gateway;
   if (gateway !== undefined) return macFromAddress(gateway);
-  const digest = createHash('sha256').update(network.id).digest();
-  return macFromBytes(Uint8Array.of(0x02, 0x42, ...digest.subarray(0, 4)));
+  return macFromIdentity(network.id);
 }
 
 /** Refuses a subnet that would take the place of something the host reaches now. */

@@ -7,12 +7,11 @@
  * there, a second answer is the same answer.
  */
 
-import { createHash } from 'node:crypto';
 import type { HostAddress, HostView } from '../../kernel/kernel.ts';
 import type { IpvlanLink, KernelObject, MacvlanLink } from '../../kernel/objects.ts';
 import type { Address } from '../../model/address.ts';
 import { linkName } from '../../model/ids.ts';
-import { macFromBytes } from '../../model/mac.ts';
+import { macFromIdentity } from '../../model/mac.ts';
 import type { Endpoint, Network } from '../../model/network.ts';
 import { contains, type Prefix } from '../../model/prefix.ts';
 import type { IpvlanSettings, MacvlanSettings } from './settings.ts';
@@ -94,10 +93,7 @@ function sourceFor(address: Address, own: readonly HostAddress[]): Address | und
 /** The same after each restart, since containers remember it. */
 function shimMac(parent: string, host: HostView) {
   const under = host.links.find(({ name }) => name === parent);
-  const digest = createHash('sha256')
-    .update(`berth host access ${under?.mac ?? parent}`)
-    .digest();
-  return macFromBytes(Uint8Array.of(0x02, 0x42, ...digest.subarray(0, 4)));
+  return macFromIdentity(`berth host access ${under?.mac ?? parent}`);
 }
 
 /** `typeof`, not `type`: of a set that nft 1.1 made with `type`, nft 1.0 falls over as soon as it lists anything. */
