@@ -326,7 +326,12 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
             `the endpoint ${request.endpoint.slice(0, 12)} is not known to Berth`,
           );
         }
-        await conflicts.settle(network, endpoint);
+        try {
+          await conflicts.settle(network, endpoint);
+        } catch (error) {
+          await dhcp.conflicted(endpoint.id);
+          throw error;
+        }
         const { isolated, ...answer } = await lifecycle.attach(
           endpoint.id,
           request.sandbox,

@@ -9,10 +9,10 @@ import type { CreateEndpoint, CreateNetwork, GatewayCheck, Join, RequestAddress,
 import {
   absolutePath,
   addressIn,
+  addressOfPool,
   addressSpace,
   containerName,
   endpointId,
-  hostAddress,
   interfaceAddress,
   macField,
   macFromBase64,
@@ -204,9 +204,10 @@ export function decodeRequestAddress(wire: RequestAddressRequest): RequestAddres
   const at = 'RequestAddress: ';
   const mac = wire.Options[label.macAddress] ?? '';
   const name = wire.Options[label.endpointName] ?? '';
+  const pool = poolIdField(`${at}PoolID`, wire.PoolID);
   return {
-    pool: poolIdField(`${at}PoolID`, wire.PoolID),
-    ...(wire.Address === '' ? {} : { address: hostAddress(`${at}Address`, wire.Address) }),
+    pool,
+    ...(wire.Address === '' ? {} : { address: addressOfPool(`${at}Address`, wire.Address, pool) }),
     purpose: wire.Options[label.addressType] === label.gateway ? 'gateway' : 'endpoint',
     ...(mac === '' ? {} : { mac: macField(`${at}Options.${label.macAddress}`, mac) }),
     ...(name === '' ? {} : { name: containerName(`${at}Options.${label.endpointName}`, name) }),

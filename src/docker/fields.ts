@@ -79,6 +79,15 @@ export function hostAddress(where: string, text: string): Address {
   return forHosts(where, text, parseAddress(text) ?? badAddress(where, text, whyNotAddress(text)));
 }
 
+/**
+ * An address of a pool. One that stands for a DHCP server has no subnet, and 0.0.0.0 in the place of its gateway.
+ *
+ * @throws BerthError BAD_ADDRESS
+ */
+export function addressOfPool(where: string, text: string, pool: PoolId): Address {
+  return text === '0.0.0.0' && pool.startsWith('dhcp/') ? { family: 4, value: 0n } : hostAddress(where, text);
+}
+
 /** An address with a length, as an interface has it. @throws BerthError BAD_ADDRESS */
 export function interfaceAddress(where: string, text: string, wanted: Family): InterfaceAddress {
   const parsed = parseInterfaceAddress(text);

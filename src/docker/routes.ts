@@ -17,7 +17,7 @@ import {
 } from './decode.ts';
 import type { Call, IpamDriver, NetworkDriver } from './driver.ts';
 import { type Answer, encodeAddress, encodeCreatedEndpoint, encodeJoined, encodePool } from './encode.ts';
-import { endpointId, hostAddress, networkId, poolIdField } from './fields.ts';
+import { addressOfPool, endpointId, networkId, poolIdField } from './fields.ts';
 import { parseJson } from './json.ts';
 import * as wire from './wire.ts';
 
@@ -154,7 +154,7 @@ const ipamRoutes: Readonly<Record<string, Route>> = {
   ),
   ReleaseAddress: method('ReleaseAddress', wire.releaseAddressRequest, async (request, { ipam }, call) => {
     const pool = poolIdField('ReleaseAddress: PoolID', request.PoolID);
-    await ipam.releaseAddress(pool, hostAddress('ReleaseAddress: Address', request.Address), call);
+    await ipam.releaseAddress(pool, addressOfPool('ReleaseAddress: Address', request.Address, pool), call);
     return {};
   }),
 };

@@ -77,6 +77,8 @@ export interface DhcpSource {
   /** The link of this host that leads to the server. */
   readonly link: string;
   readonly clientId: 'mac' | 'identity';
+  /** `slaac`: an address of the prefix that a router advertises, too. */
+  readonly ipv6?: 'none' | 'slaac';
   readonly vendorClass?: string;
   /** The name that the user gave the container for this. */
   readonly identity?: string;

@@ -10,7 +10,7 @@ import type { StatusView } from '../../src/agent/api.ts';
 import type { DhcpOptions } from './bed/dhcp.ts';
 import { repository } from './bed/machine.ts';
 import { waitFor } from './bed/process.ts';
-import { addressOf, defaultRoute, docker, interfaces, reaches, start } from './suites/containers.ts';
+import { addressOf, defaultRoute, docker, dockerFails, interfaces, reaches, start } from './suites/containers.ts';
 import { createNetwork, dhcpStage, GATEWAY, mark, restartServer, served, told, usual } from './suites/dhcp-stage.ts';
 
 /** To be renewed after 3 s, and after 6 s by any server. */
@@ -184,6 +184,25 @@ describe('servers that are slow, gone or hostile', () => {
     await served(server, []);
     await served(second, []);
     await second.stop();
+  });
+
+  test('one that gives an address which another machine has: it is declined, and the next start gets another one', async () => {
+    const { host, lan, server } = stage();
+    await lan.machine('squatter', '192.168.7.100/24');
+    await restartServer(server, { ...usual, flags: ['--dhcp-host=02:11:22:33:44:55,192.168.7.100'] });
+    await createNetwork(host);
+    await docker(
+      host,
+      `create --name web --network lan --mac-address 02:11:22:33:44:55 ${await host.image()} sleep 1000000`,
+    );
+    assert.match(await dockerFails(host, 'start web'), /192\.168\.7\.100/);
+    await docker(host, 'start web');
+    const address = await addressOf(host, 'web');
+    assert.notEqual(address, '192.168.7.100');
+    assert.match(await server.log(), /DHCPDECLINE.*192\.168\.7\.100/);
+    await docker(host, 'rm -f web');
+    await served(server, []);
+    await restartServer(server, usual);
   });
 
   test('gone while a container is started again: it goes on with the lease that still runs', async () => {

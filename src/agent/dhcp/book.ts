@@ -12,9 +12,14 @@ export interface Book {
   /** Durable when it resolves. */
   put(lease: DhcpLease): Promise<void>;
   delete(key: string): Promise<void>;
+  /** Pools of our IPAM that stand for a DHCP server: their networks do not say so themselves. */
+  readonly pools: ReadonlySet<string>;
+  putPool(id: string): Promise<void>;
+  deletePool(id: string): Promise<void>;
 }
 
 const PREFIX = 'dhcp/lease/';
+const POOLS = 'dhcp/pool/';
 
 /** @param unreadable told of each record that had to be passed over. */
 export async function openBook(notes: Notes, unreadable: (key: string) => void): Promise<Book> {
@@ -24,7 +29,18 @@ export async function openBook(notes: Notes, unreadable: (key: string) => void):
     if (lease === undefined) unreadable(name);
     else leases.set(lease.key, lease);
   }
+  const pools = new Set<string>();
+  for (const name of (await notes.list(POOLS)).keys()) pools.add(name.slice(POOLS.length));
   return {
+    pools,
+    async putPool(id) {
+      if (!pools.has(id)) await notes.put(POOLS + id, true);
+      pools.add(id);
+    },
+    async deletePool(id) {
+      await notes.delete(POOLS + id);
+      pools.delete(id);
+    },
     get: (key) => leases.get(key),
     all: () => [...leases.values()],
     of: (endpoint) => {

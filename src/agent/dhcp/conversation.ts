@@ -1,13 +1,14 @@
 /** Asks a DHCP server for an address, and gives it back: what is on its way is written down, so that no lease is forgotten. */
 
-import { decline, type Offer, type Outgoing, type Purpose, release, type Server } from '../../dhcp/client.ts';
+import { decline, type Offer, type Outgoing, type Purpose, release } from '../../dhcp/client.ts';
 import { type Ending, exchange, frameOf, type Port } from '../../dhcp/exchange.ts';
+import { addressIn, solicit } from '../../dhcp/router.ts';
 import type { Terms } from '../../dhcp/terms.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import { type Address, formatAddress, sameAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { NetworkId } from '../../model/ids.ts';
-import { parseInterfaceAddress } from '../../model/prefix.ts';
+import { type InterfaceAddress, parseInterfaceAddress } from '../../model/prefix.ts';
 import type { Events } from '../events.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Book } from './book.ts';
@@ -40,8 +41,12 @@ export interface Conversation {
    * @throws BerthError DHCP_NO_ANSWER, DHCP_REFUSED, and what opening the link throws.
    */
   obtain(lease: DhcpLease, patience: number, wish?: Address): Promise<DhcpLease & { readonly granted: Grant }>;
+  /** An IPv6 address of a prefix that a router advertises; undefined when none does. */
+  autoconfigure(lease: DhcpLease, patience: number): Promise<InterfaceAddress | undefined>;
   /** Asks to keep an address. */
   keep(lease: DhcpLease, purpose: Purpose, where: Where, patience: number): Promise<Ending>;
+  /** Another machine has the address: says so to the server, and forgets the lease. Nobody answers. */
+  refuse(lease: DhcpLease, why: string): Promise<void>;
   /** Gives the address back, if it has one, and forgets the lease. Nobody answers; a link that is gone is no error. */
   giveBack(lease: DhcpLease): Promise<void>;
 }
@@ -103,12 +108,12 @@ export function createConversation(parts: ConversationParts): Conversation {
     await parts.kernel.execute([]);
   }
 
-  async function sayDeclined(lease: DhcpLease, { address }: Terms, server: Server): Promise<void> {
+  async function sayDeclined(lease: DhcpLease, { terms: { address }, server }: Offer, why: string): Promise<void> {
     const shown = formatAddress(address.address);
     await send(lease, decline(lease.client, address.address, server.address, Math.random));
     events.emit(
       'dhcp.declined',
-      `the DHCP server ${formatAddress(server.address)} gave ${shown} to ${lease.identity}, and another container has it: declined`,
+      `the DHCP server ${formatAddress(server.address)} gave ${shown} to ${lease.identity}, and ${why}: declined`,
       { link: lease.link, address: shown },
     );
   }
@@ -165,7 +170,7 @@ export function createConversation(parts: ConversationParts): Conversation {
         if (ending.kind === 'refused') throw new BerthError('INTERNAL', 'a new lease cannot be refused');
         const granted = grantOf(ending);
         if (parts.isTaken(lease, granted.terms)) {
-          await sayDeclined(lease, granted.terms, granted.server);
+          await sayDeclined(lease, granted, 'another container has it');
           continue;
         }
         const { requested: _answered, ...rest } = current;
@@ -179,7 +184,24 @@ export function createConversation(parts: ConversationParts): Conversation {
       );
     },
 
+    async autoconfigure(lease, patience) {
+      const { client, identity, link } = lease;
+      const where = { link, hears: 'router-advertisements' } as const;
+      const heard = await on(lease, where, (port) => solicit(port, client.mac, patience));
+      const [first] = heard?.prefixes ?? [];
+      if (first !== undefined) return addressIn(first.prefix, client.mac);
+      events.emit('dhcp.no-router', `no router on ${link} advertises an IPv6 prefix: ${identity} goes without IPv6`, {
+        link,
+      });
+      return undefined;
+    },
+
     keep: (lease, purpose, where, patience) => talk(lease, purpose, where, patience),
+
+    async refuse(lease, why) {
+      if (lease.granted !== undefined) await sayDeclined(lease, lease.granted, why);
+      await book.delete(lease.key);
+    },
 
     async giveBack(lease) {
       const grants = [lease.requested, lease.granted].filter((grant) => grant !== undefined);

@@ -68,7 +68,7 @@ export function createKeeper(parts: KeeperParts): Keeper {
     return endpoint?.phase === 'attached' ? endpoint : undefined;
   }
 
-  function inside(endpoint: Endpoint): Required<Where> | undefined {
+  function inside(endpoint: Endpoint): Required<Pick<Where, 'link' | 'netns'>> | undefined {
     const { sandbox, sandboxInterface } = endpoint;
     return sandbox === undefined || sandboxInterface === undefined
       ? undefined

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Mac } from '../../model/mac.ts';
-import { container, network, openStage } from './testing/stage.ts';
+import { container, id, network, openStage } from './testing/stage.ts';
 
 const compose = (number: number, service = 'web') => ({
   compose: { project: 'shop', service, number: String(number) },
@@ -198,4 +198,16 @@ test('after a reboot, before the engine answers, the containers of before are kn
   assert.deepEqual(await after.start('e3'), db);
   after.mounted.add('web');
   assert.deepEqual(await after.start('e4'), web);
+});
+
+test('an address that another machine has is declined, and the next start gets another one', async () => {
+  const stage = await openStage();
+  await stage.engineHas(container('web'));
+  const { address } = await stage.start('e1');
+  await stage.dhcp.conflicted(id('e1'));
+  await stage.stop('e1');
+  await stage.heard();
+  assert.equal(stage.server.heard.at(-1), 'decline br0');
+  assert.deepEqual(stage.dhcp.leases(), []);
+  assert.notEqual((await stage.start('e2')).address, address);
 });

@@ -9,7 +9,7 @@ import type { DhcpSource, FabricContext } from '../../fabric/fabric.ts';
 import { fabricOf } from '../../fabric/fabrics.ts';
 import { type Address, formatAddress, sameAddress } from '../../model/address.ts';
 import { asBerthError, BerthError } from '../../model/errors.ts';
-import type { EndpointId, NetworkId } from '../../model/ids.ts';
+import type { EndpointId, NetworkId, PoolId } from '../../model/ids.ts';
 import type { Network } from '../../model/network.ts';
 import type { InterfaceAddress } from '../../model/prefix.ts';
 import { keyedMutex } from '../mutex.ts';
@@ -17,6 +17,7 @@ import type { State } from '../state.ts';
 import { type ConversationParts, createConversation } from './conversation.ts';
 import { createKeeper, type KeeperParts } from './keeper.ts';
 import { type Applicant, type Leased, leased, leaseFor } from './lease-for.ts';
+import { isOf, readPoolId } from './pool-id.ts';
 import type { DhcpLease, Grant } from './record.ts';
 import { createObserver, type ObserverParts } from './who.ts';
 
@@ -43,12 +44,16 @@ export interface Dhcp {
    */
   reserve(network: Network, wish: { readonly name?: string; readonly address?: Address }): Promise<InterfaceAddress>;
   claim(network: Network, request: CreateEndpoint): Promise<Leased | undefined>;
+  /** Addresses of this pool are going to be asked for, for a network that is about to be made. */
+  expect(pool: PoolId): Promise<void>;
   /** It comes no more. */
   unclaimed(address: Address): void;
   /** The length that an address of ours is to be told with again. */
   find(address: Address): InterfaceAddress | undefined;
   /** The endpoint stands in the records, or its making has failed. */
   settled(endpoint: EndpointId): void;
+  /** Another machine has the endpoint's address: the next start is to get another one. */
+  conflicted(endpoint: EndpointId): Promise<void>;
   /** The endpoint's container is about to run. */
   attached(endpoint: EndpointId): void;
   /** A network goes: its leases are given back, as long as the link to the server is there. Never rejects. */
@@ -80,6 +85,8 @@ export interface DhcpParts
   readonly patience: number;
 }
 
+/** Routers answer within half a second (RFC 4861 §10). */
+const PATIENCE_FOR_ROUTER = 2000;
 /** How long an address waits for its endpoint. */
 const PATIENCE_FOR_CLAIM = 60_000;
 /** How long a network's removal is held up by its leases: nobody answers when they are given back. */
@@ -91,6 +98,11 @@ export function createDhcp(parts: DhcpParts): Dhcp {
   /** Leases of endpoints that are not in the records yet, by key. */
   const pending = new Map<string, EndpointId | undefined>();
   const background = new Set<Promise<void>>();
+  const startedAt = parts.now();
+  /** Endpoints of a process before this one whose containers were seen to be there still. */
+  const seen = new Set<EndpointId>();
+  /** Pools that were asked for since the last look at what is in use. */
+  const expected = new Set<string>();
 
   const conversation = createConversation({ ...parts, isTaken });
   const observer = createObserver({ ...parts, isUsed, networks });
@@ -103,15 +115,10 @@ export function createDhcp(parts: DhcpParts): Dhcp {
   const serves = (network: Network): boolean => sourceOf(network, {}) !== undefined;
 
   function networks(): NetworkId[] {
-    const leased = new Set(book.all().map(({ network }) => network));
-    // One without subnets may have its addresses from our IPAM, which asks the server too.
+    const pools = [...book.pools].flatMap((id) => readPoolId(id) ?? []);
     return [...state.networks.values()]
-      .filter((network) => serves(network) || leased.has(network.id) || hasNoSubnet(network))
+      .filter((network) => serves(network) || pools.some((pool) => isOf(network, pool)))
       .map(({ id }) => id);
-  }
-
-  function hasNoSubnet(network: Network): boolean {
-    return network.subnets.length === 0 && fabricOf(network.fabric).wire !== undefined;
   }
 
   function isLive(lease: DhcpLease): boolean {
@@ -120,11 +127,18 @@ export function createDhcp(parts: DhcpParts): Dhcp {
     return endpoint !== undefined && endpoint.phase !== 'removing';
   }
 
-  /** Whether a container uses it, in truth. An engine that was killed has left endpoints behind of containers that are gone. */
+  /**
+   * Whether a container uses it, in truth. An engine that was killed, or a host that lost its power, has left endpoints behind
+   * of containers that are gone.
+   */
   function isUsed(lease: DhcpLease): boolean {
     if (!isLive(lease)) return false;
-    const sandbox = lease.endpoint && state.endpoints.get(lease.endpoint)?.sandbox;
-    return pending.has(lease.key) || sandbox === undefined || !parts.engineIsNew() || parts.occupied(sandbox);
+    const endpoint = lease.endpoint === undefined ? undefined : state.endpoints.get(lease.endpoint);
+    const doubtful = parts.engineIsNew() || (endpoint !== undefined && endpoint.createdAt < startedAt);
+    if (pending.has(lease.key) || endpoint?.sandbox === undefined || !doubtful || seen.has(endpoint.id)) return true;
+    if (!parts.occupied(endpoint.sandbox)) return false;
+    if (!parts.engineIsNew()) seen.add(endpoint.id);
+    return true;
   }
 
   function byAddress(address: Address, link: string | undefined): (DhcpLease & { granted: Grant }) | undefined {
@@ -216,12 +230,24 @@ export function createDhcp(parts: DhcpParts): Dhcp {
     return !book.all().some((other) => other.container === container && other.network === network && isLive(other));
   }
 
+  /** Those whose network has gone, or was never made. */
+  async function forgetPools(): Promise<void> {
+    for (const id of book.pools) {
+      const pool = readPoolId(id);
+      const used = pool !== undefined && [...state.networks.values()].some((network) => isOf(network, pool));
+      if (!used && !expected.has(id)) await book.deletePool(id);
+    }
+    expected.clear();
+  }
+
   /** Whose endpoint is whose, once the engine tells: for the next start. */
   async function pair(networks: readonly EngineNetwork[]): Promise<void> {
     for (const { endpoints } of networks) {
       for (const { id, container } of endpoints) {
         const lease = book.of(id);
-        if (lease === undefined || lease.container === container || container.length !== 64) continue;
+        if (lease === undefined || container.length !== 64) continue;
+        const known = lease.root !== undefined || observer.root(container) === undefined;
+        if (lease.container === container && known) continue;
         await mutex.run(lease.key, async () => {
           const now = book.get(lease.key);
           if (now?.endpoint !== id) return;
@@ -233,7 +259,7 @@ export function createDhcp(parts: DhcpParts): Dhcp {
     }
   }
 
-  const active = (): boolean => book.all().length > 0 || networks().length > 0;
+  const active = (): boolean => book.all().length > 0 || book.pools.size > 0 || networks().length > 0;
 
   function later(work: Promise<void>, what: string): Promise<void> {
     const guarded = work.catch((error: unknown) => {
@@ -248,11 +274,18 @@ export function createDhcp(parts: DhcpParts): Dhcp {
 
   return {
     serves,
-    async acquire(network, request) {
-      const { endpoint, mac, options } = request;
-      return leased(
-        await obtain(network, sourceOf(network, options)!, { endpoint, ...(mac === undefined ? {} : { mac }) }),
+    async acquire(network, { endpoint, mac, options }) {
+      const began = parts.monotonic();
+      const source = sourceOf(network, options)!;
+      const lease = await obtain(network, source, { endpoint, ...(mac === undefined ? {} : { mac }) });
+      const got = leased(lease);
+      if (source.ipv6 !== 'slaac') return got;
+      const own = await conversation.autoconfigure(
+        lease,
+        // The engine gets an error 2 s after the patience with servers.
+        Math.min(PATIENCE_FOR_ROUTER, parts.patience + 1500 - (parts.monotonic() - began)),
       );
+      return own === undefined ? got : { ...got, addresses: [...got.addresses, own] };
     },
     async reserve(network, wish) {
       const link = fabricOf(network.fabric).wire?.(network);
@@ -280,6 +313,10 @@ export function createDhcp(parts: DhcpParts): Dhcp {
       await mutex.run(lease.key, () => book.put(kept));
       return { ...leased(kept), ...(request.mac === undefined ? {} : { mac: request.mac }) };
     },
+    expect(pool) {
+      expected.add(pool);
+      return book.putPool(pool);
+    },
     unclaimed(address) {
       const lease = byAddress(address, undefined);
       if (lease !== undefined && pending.get(lease.key) === undefined) pending.delete(lease.key);
@@ -287,6 +324,14 @@ export function createDhcp(parts: DhcpParts): Dhcp {
     find: (address) => byAddress(address, undefined)?.granted.terms.address,
     settled(endpoint) {
       for (const [key, id] of pending) if (id === endpoint) pending.delete(key);
+    },
+    async conflicted(endpoint) {
+      const lease = book.of(endpoint);
+      if (lease === undefined) return;
+      await later(
+        mutex.run(lease.key, () => conversation.refuse(lease, 'another machine has it')),
+        'decline a DHCP lease',
+      );
     },
     attached(endpoint) {
       const lease = book.of(endpoint);
@@ -315,6 +360,8 @@ export function createDhcp(parts: DhcpParts): Dhcp {
       if (!active()) return;
       await observer.look();
       await pair(networks);
+      for (const id of seen) if (!state.endpoints.has(id)) seen.delete(id);
+      await forgetPools();
       await sweep();
     },
     leases: () =>

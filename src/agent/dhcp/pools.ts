@@ -4,17 +4,17 @@
  */
 
 import type { IpamDriver, RequestPool } from '../../docker/driver.ts';
-import { fabricOf } from '../../fabric/fabrics.ts';
 import { BerthError } from '../../model/errors.ts';
-import { isLinkName, type PoolId } from '../../model/ids.ts';
+import { isLinkName } from '../../model/ids.ts';
 import type { Network } from '../../model/network.ts';
-import { formatPrefix, type Prefix, parsePrefix, samePrefix } from '../../model/prefix.ts';
+import type { Prefix } from '../../model/prefix.ts';
 import type { State } from '../state.ts';
 import type { Dhcp } from './manager.ts';
+import { isOf, type LinkPool, poolId, readPoolId } from './pool-id.ts';
 
 export interface DhcpPoolsParts {
   readonly state: State;
-  readonly dhcp: Pick<Dhcp, 'reserve' | 'unclaimed' | 'find'>;
+  readonly dhcp: Pick<Dhcp, 'reserve' | 'unclaimed' | 'find' | 'expect'>;
   /** The link of pools that name none. */
   readonly bridge: string;
 }
@@ -28,7 +28,7 @@ export function withDhcpPools(other: IpamDriver, parts: DhcpPoolsParts): IpamDri
   const { state, dhcp } = parts;
 
   /** @throws BerthError BAD_OPTION, NETWORK_UNKNOWN */
-  function networkOf(pool: Pool): Network {
+  function networkOf(pool: LinkPool): Network {
     const found = [...state.networks.values()].find((network) => isOf(network, pool));
     if (found !== undefined) return found;
     throw new BerthError(
@@ -40,16 +40,15 @@ export function withDhcpPools(other: IpamDriver, parts: DhcpPoolsParts): IpamDri
   return {
     addressSpaces: (call) => other.addressSpaces(call),
 
-    requestPool(request, call) {
+    async requestPool(request, call) {
       if (request.options.dhcp !== 'true') return other.requestPool(request, call);
       const subnet = checkPool(request);
       const link = request.options.bridge ?? request.options.parent ?? parts.bridge;
       if (!isLinkName(link))
         throw new BerthError('BAD_OPTION', `'${link.slice(0, 32)}' is not the name of an interface`);
-      return Promise.resolve({
-        id: poolId({ link, ...(subnet === undefined ? {} : { subnet }) }),
-        subnet: subnet ?? ANY,
-      });
+      const id = poolId({ link, ...(subnet === undefined ? {} : { subnet }) });
+      await dhcp.expect(id);
+      return { id, subnet: subnet ?? ANY };
     },
 
     releasePool(id, call) {
@@ -77,19 +76,6 @@ export function withDhcpPools(other: IpamDriver, parts: DhcpPoolsParts): IpamDri
   };
 }
 
-interface Pool {
-  readonly link: string;
-  readonly subnet?: Prefix;
-}
-
-/** Whether a network stands on the link of a pool, and has its subnet. */
-function isOf(network: Network, { link, subnet }: Pool): boolean {
-  const wire = fabricOf(network.fabric).wire?.(network);
-  if (wire !== link && network.options.parent !== link) return false;
-  const v4 = network.subnets.filter(({ prefix }) => prefix.address.family === 4);
-  return subnet === undefined ? v4.length === 0 : v4.some(({ prefix }) => samePrefix(prefix, subnet));
-}
-
 /** @throws BerthError BAD_OPTION */
 function checkPool({ options, subnet, range, family }: RequestPool): Prefix | undefined {
   const unknown = Object.keys(options).find((name) => !OPTIONS.has(name));
@@ -105,16 +91,4 @@ function checkPool({ options, subnet, range, family }: RequestPool): Prefix | un
       'with dhcp=true the server knows which addresses are free: leave out --ip-range',
     );
   return subnet;
-}
-
-/** A function of what it is: Docker keeps it, and sends it back for years. */
-function poolId({ link, subnet }: Pool): PoolId {
-  return `dhcp/${link}${subnet === undefined ? '' : `/${formatPrefix(subnet).replace('/', '-')}`}` as PoolId;
-}
-
-function readPoolId(id: PoolId): Pool | undefined {
-  const [kind, link, subnet] = id.split('/');
-  if (kind !== 'dhcp' || link === undefined) return undefined;
-  const prefix = subnet === undefined ? undefined : parsePrefix(subnet.replace('-', '/'));
-  return { link, ...(prefix === undefined ? {} : { subnet: prefix }) };
 }

@@ -2,12 +2,14 @@
 
 import type { Port } from '../../dhcp/exchange.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
-import type { PacketPort } from '../../kernel/packets.ts';
+import type { Hearing, PacketPort } from '../../kernel/packets.ts';
 
 export interface Where {
   readonly link: string;
   /** Absent: our own. */
   readonly netns?: string;
+  /** Absent: `dhcp4`. */
+  readonly hears?: Extract<Hearing, 'dhcp4' | 'router-advertisements'>;
 }
 
 export interface Ports {
@@ -33,12 +35,12 @@ const LINGER = 3000;
 export function createPorts(kernel: Pick<Kernel, 'packets'>): Ports {
   const ports = new Map<string, Shared>();
 
-  function open({ link, netns }: Where, key: string): Shared {
+  function open({ link, netns, hears = 'dhcp4' }: Where, key: string): Shared {
     const listeners = new Set<(frame: Uint8Array) => void>();
     // Servers that do not heed the broadcast flag answer to the MAC of a container that is not there yet.
     const promiscuous = netns === undefined;
     const opened = kernel
-      .packets({ link, ...(netns === undefined ? {} : { netns }), hears: ['dhcp4'], promiscuous })
+      .packets({ link, ...(netns === undefined ? {} : { netns }), hears: [hears], promiscuous })
       .then((port) => {
         port.onFrame((frame) => {
           for (const listener of listeners) listener(frame);
@@ -66,7 +68,7 @@ export function createPorts(kernel: Pick<Kernel, 'packets'>): Ports {
 
   return {
     async use(where, work) {
-      const key = `${where.netns ?? ''} ${where.link}`;
+      const key = `${where.netns ?? ''} ${where.link} ${where.hears ?? ''}`;
       const shared = ports.get(key) ?? open(where, key);
       clearTimeout(shared.timer);
       shared.users += 1;

@@ -13,6 +13,12 @@ export const dhcpOptions: readonly OptionSpec[] = [
     help: "Containers get their addresses from the LAN's own DHCP server. Goes with `--ipam-driver null`.",
   },
   {
+    name: 'ipv6',
+    values: 'none, slaac',
+    default: 'none',
+    help: 'With dhcp: slaac gives containers an IPv6 address too, of the prefix that a router advertises and their MAC.',
+  },
+  {
     name: 'dhcp_client_id',
     values: 'mac, identity',
     default: 'mac',
@@ -44,6 +50,7 @@ export const dhcpEndpointOptions: readonly OptionSpec[] = [
 /** What a network, and one container on it, want of DHCP. */
 export interface DhcpWish {
   readonly clientId: 'mac' | 'identity';
+  readonly ipv6: 'none' | 'slaac';
   readonly vendorClass?: string;
   readonly identity?: string;
   readonly hostName?: string;
@@ -52,9 +59,10 @@ export interface DhcpWish {
 /** @throws BerthError BAD_OPTION */
 export function checkDhcp(options: OptionValues, request: NetworkRequest): void {
   const on = booleanOption(options, 'dhcp', false);
-  const [stray] = ['dhcp_client_id', 'dhcp_vendor_class'].filter((name) => options.has(name));
+  const [stray] = ['dhcp_client_id', 'dhcp_vendor_class', 'ipv6'].filter((name) => options.has(name));
   if (!on && stray !== undefined) throw new BerthError('BAD_OPTION', `the option '${stray}' goes with 'dhcp'`);
   choiceOption(options, 'dhcp_client_id', ['mac', 'identity'], 'mac');
+  choiceOption(options, 'ipv6', ['none', 'slaac'], 'none');
   word(options, 'dhcp_vendor_class', 64);
   if (on && request.subnets.length > 0) {
     throw new BerthError(
@@ -89,6 +97,7 @@ export function readDhcp(network: Network, request: EndpointRequest): DhcpWish |
   const hostName = own.get('hostname');
   return {
     clientId: choiceOption(options, 'dhcp_client_id', ['mac', 'identity'], 'mac'),
+    ipv6: choiceOption(options, 'ipv6', ['none', 'slaac'], 'none'),
     ...(vendorClass === undefined ? {} : { vendorClass }),
     ...(identity === undefined ? {} : { identity }),
     ...(hostName === undefined ? {} : { hostName }),
