@@ -16,12 +16,15 @@
  *   DELETE /v1/reservations/ADDRESS ReservationView[]
  *   POST /v1/audit   {repair}       DriftView[]
  *   POST /v1/gc      {apply}        GarbageView[]
+ *   GET  /v1/uplinks[/NIC]          UplinkView[] or UplinkView         (NIC: its name or its bridge's)
+ *   GET  /v1/uplinks/NIC/plan[?bridge=NAME&session=SSH_CONNECTION]  UplinkPlanView   (changes nothing)
  *   POST /v1/networks/ID/confirm    NetworkView                        (keeps an uplink bridge that waits for confirmation)
  *   GET  /v1/events                 EventView per line, until the client goes
  *   GET  /metrics                   Prometheus text
  *   GET  /health                    200 or 503, HealthView
  */
 
+import type { UplinkPlan } from '../fabric/lan/uplink/plan.ts';
 import type { FabricKind } from '../model/network.ts';
 
 export interface ErrorView {
@@ -257,3 +260,28 @@ export interface EventView {
   readonly message: string;
   readonly attributes: Readonly<Record<string, string>>;
 }
+
+/** A NIC that a bridge was made from. */
+export interface UplinkView {
+  readonly nic: string;
+  readonly bridge: string;
+  /** `trial` until the deadline; `settled`; `returned` when it was given back; `moving` and `returning` in between. */
+  readonly state: string;
+  /** ISO 8601: when it is given back unless it is confirmed. */
+  readonly deadline?: string;
+  /** Why it was given back. */
+  readonly why?: string;
+  readonly mac: string;
+  readonly mtu: number;
+  /** Docker's names of the networks that stand on it, or their ids. */
+  readonly networks: readonly string[];
+  /** What moved, as it was last seen. */
+  readonly addresses: readonly string[];
+  readonly routes: readonly string[];
+  readonly rules: readonly string[];
+  readonly neighbours: readonly string[];
+  readonly seenAt: string;
+}
+
+/** What making a bridge from a NIC would change. */
+export type UplinkPlanView = UplinkPlan;

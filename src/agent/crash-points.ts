@@ -35,6 +35,15 @@ export function crashPoints(environment: NodeJS.ProcessEnv): CrashPoints {
       return result;
     };
   }
+  /** Each step on its own, with a point between any two: in one go, a kill in their midst would be a matter of luck. */
+  const oneByOne =
+    (kernel: Kernel): Kernel['execute'] =>
+    async (steps) => {
+      for (const [index, step] of steps.entries()) {
+        if (index > 0) reach('within kernel.execute');
+        await kernel.execute([step]);
+      }
+    };
   return {
     store: (store) =>
       Object.create(store, { transact: { value: around('store.transact', store.transact.bind(store)) } }) as Store,
@@ -42,7 +51,7 @@ export function crashPoints(environment: NodeJS.ProcessEnv): CrashPoints {
       Object.create(kernel, {
         apply: { value: around('kernel.apply', kernel.apply.bind(kernel)) },
         remove: { value: around('kernel.remove', kernel.remove.bind(kernel)) },
-        execute: { value: around('kernel.execute', kernel.execute.bind(kernel)) },
+        execute: { value: around('kernel.execute', oneByOne(kernel)) },
       }) as Kernel,
   };
 }

@@ -20,6 +20,7 @@ import type { Names } from './names.ts';
 import type { Registration } from './registration.ts';
 import { reservationHandlers } from './reservation-handlers.ts';
 import type { State } from './state.ts';
+import { uplinkHandlers } from './uplink-handlers.ts';
 import {
   attachmentView,
   dhcpLeaseView,
@@ -183,6 +184,8 @@ export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHan
       },
       now: Date.now,
     }),
+
+    ...uplinkHandlers({ names, context: lifecycle.context, learnNetworks }),
 
     'POST audit': async ({ body }) => (await auditor.audit(body.repair === true)).map(driftView),
     'POST gc': ({ body }) => collector.collect(body.apply === true),

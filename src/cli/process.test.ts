@@ -92,6 +92,7 @@ describe('completion', () => {
         'pool',
         'lease',
         'reservation',
+        'uplink',
         'events',
         'attach',
         'detach',

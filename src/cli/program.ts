@@ -5,6 +5,7 @@ import { version } from '../model/version.ts';
 import { agentCommand } from './commands/agent.ts';
 import { attachCommands } from './commands/attach.ts';
 import { reserveCommands } from './commands/reserve.ts';
+import { uplinkCommands } from './commands/uplink.ts';
 import { type ExitCode, exitCode } from './failure.ts';
 import { guide } from './help.ts';
 import type { ResourceKind } from './resources.ts';
@@ -225,6 +226,13 @@ const resources: readonly ResourceShape[] = [
     argumentHelp: 'an address that is reserved',
     sample: '10.1.0.20',
   },
+  {
+    kind: 'uplink',
+    what: 'uplinks: NICs of this host that bridges were made from',
+    argument: 'uplink',
+    argumentHelp: 'the NIC or its bridge',
+    sample: 'eth0',
+  },
 ];
 
 function addResource(program: Command, shape: ResourceShape, on: Binder): void {
@@ -251,6 +259,7 @@ function addResource(program: Command, shape: ResourceShape, on: Binder): void {
     remark: 'With --json always an array, one element for each that was found.',
     examples: [[`berth ${kind} inspect ${sample}`], [`berth ${kind} inspect --json ${sample}`]],
   });
+  if (kind === 'uplink') uplinkCommands(group, on);
   if (kind !== 'network') return;
   const confirmCommand = on(group.command('confirm'), async () => {
     const { confirm } = await import('./resources.ts');

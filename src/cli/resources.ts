@@ -1,12 +1,20 @@
-/** `berth network|endpoint|attachment|pool|lease|reservation ls|inspect`, and `berth network confirm`. */
+/** `berth network|endpoint|attachment|pool|lease|reservation|uplink ls|inspect`, and `berth network confirm`. */
 
-import type { AttachmentView, EndpointView, LeaseView, NetworkView, PoolView, ReservationView } from '../agent/api.ts';
+import type {
+  AttachmentView,
+  EndpointView,
+  LeaseView,
+  NetworkView,
+  PoolView,
+  ReservationView,
+  UplinkView,
+} from '../agent/api.ts';
 import { nearest } from '../model/nearest.ts';
 import { type ExitCode, exitCode, Failure } from './failure.ts';
 import type { Session } from './session.ts';
 import { age, type Column, describe, shortId, table } from './table.ts';
 
-export type ResourceKind = 'network' | 'endpoint' | 'attachment' | 'pool' | 'lease' | 'reservation';
+export type ResourceKind = 'network' | 'endpoint' | 'attachment' | 'pool' | 'lease' | 'reservation' | 'uplink';
 
 interface Resource<T> {
   readonly path: string;
@@ -118,8 +126,29 @@ const reservation: Resource<ReservationView> = {
   ],
 };
 
+const uplink: Resource<UplinkView> = {
+  path: '/v1/uplinks',
+  id: (view) => view.nic,
+  names: (view) => [view.nic, view.bridge],
+  columns: ({ id, now }) => [
+    { title: 'NIC', text: (row) => row.nic },
+    { title: 'BRIDGE', text: (row) => row.bridge },
+    {
+      title: 'STATE',
+      text: (row) => (row.deadline === undefined ? row.state : `${row.state}, ${left(row.deadline, now)}`),
+    },
+    { title: 'NETWORKS', text: (row) => row.networks.map(id).join(', ') },
+    { title: 'ADDRESSES', text: (row) => row.addresses.map((text) => text.split(' ')[0]).join(', ') },
+  ],
+};
+
+/** Until a deadline. */
+function left(deadline: string, now: number): string {
+  return `${Math.max(0, Math.ceil((Date.parse(deadline) - now) / 1000))} s left`;
+}
+
 // The views differ by kind; each resource only ever meets views of its own.
-const resources = { network, endpoint, attachment, pool, lease, reservation } as unknown as Readonly<
+const resources = { network, endpoint, attachment, pool, lease, reservation, uplink } as unknown as Readonly<
   Record<ResourceKind, Resource<unknown>>
 >;
 

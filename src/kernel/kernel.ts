@@ -73,8 +73,8 @@ export interface Kernel {
   view(netns?: Netns): Promise<HostView>;
 
   /**
-   * What hangs on a link of our own namespace and would be lost with it: addresses, routes, rules that name it, permanent and
-   * proxy neighbours. In the order in which they can be put onto another link.
+   * What hangs on a link of our own namespace and would be lost with it: addresses, routes, rules that name it,
+   * neighbours. In the order in which they can be put onto another link.
    *
    * @throws BerthError INTERFACE_UNKNOWN
    */
@@ -106,6 +106,8 @@ export interface Found {
   readonly index: number;
   /** A route that the kernel makes with an address. It need not be put anywhere, but may stay behind when that one goes. */
   readonly implied?: true | undefined;
+  /** A neighbour that the kernel has learnt, and would soon learn again: to be put, so that nobody waits for that. */
+  readonly learnt?: true | undefined;
   /** As `ip` would say it, for people. */
   readonly text: string;
 }

@@ -1,5 +1,6 @@
 /** `berth __complete -- WORDS…`: what may stand for the last word. Asked by the shells on every press of the tab key. */
 
+import { readdirSync } from 'node:fs';
 import type { Command } from 'commander';
 import type {
   AttachmentView,
@@ -8,6 +9,7 @@ import type {
   NetworkView,
   PoolView,
   ReservationView,
+  UplinkView,
 } from '../../agent/api.ts';
 import { agentClient } from '../client.ts';
 import { type ExitCode, exitCode } from '../failure.ts';
@@ -111,6 +113,12 @@ async function ask(runDir: string, argument: string): Promise<Candidate[]> {
         const views = await client.get<readonly ReservationView[]>('/v1/reservations');
         return views.map((view) => ({ value: view.address, description: view.container ?? view.mac ?? '' }));
       }
+      case 'uplink': {
+        const views = await client.get<readonly UplinkView[]>('/v1/uplinks');
+        return views.map((view) => ({ value: view.nic, description: `${view.bridge} ${view.state}` }));
+      }
+      case 'nic':
+        return readdirSync('/sys/class/net').map((value) => ({ value, description: '' }));
       default:
         return [];
     }

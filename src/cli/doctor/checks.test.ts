@@ -4,7 +4,7 @@ import type { NetworkView, StatusView } from '../../agent/api.ts';
 import { checks } from './checks.ts';
 import { examine } from './doctor.ts';
 import type { Facts } from './facts.ts';
-import { healthy, network, status } from './healthy-host.ts';
+import { contested, healthy, network, status } from './healthy-host.ts';
 
 const withNetworks = (...networks: NetworkView[]): Partial<Facts> => ({ agent: { status, networks } });
 const withStatus = (change: Partial<StatusView>): Partial<Facts> => ({
@@ -412,6 +412,14 @@ const faults: readonly (readonly [
     'warn',
     /cannot use the port bv1: could not open/,
     'berth audit --repair',
+  ],
+  [
+    'a network manager that does not know of the bridge',
+    { uplinks: contested },
+    'uplinks',
+    'warn',
+    /manages eth0 by \/etc\/a\.network, but Berth has made it a bridge port: it takes eth0 out of the bridge/,
+    'networkctl reload',
   ],
 ];
 

@@ -17,6 +17,7 @@ import { overlaps } from './checks/overlaps.ts';
 import { pluginFiles } from './checks/plugin-files.ts';
 import { reversePath } from './checks/reverse-path.ts';
 import { systemd } from './checks/systemd.ts';
+import { uplinks } from './checks/uplinks.ts';
 
 export const checks: readonly Check[] = [
   kernelFeature,
@@ -31,6 +32,7 @@ export const checks: readonly Check[] = [
   mtu,
   overlaps,
   openVswitch,
+  uplinks,
   limits,
   dnsServers,
   clock,

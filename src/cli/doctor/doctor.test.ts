@@ -25,7 +25,7 @@ describe('a healthy host', () => {
     // Without a LAN network there is no LAN bridge to look at, and most hosts have no Open vSwitch.
     assert.deepEqual(
       checks.map(({ name }) => name).filter((name) => !looked.has(name)),
-      ['bridge filter', 'Open vSwitch'],
+      ['bridge filter', 'Open vSwitch', 'uplinks'],
     );
   });
 });

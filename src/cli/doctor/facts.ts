@@ -4,6 +4,7 @@
  */
 
 import type { NetworkView, StatusView } from '../../agent/api.ts';
+import type { Manager } from '../../fabric/lan/uplink/managers/manager.ts';
 
 /** A kernel feature that some part of Berth needs, found out by making one in a namespace of its own. */
 export const kernelFeatures = ['veth', 'bridge', 'nf_tables', 'vxlan', 'macvlan', 'ipvlan', '8021q', 'ifb'] as const;
@@ -129,6 +130,12 @@ export interface Facts {
   readonly ufw: boolean;
   readonly links: readonly HostLinkFacts[];
   readonly routes: readonly HostRouteFacts[];
+  /** NICs that Berth makes bridges from, and who else configures them. */
+  readonly uplinks: readonly {
+    readonly nic: string;
+    readonly bridge: string;
+    readonly managers: readonly Manager[];
+  }[];
   /** Absent where systemd does not run. */
   readonly unit?: UnitFacts;
   /** Entries in use; the limits are sysctls. */

@@ -5,10 +5,13 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { hostFiles } from '../../fabric/lan/uplink/fixture.ts';
 import { accepted, dropping, parseForward } from './gather/firewall.ts';
 import { parseProbe } from './gather/kernel.ts';
 import { gatherSockets, gatherSpecs } from './gather/plugins.ts';
 import { gatherDisk, parseUnit } from './gather/system.ts';
+import { gatherUplinks } from './gather/uplinks.ts';
+import { network } from './healthy-host.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'berth-doctor-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -134,4 +137,29 @@ it('spec files: of both kinds, from several directories', async () => {
 it('disk: of a directory that is still to be made', async () => {
   const disk = await gatherDisk(join(folder, 'not', 'yet', 'there'));
   assert.ok(disk !== undefined && disk.freeBytes > 0 && disk.writable);
+});
+
+it('uplinks: the cards of networks that stand on one, with who else configures them', async (t) => {
+  const root = hostFiles(t, {
+    'sys/class/net/eth0/ifindex': '2\n',
+    'sys/class/net/eth0/address': '02:00:00:00:00:01\n',
+    'proc/9/comm': 'systemd-network\n',
+    'proc/9/cmdline': '/lib/systemd/systemd-networkd\0',
+    'run/systemd/netif/links/2': 'ADMIN_STATE=configured\nNETWORK_FILE=/etc/systemd/network/a.network\n',
+  });
+  const lan = (settings: object) => network({ fabric: 'lan', plugin: 'berth-lan', settings });
+  const found = await gatherUplinks(
+    [
+      network(),
+      lan({ mode: 'macvlan', parent: 'eth5' }),
+      lan({ mode: 'bridge', bridge: 'br0' }),
+      lan({ mode: 'bridge', bridge: 'br-eth7', parent: 'eth7', returned: true }),
+      lan({ mode: 'bridge', bridge: 'br-eth0', parent: 'eth0' }),
+    ],
+    root,
+  );
+  assert.deepEqual(
+    found.map(({ nic, bridge, managers }) => [nic, bridge, managers.map(({ fights }) => fights)]),
+    [['eth0', 'br-eth0', ['later']]],
+  );
 });

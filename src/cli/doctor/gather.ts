@@ -13,6 +13,7 @@ import { gatherNetwork } from './gather/network.ts';
 import { gatherOpenVswitch } from './gather/open-vswitch.ts';
 import { gatherSockets, gatherSpecs } from './gather/plugins.ts';
 import { gatherClock, gatherDisk, gatherSysctls, gatherUnit } from './gather/system.ts';
+import { gatherUplinks } from './gather/uplinks.ts';
 
 /** Docker reads spec files here, whatever Berth is told. */
 const engineSpecDirs = ['/etc/docker/plugins', '/usr/lib/docker/plugins'];
@@ -73,6 +74,7 @@ export async function gatherFacts(session: Session, given: DoctorOptions): Promi
     ...(clockSynchronised === undefined ? {} : { clockSynchronised }),
     ...(disk === undefined ? {} : { disk }),
     openVswitch,
+    uplinks: await gatherUplinks('networks' in agent ? agent.networks : []),
   };
 }
 

@@ -104,6 +104,26 @@ export const healthy: Facts = {
   neighbours: { v4: 3, v6: 1 },
   dnsServers: [{ networks: ['lan'], server: '192.168.1.53', zone: 'home.example' }],
   clockSynchronised: true,
+  uplinks: [],
   openVswitch: { error: 'there is no such socket' },
   disk: { freeBytes: 10_000_000_000, freeFiles: 1_000_000, writable: true },
 };
+
+/** A NIC of a bridge that two others configure as well, of which one works against it. */
+export const contested: Facts['uplinks'] = [
+  {
+    nic: 'eth0',
+    bridge: 'br-eth0',
+    managers: [
+      { name: 'ifupdown', found: 'a file configures eth0', fights: 'at boot', then: 'it does so', files: [] },
+      {
+        name: 'systemd-networkd',
+        found: 'systemd-networkd runs and manages eth0 by /etc/a.network',
+        fights: 'later',
+        then: 'it takes eth0 out of the bridge',
+        fix: 'networkctl reload',
+        files: [],
+      },
+    ],
+  },
+];

@@ -116,6 +116,11 @@ test('all that hangs on a link moves to another, and back, with all that it has'
   put(found, 'eth0', 'br0');
   take(found, 'eth0');
   assert.deepEqual(shown('br0'), original);
+  assert.equal(
+    records('ip -j neigh show 10.1.0.78 dev br0')[0]!.lladdr,
+    '02:00:00:00:00:78',
+    'what was learnt is known',
+  );
   assert.deepEqual(
     driver.belongings('eth0').map(({ text }) => text),
     [],

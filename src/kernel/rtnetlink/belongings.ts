@@ -21,6 +21,9 @@ const structure = { address: 8, route: 12, rule: 12, neighbour: 12 } as const;
 
 /** INFINITY_LIFE_TIME. */
 const FOREVER = 0xffffffff;
+/** States of a neighbour that was found by asking; the last two ask again, and would have to begin anew. */
+const LEARNT = rt.NUD_REACHABLE | rt.NUD_STALE | rt.NUD_DELAY | rt.NUD_PROBE;
+const ASKING = rt.NUD_DELAY | rt.NUD_PROBE;
 /** Routes' lifetimes are counted in clock ticks (USER_HZ), which are these everywhere. */
 const TICKS = 100;
 
@@ -66,8 +69,11 @@ export function readBelongings(link: string, { socket, links }: Session): Found[
   const neighbours = [false, true].flatMap((proxy) =>
     socket.dump(getNeighbours(index, proxy), (message) => {
       const record = readNeighbour(message);
-      if (record?.link !== index || record.proxy !== proxy || !(record.permanent || proxy)) return undefined;
-      return found('neighbour', message, neighbourText(record));
+      if (record?.link !== index || record.proxy !== proxy) return undefined;
+      const neighbour = found('neighbour', message, neighbourText(record));
+      if (record.permanent || proxy) return neighbour;
+      const learnt = (readU16(message.body, 8) & LEARNT) !== 0 && record.mac !== undefined;
+      return learnt ? { ...neighbour, learnt } : undefined;
     }),
   );
   return [
@@ -213,11 +219,10 @@ function ruleBody(body: Uint8Array, { link, of }: Belonging): Uint8Array {
 
 function neighbourBody(body: Uint8Array, to: number): Uint8Array {
   const dropped = [rt.NDA_CACHEINFO, rt.NDA_PROBES];
-  return withU32(
-    rewrite(body, structure.neighbour, (type) => (dropped.includes(type) ? null : undefined)),
-    4,
-    to,
-  );
+  const written = rewrite(body, structure.neighbour, (type) => (dropped.includes(type) ? null : undefined));
+  const state = readU16(written, 8);
+  const settled = (state & ASKING) !== 0 ? rt.NUD_STALE : state;
+  return new Writer(written.length).raw(written.subarray(0, 4)).u32(to).u16(settled).raw(written.subarray(10)).bytes;
 }
 
 /** @param change what becomes of an attribute: undefined leaves it, null drops it or says that `change` has written another. */

@@ -48,6 +48,10 @@ export function ruleText(rule: RuleRecord, outputLink: string | undefined): stri
   );
 }
 
-export function neighbourText({ address, mac, proxy }: NeighbourRecord): string {
-  return words(formatAddress(address), mac !== undefined && `lladdr ${mac}`, proxy ? 'proxy' : 'permanent');
+export function neighbourText({ address, mac, proxy, permanent }: NeighbourRecord): string {
+  return words(
+    formatAddress(address),
+    mac !== undefined && `lladdr ${mac}`,
+    proxy ? 'proxy' : permanent && 'permanent',
+  );
 }

@@ -6,7 +6,6 @@
 import type { HostView } from '../../../kernel/kernel.ts';
 import type { BridgeLink } from '../../../kernel/objects.ts';
 import { BerthError } from '../../../model/errors.ts';
-import { linkName } from '../../../model/ids.ts';
 import { LEAST_MTU, linkMtu } from '../../mtu.ts';
 import { choiceOption, integerOption, linkOption } from '../../options.ts';
 import { vethPair } from '../../veth.ts';
@@ -14,6 +13,8 @@ import { checkBridge, findLink } from '../interfaces.ts';
 import type { LanMode, Plan } from '../mode.ts';
 import { bridgeOption, readCommon } from '../options.ts';
 import type { BridgeSettings } from '../settings.ts';
+import { bridgeName } from '../uplink/bridge-name.ts';
+import { checkManagers } from '../uplink/managers/check.ts';
 import { readNote } from '../uplink/note.ts';
 import { checkUplink } from '../uplink/suitable.ts';
 import { confirmUplink, maintainUplinks, openUplink, returnUnusedUplink, uplinksDisturbed } from '../uplink/trial.ts';
@@ -49,7 +50,10 @@ export const bridge: LanMode<BridgeSettings> = {
         );
       }
     } else if (parent === undefined) checkBridge(settings.bridge, plan.host);
-    else if ((await readNote(context.notes, parent)) === undefined) checkUplink(parent, settings.bridge, plan.host);
+    else if ((await readNote(context.notes, parent)) === undefined) {
+      checkUplink(parent, settings.bridge, plan.host);
+      if (settings.confirm !== 'manual') await checkManagers(parent, settings.bridge, plan.host);
+    }
     return settings;
   },
 
@@ -137,8 +141,4 @@ function read({ options, defaults, host }: Plan): BridgeSettings {
   const { name, vlan } = under;
   if (vlan === undefined) return { ...common, bridge: own ?? bridgeName(name), parent: name };
   return { ...common, bridge: own ?? bridgeName(name), vlan };
-}
-
-function bridgeName(parent: string): string {
-  return parent.length <= 12 ? `br-${parent}` : linkName('br-', parent);
 }

@@ -8,6 +8,7 @@ const Found = z.object({
   message: z.string(),
   index: z.number(),
   implied: z.literal(true).optional(),
+  learnt: z.literal(true).optional(),
   text: z.string(),
 });
 

@@ -6,6 +6,7 @@ import type { Json, Network } from '../../../model/network.ts';
 import type { FabricContext } from '../../fabric.ts';
 import { type BridgeSettings, settingsOf } from '../settings.ts';
 import { answeringGateways } from './gateways.ts';
+import { findManagers } from './managers/managers.ts';
 import { allNotes, inTurn, readNote, type UplinkNote } from './note.ts';
 import { moveResolver } from './resolver.ts';
 import { followUplink, refreshNote, remakeUplink, returnUplink, settle, takeUplink } from './uplink.ts';
@@ -37,6 +38,7 @@ async function open(parent: string, settings: BridgeSettings, context: FabricCon
     tell(context, 'uplink.taken', note, `${parent} is now a port of ${bridge}, which has all that it had${fate}`);
   }
   const named = moveResolver(note, context);
+  if (known === undefined) void tellManagers(note, context);
   if (confirm !== 'auto' || note.state !== 'trial') {
     await named;
     return;
@@ -204,6 +206,17 @@ async function follow(note: UplinkNote, context: FabricContext): Promise<number 
 
 function tell(context: FabricContext, event: string, { parent, bridge }: UplinkNote, message: string): void {
   context.tell?.(event, message, { uplink: parent, bridge });
+}
+
+/** Who else configures the NIC, and how it is told not to. */
+async function tellManagers(note: UplinkNote, context: FabricContext): Promise<void> {
+  const link = context.host.links.find(({ name }) => name === note.parent);
+  if (link === undefined) return;
+  const nic = { name: note.parent, index: link.index, mac: note.mac };
+  for (const { found, then, fix, fights } of await findManagers(nic, note.bridge)) {
+    if (fights === 'never') continue;
+    tell(context, 'uplink.managed', note, `${found}: ${then}${fix === undefined ? '' : `; to prevent that: ${fix}`}`);
+  }
 }
 
 /** The networks that stand on a bridge made from this NIC. */

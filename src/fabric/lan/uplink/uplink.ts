@@ -63,7 +63,9 @@ export async function remakeUplink(note: UplinkNote, context: FabricContext): Pr
  * @returns what moved, in words.
  */
 export async function followUplink(note: UplinkNote, context: FabricContext): Promise<readonly string[]> {
-  const found = (await context.kernel.belongings(note.parent)).filter(({ text }) => !LINK_LOCAL.test(text));
+  const found = (await context.kernel.belongings(note.parent)).filter(
+    ({ text, learnt }) => !LINK_LOCAL.test(text) && learnt === undefined,
+  );
   if (!found.some(({ implied }) => implied === undefined)) return [];
   await context.kernel.execute([...put(found, note.parent, note.bridge, 0), ...take(found, note.parent, note.parent)]);
   await writeNote(context.notes, { ...note, ...(await holdings(note.bridge, context)) });
@@ -77,7 +79,11 @@ export async function settle(note: UplinkNote, context: FabricContext): Promise<
 /** Keeps the note true to what the bridge holds, lifetimes aside, in case that somebody removes it. */
 export async function refreshNote(note: UplinkNote, context: FabricContext): Promise<void> {
   const now = await holdings(note.bridge, context);
-  const lasting = (found: readonly Found[]) => found.map(({ text }) => text.replace(/ valid .*$/, '')).join('\n');
+  const lasting = (found: readonly Found[]) =>
+    found
+      .filter(({ learnt }) => learnt === undefined)
+      .map(({ text }) => text.replace(/ valid .*$/, ''))
+      .join('\n');
   if (lasting(now.belongings) !== lasting(note.belongings)) await writeNote(context.notes, { ...note, ...now });
 }
 
@@ -151,14 +157,27 @@ function put(found: readonly Found[], of: string, link: string, age: number): Ke
     .map(({ what, message, index }) => ({ make: { kind: 'belonging', link, what, of, message, index, age } }));
 }
 
+/**
+ * Backwards: what is left when that is interrupted is the beginning, and what is put after it again stands in the old order
+ * (among IPv4 addresses the first is the primary one). Routes that the kernel made with an address may outlive it.
+ */
 function take(found: readonly Found[], of: string, link: string): KernelStep[] {
-  return found.map(({ what, message, index }) => ({ unmake: { kind: 'belonging', link, what, of, message, index } }));
+  const { addresses, rest } = parts(found);
+  const implied = rest.filter((one) => one.implied !== undefined);
+  const chosen = rest.filter((one) => one.implied === undefined && one.learnt === undefined);
+  return [...chosen.toReversed(), ...addresses.toReversed(), ...implied].map(({ what, message, index }) => ({
+    unmake: { kind: 'belonging', link, what, of, message, index },
+  }));
 }
 
 function parts(found: readonly Found[]): { readonly addresses: Found[]; readonly rest: Found[] } {
   return {
     addresses: found.filter(({ what }) => what === 'address'),
-    rest: found.filter(({ what }) => what !== 'address'),
+    // The learnt neighbours first: a route that leads to one needs not ask.
+    rest: [
+      ...found.filter(({ learnt }) => learnt !== undefined),
+      ...found.filter(({ what, learnt }) => what !== 'address' && learnt === undefined),
+    ],
   };
 }
 
@@ -202,12 +221,16 @@ function returnSteps(note: UplinkNote): KernelStep[] {
   const { parent, bridge, belongings } = note;
   const { addresses, rest } = parts(belongings);
   const age = secondsSince(note);
+  // Whoever is connected goes on at each step, even if we die there. As a port the NIC can already send; what comes in is
+  // accepted on the bridge, as long as that has an address (fib_validate_source). A bridge without a port must have no route
+  // any more.
   return [
-    { make: { kind: 'link', type: 'adopted', name: parent, up: true, master: null } },
+    { make: { kind: 'link', type: 'adopted', name: parent, up: true } },
     ...put(addresses, note.of, parent, age),
     ...put(rest, note.of, parent, age),
+    ...take(rest, note.of, bridge),
+    { make: { kind: 'link', type: 'adopted', name: parent, master: null } },
     ...generationSteps(parent, note.addressGeneration),
-    ...take(belongings, note.of, bridge),
     { unmake: { kind: 'link', type: 'bridge', name: bridge } },
   ];
 }

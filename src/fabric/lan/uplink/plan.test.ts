@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { HostLink, HostView } from '../../../kernel/kernel.ts';
+import type { Mac } from '../../../model/mac.ts';
+import { connectionsTo } from './connections.ts';
+import { hostFiles } from './fixture.ts';
+import { rulesNaming } from './packet-filter.ts';
+import { type PlanFacts, risksOf } from './plan.ts';
+
+const nic: HostLink = {
+  index: 2,
+  name: 'eth0',
+  mac: '02:00:00:00:00:01' as Mac,
+  mtu: 1500,
+  up: true,
+  running: true,
+  loopback: false,
+};
+
+const host = (...links: Partial<HostLink>[]): HostView => ({
+  links: [nic, ...links.map((link, at) => ({ ...nic, index: 10 + at, ...link }))],
+  addresses: [],
+  routes: [],
+});
+
+const facts = (change: Partial<PlanFacts> = {}): PlanFacts => ({
+  link: nic,
+  bridge: 'br-eth0',
+  host: host(),
+  managers: [],
+  connections: [],
+  caller: undefined,
+  filterRules: [],
+  wireless: false,
+  ...change,
+});
+
+const levels = (change: Partial<PlanFacts>) =>
+  risksOf(facts(change)).map(({ level, message }) => `${level}: ${message}`);
+
+test('a plain card has no risk', () => {
+  assert.deepEqual(levels({}), []);
+});
+
+test('what cannot be done is refused', () => {
+  const refused = (link: Partial<HostLink>, others: HostView, pattern: RegExp) => {
+    const [first] = levels({ link: { ...nic, ...link }, host: others });
+    assert.match(first!, pattern);
+  };
+  refused({ loopback: true }, host(), /^refused: the loopback/);
+  refused({ type: 'bridge' }, host(), /^refused: eth0 is a bridge itself: use it with -o bridge=eth0/);
+  refused(
+    { master: 'br0' },
+    host({ name: 'br0', type: 'bridge' }),
+    /already a port of br0: use that with -o bridge=br0/,
+  );
+  refused(
+    { master: 'bond0' },
+    host({ name: 'bond0', type: 'bond' }),
+    /a port of bond0, a bond: use that with -o parent=bond0/,
+  );
+  refused({}, host({ name: 'mac0', type: 'macvlan', linkIndex: 2 }), /eth0 carries the macvlan mac0.* -o mode=macvlan/);
+  refused({}, host({ name: 'br-eth0', type: 'bridge' }), /there is an interface br-eth0 already/);
+  const { mac: _none, ...tunnel } = nic;
+  assert.match(levels({ link: tunnel })[0]!, /^refused: eth0 has no Ethernet address/);
+});
+
+test('what calls for somebody who confirms', () => {
+  const manager = {
+    name: 'dhcpcd',
+    found: 'dhcpcd runs',
+    fights: 'at once',
+    then: 'it asks again',
+    files: [],
+  } as const;
+  assert.match(levels({ managers: [manager] })[0]!, /^manual: dhcpcd runs: it asks again/);
+  assert.match(levels({ wireless: true })[0]!, /^manual: eth0 is wireless/);
+  assert.match(levels({ bondMode: 'balance-alb' })[0]!, /^manual: eth0 is a bond in the mode balance-alb/);
+  assert.deepEqual(levels({ bondMode: '802.3ad' }), []);
+  const caller = { local: 'fe80::1', localPort: 22, remote: 'fe80::2', remotePort: 4000 };
+  assert.match(levels({ connections: [caller], caller })[0]!, /^manual: 1 connections to a link-local address/);
+});
+
+test('what is worth to know', () => {
+  const caller = { local: '192.168.1.2', localPort: 22, remote: '192.168.1.9', remotePort: 4000 };
+  assert.match(levels({ caller, connections: [caller] })[0]!, /^warning: your ssh session from 192\.168\.1\.9/);
+  assert.match(levels({ filterRules: ['inet f: x'] })[0]!, /^warning: 1 rules .* the first: inet f: x/);
+  assert.match(levels({ link: { ...nic, running: false } })[0]!, /^warning: eth0 has no carrier/);
+});
+
+test('rules of the packet filter that name an interface', () => {
+  const ruleset = `table inet filter {
+	chain input {
+		type filter hook input priority filter; policy drop;
+		iifname "eth0" tcp dport 22 accept
+		iifname "eth01" accept
+		iif "eth0" udp dport 53 accept comment "eth0"
+		comment "eth0" accept
+	}
+}
+table inet berth {
+	chain forward {
+		iifname "eth0" accept
+	}
+}
+`;
+  assert.deepEqual(rulesNaming(ruleset, 'eth0'), [
+    'inet filter: iifname "eth0" tcp dport 22 accept',
+    'inet filter: iif "eth0" udp dport 53 accept comment "eth0"',
+  ]);
+});
+
+test('established connections to addresses of the card', async (t) => {
+  // 192.168.1.2:22 from 192.168.1.9:40000; one that listens; one to 127.0.0.1; IPv6, and IPv4 on a socket of both.
+  const root = hostFiles(t, {
+    'proc/self/net/tcp': `  sl  local_address rem_address   st tx_queue
+   0: 0201A8C0:0016 0901A8C0:9C40 01 00000000:00000000
+   1: 00000000:0016 00000000:0000 0A 00000000:00000000
+   2: 0100007F:0016 0100007F:9C40 01 00000000:00000000
+`,
+    'proc/self/net/tcp6': `  sl  local_address                         remote_address                        st
+   0: 000000FD000000000000000002000000:0016 000000FD000000000000000009000000:9C41 01
+   1: 0000000000000000FFFF00000201A8C0:0016 0000000000000000FFFF00000901A8C0:9C42 01
+`,
+  });
+  assert.deepEqual(await connectionsTo(new Set(['192.168.1.2', 'fd00::2']), root), [
+    { local: '192.168.1.2', localPort: 22, remote: '192.168.1.9', remotePort: 40000 },
+    { local: 'fd00::2', localPort: 22, remote: 'fd00::9', remotePort: 40001 },
+    { local: '192.168.1.2', localPort: 22, remote: '192.168.1.9', remotePort: 40002 },
+  ]);
+});
