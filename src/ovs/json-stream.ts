@@ -27,9 +27,10 @@ const GREATEST_DEPTH = 64;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-const OPENING = new Set([0x5b, 0x7b]);
-const CLOSING = new Set([0x5d, 0x7d]);
-const SPACE = new Set([0x20, 0x09, 0x0a, 0x0d]);
+// Asked of each byte of what may be megabytes: comparisons, not sets.
+const isOpening = (byte: number): boolean => byte === 0x7b || byte === 0x5b;
+const isClosing = (byte: number): boolean => byte === 0x7d || byte === 0x5d;
+const isSpace = (byte: number): boolean => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 
 /** @param greatest bytes of one message. */
 export function createJsonStream(greatest = GREATEST_MESSAGE): JsonStream {
@@ -62,15 +63,15 @@ export function createJsonStream(greatest = GREATEST_MESSAGE): JsonStream {
           if (escaped) escaped = false;
           else if (byte === BACKSLASH) escaped = true;
           else if (byte === QUOTE) inString = false;
-        } else if (OPENING.has(byte)) {
+        } else if (isOpening(byte)) {
           if (depth === 0) start = at;
           depth += 1;
           if (depth > GREATEST_DEPTH) throw new ProtocolError(`a message is nested more than ${GREATEST_DEPTH} deep`);
         } else if (depth === 0) {
-          if (!SPACE.has(byte)) throw new ProtocolError('there is something between two messages');
+          if (!isSpace(byte)) throw new ProtocolError('there is something between two messages');
         } else if (byte === QUOTE) {
           inString = true;
-        } else if (CLOSING.has(byte)) {
+        } else if (isClosing(byte)) {
           depth -= 1;
           if (depth > 0) continue;
           take(bytes.subarray(start, at + 1));

@@ -72,6 +72,24 @@ export function faults(stage: OvsStage): void {
     await reaches([host, 'web'], OFFICE);
   });
 
+  test('the agent dies and starts while Open vSwitch is away: it serves, and all is in order when that is back', async () => {
+    const { host, ovs } = stage();
+    await docker(host, `${CREATE_OFFICE} -o vlan=120 office`);
+    await docker(host, 'network create -d berth --ipam-driver berth other');
+    await start(host, 'stays', '--network office --ip 192.168.120.140');
+    await start(host, 'goes', '--network office --ip 192.168.120.141');
+    await ovs.kill();
+    await docker(host, 'rm -f goes');
+    await host.killBerth();
+    await host.startBerth(FLAGS);
+    await docker(host, `run --rm --network other ${await host.image()} true`);
+    await ovs.start();
+    await waitFor('the port that goes to be gone', async () => (await portsOf(stage)).length === 1, 40_000);
+    await reaches([host, 'stays'], OFFICE);
+    const audit = await host.berth('audit', '--json');
+    assert.deepEqual(JSON.parse(audit.stdout), [], audit.stderr);
+  });
+
   test('a database that hangs delays nobody for long', async () => {
     const { host, ovs } = stage();
     await makeNetworks(stage);
