@@ -44,6 +44,8 @@ test('a VLAN of a card: as a bridge, and under macvlan', async () => {
     `${stage}
     create --subnet 10.120.0.0/24 --gateway 10.120.0.2 -o parent=nic0 -o vlan=120 tagged
     ip link show nic0.120 2>/dev/null && exit 1
+    ip -n lan addr add 10.120.0.50/24 dev port.120
+    step 'bridge: an address that a machine on the VLAN has is refused' sh -c '! docker run --rm --network tagged --ip 10.120.0.50 bed-busybox true 2>/run/refusal && grep "another machine on the LAN has the address 10.120.0.50" /run/refusal'
     run --name c1 --network tagged --ip 10.120.0.140
     step 'bridge: the VLAN is there' sh -c 'ip -d link show nic0.120 | grep "vlan protocol 802.1Q id 120"'
     step 'bridge: the container reaches the VLAN' within c1 ping -c 2 -W 2 10.120.0.2

@@ -241,6 +241,8 @@ export function createConflicts(parts: ConflictsParts): Conflicts {
           `another machine on the LAN has the address ${formatAddress(claim.address)}: its MAC address is ${claim.mac}`,
         );
       }
+      // An engine that was killed says nothing of its last containers.
+      if (live.size > 2 * state.endpoints.size) for (const id of live) if (!state.endpoints.has(id)) live.delete(id);
       live.add(endpoint.id);
       for (const address of addresses) void follow(network, link, endpoint, address);
     },
