@@ -27,6 +27,7 @@ const RET = 0x06;
 // Not bytes of the frame but what the kernel knows about it.
 const PACKET_TYPE = 0xfffff000 + 4;
 const VLAN_TAG = 0xfffff000 + 44;
+const VLAN_TAG_PRESENT = 0xfffff000 + 48;
 const PACKET_OUTGOING = 4;
 const VLAN_ID = 0xfff;
 
@@ -89,6 +90,9 @@ export function filterProgram(hears: readonly Hearing[]): Uint8Array {
     load(LD_W, PACKET_TYPE),
     { code: JEQ, k: PACKET_OUTGOING, no: 1 },
     refuse,
+    // Linux before 6.2 leaves the number behind on the VLAN's own link, where it means nothing (__vlan_hwaccel_clear_tag).
+    load(LD_W, VLAN_TAG_PRESENT),
+    { code: JEQ, k: 0, yes: 4 },
     load(LD_W, VLAN_TAG),
     load(AND, VLAN_ID),
     { code: JEQ, k: 0, yes: 1 },
