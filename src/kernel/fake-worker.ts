@@ -87,13 +87,19 @@ function handle(command: Command): Answer {
 
 /** A port hears what it sends, and `die` ends the thread. */
 function notice(notice: PortNotice): void {
+  if (notice.type === 'flush-port') port.postMessage({ type: 'port-flushed', port: notice.port } satisfies Report);
   if (notice.type !== 'send-frame') return;
   if (Buffer.from(notice.frame).toString() === 'die') process.exit(1);
   port.postMessage({ type: 'frames', port: notice.port, frames: [notice.frame] } satisfies Report);
 }
 
 port.on('message', (command: Command | PortNotice) => {
-  if (command.type === 'send-frame' || command.type === 'frames-taken' || command.type === 'close-port') {
+  if (
+    command.type === 'send-frame' ||
+    command.type === 'frames-taken' ||
+    command.type === 'flush-port' ||
+    command.type === 'close-port'
+  ) {
     notice(command);
     return;
   }

@@ -131,6 +131,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
     else if (report.type === 'drift') for (const listener of driftListeners) listener(report.drifts);
     else if (report.type === 'change') for (const listener of changeListeners) listener();
     else if (report.type === 'frames') ports.hear(report.port, report.frames);
+    else if (report.type === 'port-flushed') ports.flushed(report.port);
     else if (report.type === 'port-ended') ports.end(report.port, unpackError(report.refusal));
   }
 

@@ -182,6 +182,25 @@ test('a closed port hears and sends nothing, and may be closed again', async () 
   there.port.close();
 });
 
+test('once it is flushed all has gone out, and what had come in by then is told', async () => {
+  const here = await listen({ link: 'here', hears: ['arp'] });
+  const sender = await kernel.packets({ link: 'there', hears: [] });
+  for (let round = 1; round <= 20; round++) {
+    // Whatever the thread is at: this takes it a while.
+    const busy = kernel.view();
+    sender.send(arpProbe(stranger, v4));
+    await sender.flushed();
+    await here.port.flushed();
+    assert.equal(here.heard.length, round);
+    await busy;
+  }
+  const last = sender.flushed();
+  sender.close();
+  await last;
+  await sender.flushed();
+  here.port.close();
+});
+
 test('a listener that closes the port gets no further frame', async () => {
   const port = await kernel.packets({ link: 'here', hears: ['arp'] });
   const witness = await listen({ link: 'here', hears: ['arp'] });

@@ -47,6 +47,11 @@ export interface PacketPort {
   /** Sends a whole frame, soon. What the link does not take, as when it is down, is lost, as it might be further on. */
   send(frame: Uint8Array): void;
   /**
+   * Resolves when what was sent before has gone out, and the listeners have been told of what had come in by then: the kernel's
+   * thread may be busy with something else. At once when the port has ended.
+   */
+  flushed(): Promise<void>;
+  /**
    * To be called before the next turn of the event loop, or frames are missed. The frame is the listeners' to keep.
    *
    * @returns what ends it.

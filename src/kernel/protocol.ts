@@ -34,6 +34,8 @@ export type PortNotice =
   | { readonly type: 'send-frame'; readonly port: number; readonly frame: Uint8Array }
   /** No more frames are reported before the last ones have been taken. */
   | { readonly type: 'frames-taken'; readonly port: number }
+  /** To be said back when all before it has been done. */
+  | { readonly type: 'flush-port'; readonly port: number }
   | { readonly type: 'close-port'; readonly port: number };
 
 /** An error as it crosses threads: a class does not. */
@@ -63,6 +65,7 @@ export type Report =
   | { readonly type: 'drift'; readonly drifts: readonly Drift[] }
   | { readonly type: 'change' }
   | { readonly type: 'frames'; readonly port: number; readonly frames: readonly Uint8Array[] }
+  | { readonly type: 'port-flushed'; readonly port: number }
   | { readonly type: 'port-ended'; readonly port: number; readonly refusal: Refusal };
 
 export function unpackError(refusal: Refusal): BerthError {

@@ -166,7 +166,10 @@ function openKernelThread(report: (report: Report) => void, settings: ThreadSett
     notice(notice) {
       if (notice.type === 'send-frame') ports.send(notice.port, notice.frame);
       else if (notice.type === 'frames-taken') ports.resume(notice.port);
-      else ports.close(notice.port);
+      else if (notice.type === 'flush-port') {
+        // After this turn of the event loop, in which what has come in is read.
+        setImmediate(() => report({ type: 'port-flushed', port: notice.port }));
+      } else ports.close(notice.port);
     },
     settle,
     close() {
@@ -215,7 +218,12 @@ function isChange(event: RtnetlinkEvent): boolean {
 }
 
 function isNotice(message: Command | PortNotice): message is PortNotice {
-  return message.type === 'send-frame' || message.type === 'frames-taken' || message.type === 'close-port';
+  return (
+    message.type === 'send-frame' ||
+    message.type === 'frames-taken' ||
+    message.type === 'flush-port' ||
+    message.type === 'close-port'
+  );
 }
 
 function refused(thrown: unknown): Outcome & { type: 'refused' } {

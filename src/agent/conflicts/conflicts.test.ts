@@ -77,6 +77,7 @@ beforeEach(async () => {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    flushed: () => Promise.resolve(),
     onEnded() {},
     close() {},
   };

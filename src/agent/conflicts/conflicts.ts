@@ -85,7 +85,7 @@ const SCREENED = 100;
 /** How long an answer is waited for that nobody expects: a machine on the same segment needs less than one millisecond. */
 const QUICK = 5;
 /** How long the link that leads to a segment may take to be made. */
-const PREPARED = 1000;
+const PREPARED = 3000;
 /** How often it is told that a link cannot be asked on. */
 const TOLD = 60_000;
 

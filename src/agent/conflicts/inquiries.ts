@@ -48,7 +48,7 @@ export interface InquiriesParts {
 /** Milliseconds that a container may be held up by the question whether its address is free. */
 const WINDOW = 200;
 /** The same if the kernel is late with a port: the container's link has to wait for the same thread. */
-const MOST = 2_000;
+const MOST = 3_000;
 /** How long an answer is good for. */
 const FRESH = 5_000;
 const FOLLOWED = 10_000;

@@ -10,6 +10,7 @@ export interface Ports {
   add(request: PacketRequest): Promise<PacketPort>;
   /** What the thread has reported. */
   hear(number: number, frames: readonly Uint8Array[]): void;
+  flushed(number: number): void;
   end(number: number, why: BerthError): void;
   endAll(why: BerthError): void;
   /** The thread is a new one. */
@@ -32,15 +33,23 @@ interface Port {
   index?: number;
   readonly frameListeners: Set<(frame: Uint8Array) => void>;
   readonly endListeners: Set<(why: BerthError) => void>;
+  /** Those who wait for what they have sent to go out, in order. */
+  waiting: (() => void)[];
 }
 
 export function createPorts({ open, post }: PortsParts): Ports {
   const ports = new Map<number, Port>();
   let lastNumber = 0;
 
+  /** Nobody answers them any more. */
+  function release(port: Port): void {
+    for (const resolve of port.waiting.splice(0)) resolve();
+  }
+
   function end(number: number, why: BerthError): void {
     const port = ports.get(number);
     ports.delete(number);
+    if (port !== undefined) release(port);
     for (const listener of port?.endListeners ?? []) listener(why);
   }
 
@@ -48,7 +57,7 @@ export function createPorts({ open, post }: PortsParts): Ports {
     async add(request) {
       lastNumber += 1;
       const number = lastNumber;
-      const port: Port = { request, frameListeners: new Set(), endListeners: new Set() };
+      const port: Port = { request, frameListeners: new Set(), endListeners: new Set(), waiting: [] };
       ports.set(number, port);
       const { mac, index } = await open(number, request, undefined).catch((error: unknown) => {
         ports.delete(number);
@@ -61,13 +70,22 @@ export function createPorts({ open, post }: PortsParts): Ports {
         send(frame) {
           if (ports.has(number)) post({ type: 'send-frame', port: number, frame });
         },
+        flushed() {
+          if (!ports.has(number)) return Promise.resolve();
+          const { promise, resolve } = Promise.withResolvers<void>();
+          port.waiting.push(resolve);
+          post({ type: 'flush-port', port: number });
+          return promise;
+        },
         onFrame(listener) {
           port.frameListeners.add(listener);
           return () => void port.frameListeners.delete(listener);
         },
         onEnded: (listener) => void port.endListeners.add(listener),
         close() {
-          if (ports.delete(number)) post({ type: 'close-port', port: number });
+          if (!ports.delete(number)) return;
+          release(port);
+          post({ type: 'close-port', port: number });
         },
       };
     },
@@ -85,6 +103,8 @@ export function createPorts({ open, post }: PortsParts): Ports {
       }
     },
 
+    flushed: (number) => ports.get(number)?.waiting.shift()?.(),
+
     end,
 
     endAll(why) {
@@ -92,7 +112,9 @@ export function createPorts({ open, post }: PortsParts): Ports {
     },
 
     reopen() {
-      for (const [number, { request, index }] of ports) {
+      for (const [number, port] of ports) {
+        const { request, index } = port;
+        release(port);
         // The request that is to open it waits for the new thread as any other does.
         if (index === undefined) continue;
         open(number, request, index).then(

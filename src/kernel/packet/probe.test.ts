@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { type Address, formatAddress, parseAddress } from '../../model/address.ts';
 import { type Mac, parseMac } from '../../model/mac.ts';
 import type { PacketPort } from '../packets.ts';
@@ -18,7 +19,7 @@ beforeEach(() => mock.timers.enable({ apis: ['setTimeout'] }));
 afterEach(() => mock.timers.reset());
 
 /** A segment in memory: what was asked, and a way to say something. */
-function segment() {
+function segment(busy: Promise<void> = Promise.resolve()) {
   const listeners = new Set<(frame: Uint8Array) => void>();
   const asked: string[] = [];
   const port: PacketPort = {
@@ -33,6 +34,7 @@ function segment() {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    flushed: () => busy,
     onEnded() {},
     close() {},
   };
@@ -43,21 +45,22 @@ function segment() {
 }
 
 /** A probe that is under way, and what has come of it. */
-function begin(addresses: readonly Address[], options: Partial<ProbeOptions> = {}) {
-  const on = segment();
+async function begin(addresses: readonly Address[], options: Partial<ProbeOptions> = {}, busy?: Promise<void>) {
+  const on = segment(busy);
   const result: { claims?: readonly Claim[] } = {};
-  const done = probe(on.port, addresses, { for: 200, ...options }).then((claims) => {
+  void probe(on.port, addresses, { for: 200, ...options }).then((claims) => {
     result.claims = claims;
   });
   const claims = async () => {
-    await Promise.race([done, Promise.resolve()]);
+    await setImmediate();
     return result.claims?.map(({ address, mac }) => `${formatAddress(address)} ${mac}`);
   };
+  await setImmediate();
   return { ...on, claims };
 }
 
 test('nobody answers: three questions, and the answer when the time is over', async () => {
-  const { asked, claims, listeners } = begin([v4, v6]);
+  const { asked, claims, listeners } = await begin([v4, v6]);
   const both = ['192.0.2.9', '2001:db8::9'];
   assert.deepEqual(asked, both);
   mock.timers.tick(67);
@@ -82,7 +85,7 @@ const answers: readonly { what: string; address: Address; frame: (mac: Mac) => U
 ];
 for (const { what, address, frame } of answers) {
   test(`${what} is a claim, and there is no more waiting`, async () => {
-    const { say, claims, asked } = begin([address]);
+    const { say, claims, asked } = await begin([address]);
     say(frame(stranger));
     assert.deepEqual(await claims(), [`${formatAddress(address)} ${stranger}`]);
     mock.timers.tick(10_000);
@@ -90,7 +93,7 @@ for (const { what, address, frame } of answers) {
   });
 
   test(`${what} from the port itself is none, nor from whom is said to be ours`, async () => {
-    const { say, claims } = begin([address], { isOurs: (claim) => claim.mac === other });
+    const { say, claims } = await begin([address], { isOurs: (claim) => claim.mac === other });
     say(frame(own));
     say(frame(other));
     assert.equal(await claims(), undefined);
@@ -100,7 +103,7 @@ for (const { what, address, frame } of answers) {
 }
 
 test('what is said of other addresses is no answer, nor what cannot be read', async () => {
-  const { say, claims } = begin([v4, v6]);
+  const { say, claims } = await begin([v4, v6]);
   say(arpAnnouncement(stranger, elsewhere));
   say(arpProbe(stranger, elsewhere));
   say(unsolicitedAdvertisement(stranger, parseAddress('2001:db8::10')!));
@@ -116,7 +119,7 @@ test('who asks for the address, as to talk to it, does not claim it; who asks wi
     frame.set(from.subarray(28, 32), 28);
     return frame;
   };
-  const { say, claims } = begin([v4]);
+  const { say, claims } = await begin([v4]);
   say(asks(elsewhere, v4));
   assert.equal(await claims(), undefined);
   say(asks(v4, elsewhere));
@@ -124,7 +127,7 @@ test('who asks for the address, as to talk to it, does not claim it; who asks wi
 });
 
 test('of two addresses one is claimed: the other is asked for to the end', async () => {
-  const { say, claims, asked } = begin([v4, v6]);
+  const { say, claims, asked } = await begin([v4, v6]);
   say(arpAnnouncement(stranger, v4));
   say(arpAnnouncement(other, v4));
   assert.equal(await claims(), undefined);
@@ -135,7 +138,7 @@ test('of two addresses one is claimed: the other is asked for to the end', async
 });
 
 test('it is asked when that was said, and listened for as long', async () => {
-  const { say, claims, asked } = begin([v4], { for: 8000, asks: [1000, 5000] });
+  const { say, claims, asked } = await begin([v4], { for: 8000, asks: [1000, 5000] });
   assert.equal(asked.length, 0);
   mock.timers.tick(1000);
   assert.equal(asked.length, 1);
@@ -147,13 +150,29 @@ test('it is asked when that was said, and listened for as long', async () => {
 
 test('it can be ended early, and before it began', async () => {
   const ended = new AbortController();
-  const { claims, listeners, asked } = begin([v4], { signal: ended.signal });
+  const { claims, listeners, asked } = await begin([v4], { signal: ended.signal });
   ended.abort();
   assert.deepEqual(await claims(), []);
   assert.equal(listeners.size, 0);
   mock.timers.tick(200);
   assert.equal(asked.length, 1);
-  const late = begin([v4], { signal: ended.signal });
+  const late = await begin([v4], { signal: ended.signal });
   assert.deepEqual(await late.claims(), []);
   assert.deepEqual([late.asked.length, late.listeners.size], [0, 0]);
+});
+
+test('while the kernel is busy the time does not run, and what it has yet to tell is waited for', async () => {
+  const first = Promise.withResolvers<void>();
+  const { port, claims, say, asked } = await begin([v4], {}, first.promise);
+  mock.timers.tick(10_000);
+  assert.deepEqual([await claims(), asked.length], [undefined, 1]);
+  first.resolve();
+  await setImmediate();
+  const second = Promise.withResolvers<void>();
+  port.flushed = () => second.promise;
+  mock.timers.tick(200);
+  assert.equal(await claims(), undefined);
+  say(arpAnnouncement(stranger, v4));
+  second.resolve();
+  assert.deepEqual(await claims(), [`192.0.2.9 ${stranger}`]);
 });

@@ -17,9 +17,9 @@ export interface Claim {
 }
 
 export interface ProbeOptions {
-  /** For how long answers are waited for. Milliseconds. */
+  /** For how long answers are waited for, from when the first question has gone out. Milliseconds. */
   readonly for: number;
-  /** When it is asked, in milliseconds from now. Absent: three times, in the first two thirds of that time. */
+  /** When it is asked, in milliseconds from then; 0: with that first one. Absent: three times, in the first two thirds of that time. */
   readonly asks?: readonly number[];
   /** Whether a claim is our own, and so none. The port's own MAC always is. */
   isOurs?(claim: Claim): boolean;
@@ -41,10 +41,19 @@ export function probe(
   const { promise, resolve } = Promise.withResolvers<readonly Claim[]>();
   const claims = new Map<string, Claim>();
   const asks = options.asks ?? [0, options.for / 3, (options.for * 2) / 3];
-  const timers = asks.filter((at) => at > 0).map((at) => setTimeout(ask, at));
-  timers.push(setTimeout(end, options.for));
+  const timers: NodeJS.Timeout[] = [];
+  let ended = false;
   const stopHearing = port.onFrame(hear);
   options.signal?.addEventListener('abort', end, { once: true });
+
+  /** The time runs from when the first question has gone out, and what has come in by its end is heard. */
+  async function run(): Promise<void> {
+    if (asks.includes(0)) ask();
+    await port.flushed();
+    if (ended) return;
+    for (const at of asks) if (at > 0) timers.push(setTimeout(ask, at));
+    timers.push(setTimeout(() => void port.flushed().then(end), options.for));
+  }
 
   function ask(): void {
     for (const address of addresses) {
@@ -63,6 +72,7 @@ export function probe(
   }
 
   function end(): void {
+    ended = true;
     for (const timer of timers) clearTimeout(timer);
     stopHearing();
     options.signal?.removeEventListener('abort', end);
@@ -70,7 +80,7 @@ export function probe(
   }
 
   if (options.signal?.aborted === true) end();
-  else if (asks.includes(0)) ask();
+  else void run();
   return promise;
 }
 

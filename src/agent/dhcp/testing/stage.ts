@@ -117,6 +117,7 @@ export async function openStage(store = createMemoryStore()) {
           listeners.add(listener);
           return () => void listeners.delete(listener);
         },
+        flushed: () => Promise.resolve(),
         onEnded() {},
         close: () => listeners.clear(),
       });
