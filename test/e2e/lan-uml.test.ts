@@ -73,7 +73,7 @@ test('a VLAN of a card: as a bridge, and under macvlan', async () => {
     { docker: ['--bridge=none', '--iptables=false'] },
   );
   assert.equal(code, 0, output);
-  assert.equal(output.match(/^ok /gm)?.length, 14, output);
+  assert.equal(output.match(/^ok /gm)?.length, 15, output);
 });
 
 test('ipvlan in each of its modes', async () => {
