@@ -90,15 +90,17 @@ export async function planEndpoint(
     settings,
     createdAt: parts.now(),
   } as const;
-  const bare: Endpoint =
+  async function hold(): Promise<Pick<Endpoint, 'addresses' | 'mac'>> {
+    const addresses = await holdAll(request, network, fixed, (subnet, address) =>
+      leases.hold(network, subnet.prefix, id, { address, name: container.name, mac: request.mac }),
+    );
+    return { addresses, mac: mac(addresses[0]?.address) };
+  }
+  const held =
     dhcp.serves(network) && !request.noAddress
-      ? {
-          ...common,
-          ...(await dhcp.acquire(network, dhcpRequest(request, common, container, wantedMac && mac(undefined)))),
-        }
-      : await holdAll(request, network, fixed, (subnet, address) =>
-          leases.hold(network, subnet.prefix, id, { address, name: container.name, mac: request.mac }),
-        ).then((addresses) => ({ ...common, addresses, mac: mac(addresses[0]?.address) }));
+      ? await dhcp.acquire(network, dhcpRequest(request, common, container, wantedMac && mac(undefined)))
+      : await hold();
+  const bare: Endpoint = { ...common, ...held };
   return {
     ...bare,
     attachment: {
