@@ -82,7 +82,7 @@ const TRUSTED = 60_000;
 const AVOIDED = 300_000;
 /** An address that is given out waits so long for objections. The rest of the window passes while the engine goes on. */
 const SCREENED = 100;
-/** How long an answer is waited for that nobody expects: a machine on the same segment needs less than one millisecond. */
+/** The same for an answer that nobody expects: a machine on the same segment needs less than one millisecond. */
 const QUICK = 5;
 /** How long the link that leads to a segment may take to be made. */
 const PREPARED = 3000;
@@ -150,9 +150,10 @@ export function createConflicts(parts: ConflictsParts): Conflicts {
     network: Network,
     link: string,
     address: Address,
+    patience?: number,
   ): Promise<Claim | undefined> {
     await ready(network, link);
-    const claim = await inquiries[how](link, address);
+    const claim = await inquiries[how](link, address, patience);
     if (claim === undefined) return undefined;
     for (const [key, at] of heard) if (!isLately(at, AVOIDED)) heard.delete(key);
     heard.set(keyOf(link, address), monotonic());
@@ -227,11 +228,11 @@ export function createConflicts(parts: ConflictsParts): Conflicts {
       refuseOwn(network, addresses);
       const link = wireOf(network);
       if (link === undefined || !screens(network)) return;
+      // Hardly anybody waits for an address that was ours until now.
       const claims = await Promise.all(
-        addresses.map((address) => {
-          const answer = inquire('answer', network, link, address);
-          return isTrusted(link, address) ? within(QUICK, answer) : answer;
-        }),
+        addresses.map((address) =>
+          inquire('answer', network, link, address, isTrusted(link, address) ? QUICK : undefined),
+        ),
       );
       const claim = claims.find((one) => one !== undefined);
       if (claim !== undefined) {

@@ -16,8 +16,10 @@ export interface Inquiries {
   /**
    * What has come of it a moment ago, or else asks. Resolves as soon as somebody is known to have the address, and without a
    * claim when `WINDOW` is over, or when nobody could be asked. Never rejects.
+   *
+   * @param patience milliseconds after the question for which a claim is waited for.
    */
-  answer(link: string, address: Address): Promise<Claim | undefined>;
+  answer(link: string, address: Address, patience?: number): Promise<Claim | undefined>;
   /**
    * Who the host itself knows to have had the address less than a minute ago. That may have been a container of ours which is
    * gone, so it is no reason to refuse an address that somebody wants, only one to give out another. Never rejects.
@@ -67,7 +69,7 @@ export function createInquiries(parts: InquiriesParts): Inquiries {
     return claim;
   }
 
-  function begin(key: string, link: string, address: Address): Promise<Claim | undefined> {
+  function begin(key: string, link: string, address: Address): Inquiry {
     const answer = within(MOST, question(link, address)).then(
       (claim) => {
         inquiry.claimed = claim !== undefined;
@@ -80,7 +82,7 @@ export function createInquiries(parts: InquiriesParts): Inquiries {
     );
     const inquiry: Inquiry = { since: monotonic(), answer, claimed: false };
     recent.set(key, inquiry);
-    return answer;
+    return inquiry;
   }
 
   function lately(key: string): Inquiry | undefined {
@@ -93,12 +95,13 @@ export function createInquiries(parts: InquiriesParts): Inquiries {
     ask(link, address) {
       const key = `${link} ${formatAddress(address)}`;
       const known = lately(key);
-      return known === undefined || known.claimed ? begin(key, link, address) : known.answer;
+      return known === undefined || known.claimed ? begin(key, link, address).answer : known.answer;
     },
 
-    answer(link, address) {
+    answer(link, address, patience) {
       const key = `${link} ${formatAddress(address)}`;
-      return lately(key)?.answer ?? begin(key, link, address);
+      const { since, answer } = lately(key) ?? begin(key, link, address);
+      return patience === undefined ? answer : within(Math.max(0, since + patience - monotonic()), answer);
     },
 
     async remembered(link, address) {
