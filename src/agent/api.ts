@@ -11,6 +11,7 @@
  *   GET  /v1/pools[/ID]             PoolView[] or PoolView             (an id contains slashes; sent percent-encoded)
  *   GET  /v1/leases[?pool=ID]       LeaseView[]
  *   GET  /v1/leases/ADDRESS         LeaseView[]                        (one per pool that leases it)
+ *   GET  /v1/names[/NAME]           NamedView[]                        (one for each way by which it is known)
  *   GET  /v1/reservations[/ADDRESS] ReservationView[]
  *   POST /v1/reservations           ReservationView                    ({address, network?, pool?, mac?, name?}: keeps it)
  *   DELETE /v1/reservations/ADDRESS ReservationView[]
@@ -175,6 +176,12 @@ export interface NameView {
   readonly where: string;
   /** What is wrong, in a sentence. */
   readonly problem?: string;
+}
+
+/** Of whom, too; the container may be gone while its name is still to be taken back. */
+export interface NamedView extends NameView {
+  readonly endpoint: string;
+  readonly container?: string;
 }
 
 export interface PoolView {

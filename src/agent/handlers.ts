@@ -27,6 +27,7 @@ import {
   driftView,
   endpointView,
   leaseView,
+  namedView,
   networkView,
   poolView,
   reservedView,
@@ -43,7 +44,7 @@ export interface HandlerParts {
   readonly names: Names;
   readonly dhcp: Pick<Dhcp, 'leases'>;
   readonly conflicts: Pick<Conflicts, 'of'>;
-  readonly registration: Pick<Registration, 'statesOf'>;
+  readonly registration: Pick<Registration, 'states' | 'statesOf'>;
   readonly auditor: Auditor;
   readonly collector: Collector;
   status(): StatusView;
@@ -119,6 +120,16 @@ export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHan
       const all = [...state.endpoints.values()];
       if (path[1] === undefined) return all.map(viewEndpoint);
       return viewEndpoint(pick(all, path[1], ({ id }) => [id, names.container(id)], 'ENDPOINT_UNKNOWN', 'endpoint'));
+    },
+
+    'GET names': async ({ path }) => {
+      await learnContainers();
+      const all = parts.registration.states().map((name) => namedView(name, names));
+      if (path[1] === undefined) return all;
+      const wanted = path[1].replace(/\.$/, '').toLowerCase();
+      const found = all.filter(({ name, container }) => name.toLowerCase() === wanted || container === path[1]);
+      if (found.length > 0) return found;
+      throw new BerthError('NOT_FOUND', `there is no name '${path[1].slice(0, 64)}' of a container here`);
     },
 
     'GET attachments': async ({ path }) => {

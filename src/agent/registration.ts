@@ -5,17 +5,17 @@
 
 import { createHash } from 'node:crypto';
 import type { EngineContainer } from '../docker/engine.ts';
-import type { Notes } from '../fabric/fabric.ts';
+import type { NamingPolicy, Notes } from '../fabric/fabric.ts';
 import { fabricOf } from '../fabric/fabrics.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { asBerthError } from '../model/errors.ts';
-import type { EndpointId } from '../model/ids.ts';
+import type { EndpointId, NetworkId } from '../model/ids.ts';
 import type { Endpoint } from '../model/network.ts';
 import type { Events } from './events.ts';
 import type { HostFacts } from './host.ts';
 import type { Metrics } from './metrics.ts';
 import type { Names } from './names.ts';
-import { openBook } from './registration/book.ts';
+import { type DnsEntry, type MdnsEntry, openBook } from './registration/book.ts';
 import { createDnsNames } from './registration/dns-names.ts';
 import { createMdnsNames } from './registration/mdns-names.ts';
 import { createReports, type NameState } from './registration/reports.ts';
@@ -45,6 +45,11 @@ export interface Registration {
   states(): readonly NameState[];
   statesOf(endpoint: EndpointId): readonly NameState[];
   close(): Promise<void>;
+}
+
+interface Entries {
+  readonly dns?: DnsEntry;
+  readonly mdns?: MdnsEntry;
 }
 
 /** Milliseconds: a Compose project starts or stops as one. */
@@ -86,10 +91,19 @@ export async function createRegistration(parts: RegistrationParts): Promise<Regi
     }
     looking = true;
     try {
-      const named = await Promise.all(attached().map(nameOf));
+      const policies = policiesNow();
+      const before = entries();
+      const named = await Promise.all(
+        [...state.endpoints.values()].flatMap((endpoint) => {
+          const policy = policies.get(endpoint.network);
+          return policy === undefined || endpoint.phase !== 'attached'
+            ? []
+            : nameOf(endpoint, policy, before.get(endpoint.id));
+        }),
+      );
       if (closed) return;
       const wanted = named.filter((one) => one !== undefined);
-      dns.want(dnsWishes(wanted, (endpoint) => heldBy(endpoint)));
+      dns.want(dnsWishes(wanted, (endpoint) => before.get(endpoint)?.dns?.name));
       await mdns.want(mdnsWishes(wanted));
     } catch (error) {
       events.emit('name.failed', `cannot work out the names of containers: ${asBerthError(error).message}`);
@@ -100,34 +114,33 @@ export async function createRegistration(parts: RegistrationParts): Promise<Regi
     }
   }
 
-  /** Those on networks whose containers are made known. */
-  function attached(): readonly Endpoint[] {
-    return [...state.endpoints.values()].filter(
-      ({ phase, network }) => phase === 'attached' && policyOf(network) !== undefined,
-    );
+  /** Of the networks whose containers are made known. */
+  function policiesNow(): ReadonlyMap<NetworkId, NamingPolicy> {
+    const policies = new Map<NetworkId, NamingPolicy>();
+    for (const network of state.networks.values()) {
+      const policy = fabricOf(network.fabric).naming?.(network);
+      if (policy?.mdns !== undefined || policy?.dns !== undefined) policies.set(network.id, policy);
+    }
+    return policies;
   }
 
-  function policyOf(id: Endpoint['network']) {
-    const network = state.networks.get(id);
-    if (network === undefined) return undefined;
-    const policy = fabricOf(network.fabric).naming?.(network);
-    return policy?.mdns === undefined && policy?.dns === undefined ? undefined : policy;
+  /** What has been registered, by endpoint. */
+  function entries(): ReadonlyMap<string, Entries> {
+    const found = new Map<string, Entries>();
+    for (const entry of book.dns.values()) found.set(entry.endpoint, { dns: entry });
+    for (const entry of book.mdns.values()) found.set(entry.endpoint, { ...found.get(entry.endpoint), mdns: entry });
+    return found;
   }
 
-  const heldBy = (endpoint: string) => [...book.dns.values()].find((entry) => entry.endpoint === endpoint)?.name;
-
-  async function nameOf(endpoint: Endpoint): Promise<Named | undefined> {
-    const policy = policyOf(endpoint.network)!;
+  async function nameOf(endpoint: Endpoint, policy: NamingPolicy, known: Entries = {}): Promise<Named | undefined> {
     const container = await containerOf(endpoint.id);
     const services = container === undefined ? [] : servicesOf(container.labels);
     const told = endpoint.options.hostname;
     const label = (told && asLabel(told)) || (container && labelOf(container)) || undefined;
     if (label !== undefined) return { endpoint, policy, label, services };
     // The engine does not say now, but it did: until it says otherwise, that is what it is called.
-    const isOwn = (entry: { readonly endpoint: string }) => entry.endpoint === endpoint.id;
-    const announced = [...book.mdns.values()].find(isOwn);
-    const before = announced ?? [...book.dns.values()].find(isOwn);
-    return before && { endpoint, policy, label: before.label, services: announced?.services ?? [] };
+    const before = known.mdns ?? known.dns;
+    return before && { endpoint, policy, label: before.label, services: known.mdns?.services ?? [] };
   }
 
   async function containerOf(endpoint: EndpointId): Promise<EngineContainer | undefined> {

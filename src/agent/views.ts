@@ -5,6 +5,7 @@ import { hostLink } from '../fabric/veth.ts';
 import type { Drift } from '../kernel/kernel.ts';
 import { type KernelObject, objectKey } from '../kernel/objects.ts';
 import { formatAddress } from '../model/address.ts';
+import type { EndpointId } from '../model/ids.ts';
 import type { Endpoint, Network } from '../model/network.ts';
 import type { Lease, Pool } from '../model/pool.ts';
 import { formatPrefix, hostRange, samePrefix } from '../model/prefix.ts';
@@ -16,6 +17,7 @@ import type {
   DriftView,
   EndpointView,
   LeaseView,
+  NamedView,
   NetworkView,
   PoolView,
   ReservationView,
@@ -126,6 +128,10 @@ export function attachmentView(
     objects: objects.map(objectKey),
     createdAt: iso(endpoint.createdAt),
   };
+}
+
+export function namedView(name: NameState, names: Names): NamedView {
+  return { ...name, ...optional('container', names.container(name.endpoint as EndpointId)) };
 }
 
 export function poolView(pool: Pool, leases: number, networks: readonly Network[]): PoolView {

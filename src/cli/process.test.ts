@@ -92,6 +92,7 @@ describe('completion', () => {
         'pool',
         'lease',
         'reservation',
+        'name',
         'uplink',
         'events',
         'attach',

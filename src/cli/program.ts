@@ -227,6 +227,13 @@ const resources: readonly ResourceShape[] = [
     sample: '10.1.0.20',
   },
   {
+    kind: 'name',
+    what: 'names of containers on LANs',
+    argument: 'name',
+    argumentHelp: 'a name in full, or the name of a container',
+    sample: 'web.local',
+  },
+  {
     kind: 'uplink',
     what: 'uplinks: NICs of this host that bridges were made from',
     argument: 'uplink',

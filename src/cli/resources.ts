@@ -1,9 +1,10 @@
-/** `berth network|endpoint|attachment|pool|lease|reservation|uplink ls|inspect`, and `berth network confirm`. */
+/** `berth network|endpoint|attachment|pool|lease|reservation|name|uplink ls|inspect`, and `berth network confirm`. */
 
 import type {
   AttachmentView,
   EndpointView,
   LeaseView,
+  NamedView,
   NetworkView,
   PoolView,
   ReservationView,
@@ -14,7 +15,7 @@ import { type ExitCode, exitCode, Failure } from './failure.ts';
 import type { Session } from './session.ts';
 import { age, type Column, describe, shortId, table } from './table.ts';
 
-export type ResourceKind = 'network' | 'endpoint' | 'attachment' | 'pool' | 'lease' | 'reservation' | 'uplink';
+export type ResourceKind = 'network' | 'endpoint' | 'attachment' | 'pool' | 'lease' | 'reservation' | 'name' | 'uplink';
 
 interface Resource<T> {
   readonly path: string;
@@ -126,6 +127,20 @@ const reservation: Resource<ReservationView> = {
   ],
 };
 
+const name: Resource<NamedView> = {
+  path: '/v1/names',
+  id: (view) => view.name,
+  names: (view) => (view.container === undefined ? [view.name] : [view.name, view.container]),
+  columns: ({ id }) => [
+    { title: 'NAME', text: (row) => row.name },
+    { title: 'CONTAINER', text: (row) => row.container ?? id(row.endpoint) },
+    { title: 'VIA', text: (row) => row.via },
+    { title: 'WHERE', text: (row) => row.where },
+    { title: 'STATE', text: (row) => row.state },
+    { title: 'PROBLEM', text: (row) => row.problem ?? '' },
+  ],
+};
+
 const uplink: Resource<UplinkView> = {
   path: '/v1/uplinks',
   id: (view) => view.nic,
@@ -148,7 +163,7 @@ function left(deadline: string, now: number): string {
 }
 
 // The views differ by kind; each resource only ever meets views of its own.
-const resources = { network, endpoint, attachment, pool, lease, reservation, uplink } as unknown as Readonly<
+const resources = { network, endpoint, attachment, pool, lease, reservation, name, uplink } as unknown as Readonly<
   Record<ResourceKind, Resource<unknown>>
 >;
 

@@ -41,19 +41,21 @@ interface Job {
 
 /** Milliseconds until something is tried again: the first time, and the longest. */
 const BACK_OFF = { first: 1000, most: 60_000 } as const;
-/** How many servers' answers are waited for at a time. */
+/** How many answers of one server are waited for at a time. */
 const MOST_AT_ONCE = 8;
 
 export function dnsKey(wish: Pick<DnsEntry, 'name' | 'server' | 'port'>): string {
   return `${formatAddress(wish.server)} ${wish.port} ${nameKey(wish.name)}`;
 }
 
+const serverOf = (key: string): string => key.split(' ')[0]!;
+
 export function createDnsNames({ book, reports, owner }: DnsNamesParts): DnsNames {
   const jobs = new Map<string, Job>();
   const ending = new AbortController();
   const underWay = new Set<Promise<void>>();
-  const queue: (() => void)[] = [];
-  let busy = 0;
+  /** By server: how many are at work, and who waits. */
+  const turns = new Map<string, { busy: number; readonly queue: (() => void)[] }>();
 
   function jobOf(key: string, endpoint: string): Job {
     const known = jobs.get(key);
@@ -71,14 +73,18 @@ export function createDnsNames({ book, reports, owner }: DnsNamesParts): DnsName
     return job;
   }
 
-  async function inTurn(work: () => Promise<void>): Promise<void> {
-    if (busy >= MOST_AT_ONCE) await new Promise<void>((resolve) => queue.push(resolve));
-    busy += 1;
+  /** One server that hangs keeps nobody from another. */
+  async function inTurn(server: string, work: () => Promise<void>): Promise<void> {
+    const turn = turns.get(server) ?? { busy: 0, queue: [] };
+    turns.set(server, turn);
+    if (turn.busy >= MOST_AT_ONCE) await new Promise<void>((resolve) => turn.queue.push(resolve));
+    turn.busy += 1;
     try {
       await work();
     } finally {
-      busy -= 1;
-      queue.shift()?.();
+      turn.busy -= 1;
+      turn.queue.shift()?.();
+      if (turn.busy === 0 && turn.queue.length === 0) turns.delete(server);
     }
   }
 
@@ -90,7 +96,7 @@ export function createDnsNames({ book, reports, owner }: DnsNamesParts): DnsName
       return;
     }
     job.working = true;
-    const work = inTurn(() => attempt(key, job))
+    const work = inTurn(serverOf(key), () => attempt(key, job))
       .catch((error: unknown) => fail(key, job, asBerthError(error).message))
       .finally(() => {
         job.working = false;
@@ -117,8 +123,10 @@ export function createDnsNames({ book, reports, owner }: DnsNamesParts): DnsName
     const stale = before.filter((address) => !addresses.some((one) => sameAddress(one, address)));
     const { keyFile, server, port, reverse } = policy;
     const next = { name, server, port, reverse, endpoint, label, ...(keyFile === undefined ? {} : { keyFile }) };
-    await book.putDns(key, { ...next, addresses: [...addresses, ...stale] });
-    const outcome = await withServer(next, (at) => register(at, { ...wish, owner, ttl: policy.ttl, reverse }, before));
+    // Only before something is sent: of a server that has never been told anything there is nothing to take back.
+    const intent = () => writeDown(key, { ...next, addresses: [...addresses, ...stale] });
+    const wanted = { ...wish, owner, ttl: policy.ttl, reverse };
+    const outcome = await withServer(next, (at) => register(at, wanted, before), intent);
     if (outcome.is === 'done') {
       // While the names of addresses are not right the old ones may not be, either.
       if (stale.length > 0 && outcome.problem === undefined) await book.putDns(key, { ...next, addresses });
@@ -133,6 +141,10 @@ export function createDnsNames({ book, reports, owner }: DnsNamesParts): DnsName
     if (outcome.is === 'conflict') await book.deleteDns(key);
     job.state = outcome.is === 'conflict' ? 'conflict' : 'failed';
     fail(key, job, outcome.problem, outcome.is);
+  }
+
+  async function writeDown(key: string, next: DnsEntry): Promise<void> {
+    if (asText(book.dns.get(key)) !== asText(next)) await book.putDns(key, next);
   }
 
   async function takeBack(key: string, job: Job, entry: DnsEntry): Promise<void> {
@@ -152,6 +164,7 @@ export function createDnsNames({ book, reports, owner }: DnsNamesParts): DnsName
   async function withServer(
     { server, port, keyFile }: Pick<DnsEntry, 'server' | 'port' | 'keyFile'>,
     work: (server: DnsServer) => Promise<Outcome>,
+    beforeUpdate?: () => Promise<void>,
   ): Promise<Outcome> {
     const key = keyFile === undefined ? undefined : await readKeyFile(keyFile);
     if (key !== undefined && 'problem' in key)
@@ -160,7 +173,10 @@ export function createDnsNames({ book, reports, owner }: DnsNamesParts): DnsName
     const options = { signal: ending.signal };
     return work({
       query: (name, type) => query(at, name, type, options),
-      update: (change) => update(at, change, options),
+      async update(change) {
+        await beforeUpdate?.();
+        return update(at, change, options);
+      },
     });
   }
 
@@ -205,7 +221,7 @@ export function createDnsNames({ book, reports, owner }: DnsNamesParts): DnsName
         name: wish?.name ?? book.dns.get(key)?.name ?? '',
         endpoint: wish?.endpoint ?? endpoint,
         state,
-        where: key.split(' ')[0]!,
+        where: serverOf(key),
         ...(problem === undefined ? {} : { problem }),
       })),
 
@@ -216,11 +232,20 @@ export function createDnsNames({ book, reports, owner }: DnsNamesParts): DnsName
     async close() {
       ending.abort();
       for (const job of jobs.values()) clearTimeout(job.timer);
-      for (const resolve of queue.splice(0)) resolve();
+      for (const { queue } of turns.values()) for (const resolve of queue.splice(0)) resolve();
       await Promise.all(underWay);
     },
   };
 }
+
+const asText = (entry: DnsEntry | undefined): string =>
+  JSON.stringify(
+    entry && [
+      formatAddress(entry.server),
+      [entry.port, entry.name, entry.keyFile ?? '', entry.reverse, entry.endpoint, entry.label],
+      entry.addresses.map(formatAddress).toSorted(),
+    ],
+  );
 
 /** As text, by which wishes are compared. */
 const plain = (wish: DnsWish | undefined): unknown =>

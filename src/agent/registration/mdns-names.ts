@@ -158,12 +158,12 @@ export function createMdnsNames({ kernel, book, reports, host }: MdnsNamesParts)
         }
       }),
 
-    states: () =>
-      [...wanted].map(([key, wish]) => {
-        const holding = served
-          .get(wish.link)
-          ?.responder.holdings()
-          .find(({ id }) => id === key);
+    states() {
+      const holdings = new Map(
+        [...served.values()].flatMap(({ responder }) => responder.holdings().map((one) => [one.id, one] as const)),
+      );
+      return [...wanted].map(([key, wish]) => {
+        const holding = holdings.get(key);
         const problem = problems.get(wish.link);
         return {
           via: 'mdns' as const,
@@ -174,7 +174,8 @@ export function createMdnsNames({ kernel, book, reports, host }: MdnsNamesParts)
           where: wish.link,
           ...(problem === undefined ? {} : { problem }),
         };
-      }),
+      });
+    },
 
     async close() {
       closed = true;

@@ -71,7 +71,7 @@ export function asLabel(text: string): string | undefined {
   return label === '' ? undefined : label;
 }
 
-const SERVICE = /^(_[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?\._(?:tcp|udp)):([0-9]{1,5})((?:;[!-:<-~][ -:<-~]*)*)$/i;
+const SERVICE = /^(_[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?\._(?:tcp|udp)):([0-9]{1,5})((?:;[!-:<>-~][ -:<-~]*)*)$/i;
 
 /**
  * The services in a label `berth.service`: `_http._tcp:80`, perhaps with `;key=value` of RFC 6763 §6 behind, several with commas

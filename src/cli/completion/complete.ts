@@ -6,6 +6,7 @@ import type {
   AttachmentView,
   EndpointView,
   LeaseView,
+  NamedView,
   NetworkView,
   PoolView,
   ReservationView,
@@ -108,6 +109,10 @@ async function ask(runDir: string, argument: string): Promise<Candidate[]> {
       case 'address': {
         const views = await client.get<readonly LeaseView[]>('/v1/leases');
         return views.map((view) => ({ value: view.address, description: view.container ?? view.kind }));
+      }
+      case 'name': {
+        const views = await client.get<readonly NamedView[]>('/v1/names');
+        return views.map((view) => ({ value: view.name, description: view.container ?? view.where }));
       }
       case 'reserved': {
         const views = await client.get<readonly ReservationView[]>('/v1/reservations');

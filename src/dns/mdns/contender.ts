@@ -53,7 +53,12 @@ export function createContender(wanted: Claim, firstNumber: number, parts: Conte
   let cancel = (): void => undefined;
 
   const label = (): string => candidate(claim.label, number);
-  const records = (): readonly HeldRecord[] => recordsOf(claim, label());
+  /** Looked at for each message that is heard. */
+  let known: { readonly claim: Claim; readonly number: number; readonly all: readonly HeldRecord[] } | undefined;
+  function records(): readonly HeldRecord[] {
+    if (known?.claim !== claim || known.number !== number) known = { claim, number, all: recordsOf(claim, label()) };
+    return known.all;
+  }
   /** What nobody else may have. Who has an address is not asked here, but by ARP. */
   const contested = (): readonly ResourceRecord[] =>
     records()
@@ -105,9 +110,6 @@ export function createContender(wanted: Claim, firstNumber: number, parts: Conte
     begin(many ? MANY.pause : clock.random() * PROBE_INTERVAL);
   }
 
-  const isOurs = (record: ResourceRecord): boolean =>
-    contested().some((own) => nameKey(own.name) === nameKey(record.name));
-
   return {
     start: () => begin(clock.random() * PROBE_INTERVAL),
     claim: () => claim,
@@ -139,10 +141,12 @@ export function createContender(wanted: Claim, firstNumber: number, parts: Conte
 
     hearRecords(heard) {
       if (phase === 'stopped' || (phase === 'probing' && !probed)) return;
+      const own = contested();
+      const isOurs = (record: ResourceRecord): boolean =>
+        own.some((mine) => mine.name.length === record.name.length && nameKey(mine.name) === nameKey(record.name));
       const others = heard.filter(
         (record) => classOf(record) === IN && record.ttl > 0 && record.type !== type.PTR && isOurs(record),
       );
-      const own = contested();
       const differs = (record: ResourceRecord): boolean => !own.some((mine) => sameData(mine, record));
       if (phase === 'probing') {
         if (others.some(differs)) lose();

@@ -43,7 +43,7 @@ export async function nothingLeft(host: Host): Promise<void> {
 
 /** The same, asked for the way a user does. */
 export async function nothingListed(host: Host): Promise<void> {
-  for (const kind of ['network', 'endpoint', 'pool', 'lease']) {
+  for (const kind of ['network', 'endpoint', 'pool', 'lease', 'name']) {
     const { code, stdout, stderr } = await host.berth(kind, 'ls', '--json');
     assert.equal(code, 0, stderr);
     assert.deepEqual(JSON.parse(stdout), [], `berth ${kind} ls --json`);
@@ -51,7 +51,7 @@ export async function nothingListed(host: Host): Promise<void> {
 }
 
 async function records(host: Host): Promise<string[]> {
-  const kinds = ['networks', 'endpoints', 'pools', 'leases'];
+  const kinds = ['networks', 'endpoints', 'pools', 'leases', 'names'];
   const found = await Promise.all(
     kinds.map(async (kind) => {
       const { status, body } = await host.berthApi(`/v1/${kind}`);

@@ -128,6 +128,11 @@ export function namesDns(stage: NamesStage): void {
     await docker(host, 'rm -f old');
     await start(host, 'new', '--net lan --ip 192.168.7.141');
     assert.match(await told(host, 'name.failed', /new\.home/), /cannot be reached|does not answer/);
+    const listed = JSON.parse((await host.berth('name', 'ls', '--json')).stdout) as { name: string; state: string }[];
+    assert.deepEqual(listed.map(({ name, state }) => `${name} ${state}`).toSorted(), [
+      `new.${ZONE} failed`,
+      `old.${ZONE} leaving`,
+    ]);
     await bind.start();
     await has(bind, `new.${ZONE}`, 'A', ['192.168.7.141']);
     await has(bind, `old.${ZONE}`, 'ANY', []);
@@ -184,6 +189,38 @@ export function namesDns(stage: NamesStage): void {
       (await host.berth('network', 'inspect', 'lan', '--json')).stdout.includes(secret),
     ];
     assert.deepEqual(shown, [false, false, false]);
+  });
+
+  test('the doctor says whether the server takes updates, and why not', async () => {
+    const { host, bind } = stage();
+    const names = async () => {
+      const { stdout } = await host.berth('doctor', '--json');
+      const findings = JSON.parse(stdout) as { check: string; level: string; message: string; fix?: string }[];
+      return findings
+        .filter(({ check }) => check === 'names')
+        .map(({ level, message, fix }) => ({ level, message, fix }));
+    };
+    await createNetwork(host);
+    const serial = await bind.ask(ZONE, 'SOA');
+    assert.deepEqual(await names(), [{ level: 'ok', message: `${SERVER} take updates`, fix: undefined }]);
+    assert.deepEqual(await bind.ask(ZONE, 'SOA'), serial, 'nothing was changed');
+    giveKey(host, bind.key.replace('"berth"', '"stranger"'));
+    const [unknown] = await names();
+    assert.match(
+      unknown!.message,
+      /network lan cannot be registered in home\.example: the server does not know the key/,
+    );
+    giveKey(host, bind.key, 0o640);
+    await bind.stop();
+    const [away] = await names();
+    assert.match(away!.message, /does not answer|cannot be reached/);
+    assert.equal(away!.fix, `dig @${SERVER} ${ZONE} SOA`);
+    await bind.start();
+    giveKey(host, bind.key, 0o604);
+    const [open] = await names();
+    assert.match(open!.message, /can be read or changed by others \(mode 604\)/);
+    assert.equal(open!.fix, 'chmod 600 /etc/berth/dns.key');
+    giveKey(host, bind.key);
   });
 
   test('a zone that the server does not keep', async () => {
