@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import type { EngineContainer } from '../docker/engine.ts';
 import type { NamingPolicy, Notes } from '../fabric/fabric.ts';
 import { fabricOf } from '../fabric/fabrics.ts';
+import { printable } from '../fabric/options.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { asBerthError } from '../model/errors.ts';
 import type { EndpointId, NetworkId } from '../model/ids.ts';
@@ -19,7 +20,15 @@ import { type DnsEntry, type MdnsEntry, openBook } from './registration/book.ts'
 import { createDnsNames } from './registration/dns-names.ts';
 import { createMdnsNames } from './registration/mdns-names.ts';
 import { createReports, type NameState } from './registration/reports.ts';
-import { asLabel, dnsWishes, labelOf, mdnsWishes, type Named, servicesOf } from './registration/wanted.ts';
+import {
+  asLabel,
+  dnsWishes,
+  labelOf,
+  mdnsWishes,
+  type Named,
+  servicesOf,
+  strayServices,
+} from './registration/wanted.ts';
 import type { State } from './state.ts';
 
 export interface RegistrationParts {
@@ -54,6 +63,8 @@ interface Entries {
 
 /** Milliseconds: a Compose project starts or stops as one. */
 const SETTLE = 50;
+/** How many containers the engine is asked for at a time. */
+const MOST_AT_ONCE = 8;
 /** How often what was registered is looked at again: a server may have lost it. In looks. */
 const VERIFY = 10;
 
@@ -69,6 +80,8 @@ export async function createRegistration(parts: RegistrationParts): Promise<Regi
   const mdns = createMdnsNames({ kernel: parts.kernel, book, reports, host: host.current });
   /** By id. One whose host name or labels change is another container. */
   const containers = new Map<string, EngineContainer>();
+  /** Ids of those that the engine is being asked for. */
+  const asking = new Set<string>();
   let soon: NodeJS.Timeout | undefined;
   let timer: NodeJS.Timeout | undefined;
   let looking = false;
@@ -93,16 +106,11 @@ export async function createRegistration(parts: RegistrationParts): Promise<Regi
     try {
       const policies = policiesNow();
       const before = entries();
-      const named = await Promise.all(
-        [...state.endpoints.values()].flatMap((endpoint) => {
-          const policy = policies.get(endpoint.network);
-          return policy === undefined || endpoint.phase !== 'attached'
-            ? []
-            : nameOf(endpoint, policy, before.get(endpoint.id));
-        }),
-      );
-      if (closed) return;
-      const wanted = named.filter((one) => one !== undefined);
+      const wanted = [...state.endpoints.values()].flatMap((endpoint) => {
+        const policy = policies.get(endpoint.network);
+        if (policy === undefined || endpoint.phase !== 'attached') return [];
+        return nameOf(endpoint, policy, before.get(endpoint.id)) ?? [];
+      });
       dns.want(dnsWishes(wanted, (endpoint) => before.get(endpoint)?.dns?.name));
       await mdns.want(mdnsWishes(wanted));
     } catch (error) {
@@ -132,8 +140,8 @@ export async function createRegistration(parts: RegistrationParts): Promise<Regi
     return found;
   }
 
-  async function nameOf(endpoint: Endpoint, policy: NamingPolicy, known: Entries = {}): Promise<Named | undefined> {
-    const container = await containerOf(endpoint.id);
+  function nameOf(endpoint: Endpoint, policy: NamingPolicy, known: Entries = {}): Named | undefined {
+    const container = containerOf(endpoint.id);
     const services = container === undefined ? [] : servicesOf(container.labels);
     const told = endpoint.options.hostname;
     const label = (told && asLabel(told)) || (container && labelOf(container)) || undefined;
@@ -143,15 +151,34 @@ export async function createRegistration(parts: RegistrationParts): Promise<Regi
     return before && { endpoint, policy, label: before.label, services: known.mdns?.services ?? [] };
   }
 
-  async function containerOf(endpoint: EndpointId): Promise<EngineContainer | undefined> {
+  /** As far as it is known: an engine that hangs must not keep other names from going. */
+  function containerOf(endpoint: EndpointId): EngineContainer | undefined {
     const id = names.containerId(endpoint);
     if (id === undefined) return undefined;
     const known = containers.get(id);
-    const name = names.container(endpoint);
-    if (known !== undefined) return { ...known, name: name ?? known.name };
+    if (known !== undefined) return { ...known, name: names.container(endpoint) ?? known.name };
+    if (!asking.has(id) && asking.size < MOST_AT_ONCE) {
+      asking.add(id);
+      void askFor(id);
+    }
+    return undefined;
+  }
+
+  async function askFor(id: string): Promise<void> {
+    // When there is no answer, the next look asks again.
     const told = await parts.container(id).catch(() => undefined);
-    if (told !== undefined) containers.set(id, told);
-    return told;
+    asking.delete(id);
+    if (told === undefined) return;
+    containers.set(id, told);
+    tellStray(told);
+    kick();
+  }
+
+  function tellStray({ name, labels }: EngineContainer): void {
+    for (const part of strayServices(labels)) {
+      const wrong = `'${printable(part)}' in the label berth.service of the container ${name} is no service such as _http._tcp:80`;
+      events.emit('name.failed', wrong, { container: name });
+    }
   }
 
   function forget(): void {

@@ -8,7 +8,7 @@ import type { EndpointId, NetworkId } from '../../model/ids.ts';
 import { parseMac } from '../../model/mac.ts';
 import type { Endpoint } from '../../model/network.ts';
 import { parseInterfaceAddress } from '../../model/prefix.ts';
-import { asLabel, dnsWishes, labelOf, mdnsWishes, type Named, servicesOf } from './wanted.ts';
+import { asLabel, dnsWishes, labelOf, mdnsWishes, type Named, servicesOf, strayServices } from './wanted.ts';
 
 const ID = 'c0ffee'.padEnd(64, '0');
 const container = (name: string, hostName = ID.slice(0, 12), labels = {}) => ({ id: ID, name, hostName, labels });
@@ -83,6 +83,8 @@ test('services in a label', () => {
     assert.deepEqual(of(bad), [], bad);
   assert.deepEqual(of(`_http._tcp:80;a=${'x'.repeat(256)}`), []);
   assert.deepEqual(servicesOf({}), []);
+  assert.deepEqual(strayServices({ 'berth.service': '_http._tcp:80, http:80,,' }), ['http:80']);
+  assert.deepEqual(strayServices({}), []);
 });
 
 const namesOf = (all: readonly Named[], held: Readonly<Record<string, string>> = {}) =>

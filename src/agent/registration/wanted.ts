@@ -80,15 +80,25 @@ const SERVICE = /^(_[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?\._(?:tcp|udp)):([0-9]{1,5
  * @returns those that are well formed.
  */
 export function servicesOf(labels: ContainerFacts['labels']): readonly Service[] {
+  return partsOf(labels).flatMap((part) => serviceOf(part) ?? []);
+}
+
+/** What of the label means nothing. */
+export function strayServices(labels: ContainerFacts['labels']): readonly string[] {
+  return partsOf(labels).filter((part) => serviceOf(part) === undefined);
+}
+
+function partsOf(labels: ContainerFacts['labels']): readonly string[] {
   const parts = (labels['berth.service'] ?? '').split(',').map((part) => part.trim());
-  return parts.flatMap((part) => {
-    const [, type, , port, text] = SERVICE.exec(part) ?? [];
-    if (type === undefined || Number(port) < 1 || Number(port) > 65_535) return [];
-    const strings = (text ?? '').split(';').slice(1);
-    return strings.some((one) => one.length > 255)
-      ? []
-      : [{ type: type.toLowerCase(), port: Number(port), text: strings }];
-  });
+  return parts.filter((part) => part !== '');
+}
+
+function serviceOf(part: string): Service | undefined {
+  const [, type, , port, text] = SERVICE.exec(part) ?? [];
+  if (type === undefined || Number(port) < 1 || Number(port) > 65_535) return undefined;
+  const strings = (text ?? '').split(';').slice(1);
+  if (strings.some((one) => one.length > 255)) return undefined;
+  return { type: type.toLowerCase(), port: Number(port), text: strings };
 }
 
 export function mdnsWishes(all: readonly Named[]): readonly MdnsWish[] {

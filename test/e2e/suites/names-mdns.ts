@@ -127,10 +127,21 @@ export function namesMdns(stage: NamesStage): void {
     await resolves('stays.local', undefined);
   });
 
+  test('a container that Berth plugs in itself', async () => {
+    const { host } = stage();
+    await docker(host, create(''));
+    await start(host, 'web', '--net none');
+    const { code, stderr } = await host.berth('attach', 'web', '--network', 'lan', '--address', '192.168.7.140/24');
+    assert.equal(code, 0, stderr);
+    await resolves('web.local', '192.168.7.140');
+    assert.equal((await host.berth('detach', 'web')).code, 0);
+    await resolves('web.local', undefined);
+  });
+
   test('services by a label', async () => {
     const { host, avahi } = stage();
     await docker(host, create(''));
-    const label = ['--label', 'berth.service=_http._tcp:80;path=/start,_ipp._tcp:631'];
+    const label = ['--label', 'berth.service=_http._tcp:80;path=/start,_ipp._tcp:631,ftp:21'];
     await start(host, 'web', ['--net', 'lan', '--ip', '192.168.7.140', ...label]);
     await waitFor(
       'the service to be found',
@@ -138,6 +149,7 @@ export function namesMdns(stage: NamesStage): void {
       20_000,
       100,
     );
+    await told(host, 'name.failed', /'ftp:21' in the label berth\.service of the container web is no service/);
     assert.deepEqual(await avahi.services('_ipp._tcp'), ['web web.local 192.168.7.140 631']);
     await docker(host, 'rm -f web');
     await waitFor('the service to be gone', async () => (await avahi.services('_http._tcp')).length === 0, 20_000, 100);
