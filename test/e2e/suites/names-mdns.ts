@@ -127,17 +127,6 @@ export function namesMdns(stage: NamesStage): void {
     await resolves('stays.local', undefined);
   });
 
-  test('a container that Berth plugs in itself', async () => {
-    const { host } = stage();
-    await docker(host, create(''));
-    await start(host, 'web', '--net none');
-    const { code, stderr } = await host.berth('attach', 'web', '--network', 'lan', '--address', '192.168.7.140/24');
-    assert.equal(code, 0, stderr);
-    await resolves('web.local', '192.168.7.140');
-    assert.equal((await host.berth('detach', 'web')).code, 0);
-    await resolves('web.local', undefined);
-  });
-
   test('services by a label', async () => {
     const { host, avahi } = stage();
     await docker(host, create(''));
