@@ -39,7 +39,7 @@ test('whatever the times, there are some tries and then an end', () => {
         const due = nextDue(terms, tried)!;
         if (due.what === 'expire') {
           assert.equal(due.after, terms.lease * 1000);
-          assert.ok(tries >= 2);
+          assert.ok(tries >= 1);
           return;
         }
         assert.ok(due.after > (tried ?? 0), `${due.after} is not after ${tried}`);

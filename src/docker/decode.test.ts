@@ -125,6 +125,7 @@ describe('CreateEndpoint', () => {
           'com.docker.network.endpoint.ifname': 'lan0',
         },
         publishes: true,
+        exposes: ['80/tcp'],
       },
     );
   });

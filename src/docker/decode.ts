@@ -121,7 +121,17 @@ export function decodeCreateEndpoint(wire: CreateEndpointRequest): CreateEndpoin
     ...(mac === undefined ? {} : { mac }),
     options: driverOptions(wire.Options ?? {}),
     publishes: publishes(wire.Options),
+    ...exposes(wire.Options),
   };
+}
+
+/** Protocol numbers of IP. */
+const protocols: Readonly<Record<number, string>> = { 6: 'tcp', 17: 'udp', 132: 'sctp' };
+
+function exposes(options: CreateEndpointRequest['Options']): Pick<CreateEndpoint, 'exposes'> {
+  const ports = options?.[label.exposedPorts] ?? [];
+  if (ports.length === 0) return {};
+  return { exposes: ports.map(({ Proto, Port }) => `${Port}/${protocols[Proto] ?? Proto}`).toSorted() };
 }
 
 const ofInterface: ReadonlySet<string> = new Set([

@@ -40,6 +40,8 @@ export interface CreateEndpoint {
   readonly options: Readonly<Record<string, string>>;
   /** At least one port is published (`com.docker.network.portmap`). */
   readonly publishes: boolean;
+  /** The container's ports as its image and the user name them, such as `80/tcp`; not told on all networks, and then absent. */
+  readonly exposes?: readonly string[];
 }
 
 /** Only what Docker left empty; answering a field that it gave is an error there. */

@@ -202,6 +202,55 @@ describe('networks', () => {
   });
 });
 
+describe('containers', () => {
+  it('are listed with their networks, and with what Compose calls them', async () => {
+    const labels = {
+      'com.docker.compose.project': 'shop',
+      'com.docker.compose.service': 'web',
+      'com.docker.compose.container-number': '2',
+    };
+    await fake.answer({
+      '/version': VERSION,
+      '/containers/json': [
+        {
+          Id: id('a'),
+          Names: ['/db/alias', '/shop-web-2'],
+          State: 'exited',
+          Labels: labels,
+          NetworkSettings: { Networks: { lan: { NetworkID: id('b') }, far: { NetworkID: '' }, gone: null } },
+        },
+        { Id: id('c'), Names: null, State: 'paused', Labels: null },
+      ],
+    });
+    assert.deepEqual(await connectEngine(fake.address).containers(), [
+      {
+        id: id('a'),
+        name: 'shop-web-2',
+        running: false,
+        compose: { project: 'shop', service: 'web', number: '2' },
+        networks: [{ key: 'lan', id: id('b') }, { key: 'far' }, { key: 'gone' }],
+      },
+      { id: id('c'), name: '', running: true, networks: [] },
+    ]);
+    assert.deepEqual(fake.asked, ['/version', '/v1.44/containers/json?all=1']);
+  });
+
+  it('tell where their root file system is, and their ports', async () => {
+    const driver = { Name: 'overlay2', Data: { MergedDir: '/var/lib/docker/overlay2/x/merged' } };
+    await fake.answer({
+      '/version': VERSION,
+      '/containers/web/json': {
+        Id: id('a'),
+        Name: '/web',
+        Config: { Hostname: 'web', ExposedPorts: { '80/tcp': {}, '443/tcp': {} } },
+        GraphDriver: driver,
+      },
+    });
+    const found = await connectEngine(fake.address).container('web');
+    assert.deepEqual([found?.root, found?.exposes], [driver.Data.MergedDir, ['443/tcp', '80/tcp']]);
+  });
+});
+
 describe('failures', () => {
   it('nobody listens', async () => {
     await assert.rejects(connectEngine(fake.address).info(), unreachable(/cannot be reached: .*ENOENT/));

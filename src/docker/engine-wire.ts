@@ -60,7 +60,9 @@ export const networkAnswer = z.object({
 export const containerAnswer = z.object({
   Id: z.string().min(1),
   Name: text,
-  Config: z.object({ Hostname: text, Labels: textMap }).nullish(),
+  Config: z
+    .object({ Hostname: text, Labels: textMap, ExposedPorts: z.record(z.string(), z.unknown()).nullish() })
+    .nullish(),
   State: z.object({ Running: z.boolean().nullish() }).nullish(),
   HostConfig: z.object({ NetworkMode: text }).nullish(),
   NetworkSettings: z.object({ SandboxKey: text }).nullish(),
@@ -163,6 +165,7 @@ export function toContainer(answer: z.output<typeof containerAnswer>): EngineCon
   const running = answer.State?.Running ?? false;
   const sandbox = answer.NetworkSettings?.SandboxKey ?? '';
   const root = answer.GraphDriver?.Data?.MergedDir ?? '';
+  const exposes = Object.keys(answer.Config?.ExposedPorts ?? {}).toSorted();
   return {
     id: answer.Id,
     name: answer.Name.replace(/^\//, ''),
@@ -172,6 +175,7 @@ export function toContainer(answer: z.output<typeof containerAnswer>): EngineCon
     networkMode: answer.HostConfig?.NetworkMode ?? '',
     ...(running && sandbox !== '' ? { sandbox } : {}),
     ...(root === '' ? {} : { root }),
+    ...(exposes.length === 0 ? {} : { exposes }),
   };
 }
 

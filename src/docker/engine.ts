@@ -65,6 +65,8 @@ export interface EngineContainer {
   readonly sandbox?: string;
   /** Where its root file system is mounted while it runs, and before it does; only some storage drivers tell (overlay2). */
   readonly root?: string;
+  /** Its ports as its image and the user name them, such as `80/tcp`. */
+  readonly exposes?: readonly string[];
 }
 
 /** A container that exists, running or not, from `GET /containers/json`. */

@@ -10,7 +10,7 @@ import { contains, prefixOf } from '../../model/prefix.ts';
 import type { Book } from './book.ts';
 import { clientOf, describeIdentity, leaseKey } from './identity.ts';
 import type { DhcpLease, Grant } from './record.ts';
-import type { Who } from './who.ts';
+import type { Marks, Who } from './who.ts';
 
 /** What an endpoint gets from a lease. */
 export type Leased = Required<Pick<Endpoint, 'mac' | 'addresses' | 'gateways' | 'routes'>> & Pick<Endpoint, 'mtu'>;
@@ -35,8 +35,8 @@ export interface LeaseForParts {
   readonly pending: ReadonlyMap<string, EndpointId | undefined>;
   /** Whether a container uses a lease, in truth. */
   isUsed(lease: DhcpLease): boolean;
-  /** Where a container's root file system is mounted. */
-  root(container: string): string | undefined;
+  /** By what a container is known when it starts. */
+  marks(container: string): Marks | undefined;
 }
 
 /**
@@ -54,12 +54,10 @@ export function leaseFor(applicant: Applicant, parts: LeaseForParts): DhcpLease 
       ({ container, network: of }) => container !== undefined && container === who.container?.id && of === network.id,
     );
   const byName = who.identity.kind === 'container' || who.identity.kind === 'compose';
-  const root = who.container && parts.root(who.container.id);
   const common = {
     network: network.id,
     ...(endpoint === undefined ? {} : { endpoint }),
-    ...(who.container === undefined ? {} : { container: who.container.id }),
-    ...(root === undefined ? {} : { root }),
+    ...(who.container === undefined ? {} : { container: who.container.id, ...parts.marks(who.container.id) }),
   };
   if (byName && remembered !== undefined && !isUsed(remembered)) return { ...remembered, ...common };
   const name = describeIdentity(who.identity);

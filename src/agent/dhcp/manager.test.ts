@@ -211,3 +211,53 @@ test('an address that another machine has is declined, and the next start gets a
   assert.deepEqual(stage.dhcp.leases(), []);
   assert.notEqual((await stage.start('e2')).address, address);
 });
+
+test('a container of which the engine does not answer is not waited for', async () => {
+  const stage = await openStage();
+  stage.locked.add('web');
+  stage.mounted.add('other');
+  await stage.engineHas(container('web'), container('db'), container('other', { running: true }));
+  await stage.start('e1');
+  assert.equal(stage.dhcp.leases()[0]!.identity, 'container web', 'the others are known not to start');
+});
+
+test('of two that start at the same moment, each is known by its ports', async () => {
+  const stage = await openStage();
+  stage.exposed.set('web', ['443/tcp', '80/tcp']).set('db', ['5432/tcp']);
+  await stage.engineHas(container('web'), container('db'), container('job'));
+  for (const name of ['web', 'db', 'job']) stage.mounted.add(name);
+  await stage.start('e1', { exposes: ['5432/tcp'] });
+  await stage.start('e2', { exposes: ['443/tcp', '80/tcp'] });
+  await stage.start('e3');
+  assert.deepEqual(
+    stage.dhcp.leases().map(({ identity }) => identity),
+    ['container db', 'container web', 'container job'],
+  );
+  // Ports that nobody has say nothing.
+  await stage.engineHas(container('one'), container('two'));
+  await stage.start('e4', { exposes: ['1/tcp'] });
+  assert.ok(stage.events().includes('dhcp.unsure'));
+});
+
+test('a container whose lease is not in the store any more: the server is asked to confirm it, and it is kept', async () => {
+  const before = await openStage();
+  await before.engineHas(container('web'));
+  const { address, mac } = await before.start('e1');
+  const endpoint = before.state.endpoints.get(id('e1'))!;
+  await before.dhcp.close();
+
+  const after = await openStage();
+  after.server.leased.set(mac, address);
+  await after.state.putEndpoint(endpoint);
+  await after.engineHas(container('web', { running: true }));
+  await after.learn({ e1: 'web' });
+  while (!after.events().includes('dhcp.adopted')) await after.heard();
+  assert.deepEqual(after.server.heard, ['request br0']);
+  await after.learn({ e1: 'web' });
+  assert.equal(after.dhcp.leases()[0]!.container, 'web'.padEnd(64, '0'));
+  await after.stop('e1');
+  await after.engineHas();
+  await after.learn();
+  await after.heard();
+  assert.equal(after.server.leased.size, 0);
+});

@@ -19,6 +19,7 @@ import { createKeeper, type KeeperParts } from './keeper.ts';
 import { type Applicant, type Leased, leased, leaseFor } from './lease-for.ts';
 import { isOf, readPoolId } from './pool-id.ts';
 import type { DhcpLease, Grant } from './record.ts';
+import { takeUp } from './take-up.ts';
 import { createObserver, type ObserverParts } from './who.ts';
 
 export interface LeaseSight extends DhcpLease {
@@ -104,6 +105,8 @@ export function createDhcp(parts: DhcpParts): Dhcp {
   /** Pools that were asked for since the last look at what is in use. */
   const expected = new Set<string>();
 
+  let adopting = false;
+
   const conversation = createConversation({ ...parts, isTaken });
   const observer = createObserver({ ...parts, isUsed, networks });
   const keeper = createKeeper({ ...parts, conversation, mutex });
@@ -164,7 +167,7 @@ export function createDhcp(parts: DhcpParts): Dhcp {
       );
   }
 
-  interface Wish extends Pick<Applicant, 'endpoint' | 'mac'> {
+  interface Wish extends Pick<Applicant, 'endpoint' | 'mac'>, Pick<CreateEndpoint, 'exposes'> {
     readonly name?: string;
     readonly address?: Address;
   }
@@ -174,7 +177,7 @@ export function createDhcp(parts: DhcpParts): Dhcp {
     const who = await observer.identify(network, source, wish);
     const sharedMac = fabricOf(network.fabric).sharedMac?.(network, parts.context());
     const applicant = { network, source, who, ...wish, ...(sharedMac === undefined ? {} : { sharedMac }) };
-    const lease = leaseFor(applicant, { ...parts, pending, isUsed, root: observer.root });
+    const lease = leaseFor(applicant, { ...parts, pending, isUsed, marks: observer.marks });
     pending.set(lease.key, wish.endpoint);
     try {
       const kept = await mutex.run(lease.key, () => {
@@ -208,6 +211,20 @@ export function createDhcp(parts: DhcpParts): Dhcp {
       if (pending.get(lease.key) === wish.endpoint) pending.delete(lease.key);
       throw error;
     }
+  }
+
+  /** In the background: nobody's look at the engine waits for a server that is not there. */
+  function adopt(): void {
+    if (adopting) return;
+    adopting = true;
+    const work = takeUp({ ...parts, conversation, sourceOf: (network) => sourceOf(network, {}) })
+      .then((keys) => {
+        for (const key of keys) keeper.watch(key);
+      })
+      .finally(() => {
+        adopting = false;
+      });
+    void later(work, 'take over DHCP leases');
   }
 
   /** Gives back what nobody needs any more. */
@@ -246,14 +263,13 @@ export function createDhcp(parts: DhcpParts): Dhcp {
       for (const { id, container } of endpoints) {
         const lease = book.of(id);
         if (lease === undefined || container.length !== 64) continue;
-        const known = lease.root !== undefined || observer.root(container) === undefined;
-        if (lease.container === container && known) continue;
+        const marks = observer.marks(container);
+        if (lease.container === container && (lease.root !== undefined || marks === undefined)) continue;
         await mutex.run(lease.key, async () => {
           const now = book.get(lease.key);
           if (now?.endpoint !== id) return;
-          const { root: _others, ...rest } = now;
-          const root = observer.root(container);
-          await book.put({ ...rest, container, ...(root === undefined ? {} : { root }) });
+          const { root: _its, exposes: _too, ...rest } = now;
+          await book.put({ ...rest, container, ...marks });
         });
       }
     }
@@ -274,10 +290,14 @@ export function createDhcp(parts: DhcpParts): Dhcp {
 
   return {
     serves,
-    async acquire(network, { endpoint, mac, options }) {
+    async acquire(network, { endpoint, mac, options, exposes }) {
       const began = parts.monotonic();
       const source = sourceOf(network, options)!;
-      const lease = await obtain(network, source, { endpoint, ...(mac === undefined ? {} : { mac }) });
+      const lease = await obtain(network, source, {
+        endpoint,
+        ...(mac === undefined ? {} : { mac }),
+        ...(exposes === undefined ? {} : { exposes }),
+      });
       const got = leased(lease);
       if (source.ipv6 !== 'slaac') return got;
       const own = await conversation.autoconfigure(
@@ -359,6 +379,7 @@ export function createDhcp(parts: DhcpParts): Dhcp {
     async learn(networks) {
       if (!active()) return;
       await observer.look();
+      adopt();
       await pair(networks);
       for (const id of seen) if (!state.endpoints.has(id)) seen.delete(id);
       await forgetPools();

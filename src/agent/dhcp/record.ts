@@ -26,8 +26,9 @@ export interface DhcpLease {
   readonly client: Client;
   /** The container that it is kept for, as soon as it is known. */
   readonly container?: string;
-  /** Where that container's root file system is mounted. */
+  /** Where that container's root file system is mounted, and its ports: by these it is known when it starts. */
   readonly root?: string;
+  readonly exposes?: readonly string[];
   /** That uses it now. */
   readonly endpoint?: EndpointId;
   /** The server was asked for this, and its answer has not been written down. */
@@ -85,6 +86,7 @@ const Record = z.object({
   }),
   container: z.string().optional(),
   root: z.string().optional(),
+  exposes: z.array(z.string()).optional(),
   endpoint: z.string().optional(),
   requested: GrantRecord.optional(),
   granted: GrantRecord.optional(),

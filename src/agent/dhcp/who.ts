@@ -4,11 +4,12 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import type { Engine, ListedContainer } from '../../docker/engine.ts';
+import type { CreateEndpoint } from '../../docker/driver.ts';
+import type { Engine, EngineContainer, ListedContainer } from '../../docker/engine.ts';
 import type { DhcpSource } from '../../fabric/fabric.ts';
 import type { EndpointId, NetworkId } from '../../model/ids.ts';
-import type { Mac } from '../../model/mac.ts';
 import type { Network } from '../../model/network.ts';
+import { within } from '../conflicts/within.ts';
 import type { Names } from '../names.ts';
 import type { Book } from './book.ts';
 import { candidates, choose, identityOf, isOn } from './containers.ts';
@@ -23,12 +24,15 @@ export interface Who {
   readonly unsure: boolean;
 }
 
+/** What can be seen of a container that is being started. */
+export type Marks = Pick<EngineContainer, 'root' | 'exposes'>;
+
 export interface Observer {
   /** @param wish.name the container's name, from the engines that tell it. */
   identify(
     network: Network,
     source: DhcpSource,
-    wish: { readonly name?: string; readonly mac?: Mac; readonly endpoint?: EndpointId },
+    wish: Pick<CreateEndpoint, 'mac' | 'exposes'> & { readonly name?: string; readonly endpoint?: EndpointId },
   ): Promise<Who>;
   /**
    * Asks the engine what containers there are, and once more when there is news meanwhile. Never within a plugin call.
@@ -38,8 +42,8 @@ export interface Observer {
   look(): Promise<void>;
   /** Whether there was such a container at the last look, and it was on the network, running or not. */
   isOn(container: string, network: NetworkId): boolean;
-  /** Where a container's root file system is mounted, as far as is known. */
-  root(container: string): string | undefined;
+  /** By what a container is known when it starts, as far as that is known itself. */
+  marks(container: string): Marks | undefined;
 }
 
 export interface ObserverParts {
@@ -51,36 +55,82 @@ export interface ObserverParts {
   /** Whether a container uses a lease, in truth. */
   isUsed(lease: DhcpLease): boolean;
   readonly mountPoints: () => ReadonlySet<string>;
+  /** Milliseconds of a clock that nobody sets. */
+  monotonic(): number;
 }
 
 /** How long is waited for the engine to tell what containers there are, when it has been asked. Milliseconds. */
 const PATIENCE = 300;
+/** How long an answer about one container takes. One that is being started is answered for only when it has started. */
+const ANSWERED = 50;
 
 export function createObserver(parts: ObserverParts): Observer {
-  const { engine, book, names } = parts;
+  const { engine, book, names, monotonic } = parts;
   let containers: readonly ListedContainer[] = [];
   let listed = false;
-  let looking: Promise<void> | undefined;
-  let again = false;
-  /** By container; undefined where the engine does not tell. */
-  const roots = new Map<string, string | undefined>();
+  let listing: Promise<void> | undefined;
+  let next: Promise<void> | undefined;
+  const seen = new Map<string, Marks>();
+  const inspecting = new Map<string, { readonly since: number; readonly done: Promise<void> }>();
 
   async function list(): Promise<void> {
     containers = await engine.containers();
     listed = true;
     const ids = new Set(containers.map(({ id }) => id));
-    for (const id of roots.keys()) if (!ids.has(id)) roots.delete(id);
+    for (const id of seen.keys()) if (!ids.has(id)) seen.delete(id);
     const networks = parts.networks();
-    const unknown = containers.filter(
-      (one) => !roots.has(one.id) && networks.some((network) => isOn(one, network, names.network(network))),
-    );
-    // One that is being started is answered for only when it has started.
-    await Promise.all(
-      unknown.map(async ({ id }) => {
-        const found = await engine.container(id).catch(() => undefined);
-        if (found !== undefined) roots.set(id, found.root);
-      }),
-    );
+    for (const one of containers) {
+      if (seen.has(one.id) || inspecting.has(one.id)) continue;
+      if (networks.some((network) => isOn(one, network, names.network(network)))) inspect(one.id);
+    }
+  }
+
+  /** Nobody waits for it who lists: it may take as long as the container's start. */
+  function inspect(id: string): void {
+    const done = engine
+      .container(id)
+      .then(
+        (found) => {
+          if (found !== undefined) seen.set(id, marksOf(found));
+        },
+        () => undefined,
+      )
+      .finally(() => inspecting.delete(id));
+    inspecting.set(id, { since: monotonic(), done });
+  }
+
+  /** A list that is asked for from now on; those who want one meanwhile share the next. */
+  function look(): Promise<void> {
+    if (listing === undefined) {
+      listing = list().finally(() => {
+        listing = undefined;
+      });
+      return listing;
+    }
+    next ??= listing
+      .catch(() => undefined)
+      .then(() => {
+        next = undefined;
+        return look();
+      });
+    return next;
+  }
+
+  /** What has been asked for is known, or will not be known soon. */
+  async function informed(network: NetworkId): Promise<void> {
+    const asked = next ?? listing;
+    if (asked !== undefined)
+      await within(
+        PATIENCE,
+        asked.catch(() => undefined),
+      );
+    const name = names.network(network);
+    const now = monotonic();
+    const fresh = containers
+      .filter((one) => !one.running && isOn(one, network, name))
+      .flatMap(({ id }) => inspecting.get(id) ?? [])
+      .filter(({ since }) => now - since < ANSWERED);
+    if (fresh.length > 0) await within(ANSWERED, Promise.all(fresh.map(({ done }) => done)));
   }
 
   /** The containers of a network that use a lease, or had one, as far as is known. */
@@ -89,8 +139,11 @@ export function createObserver(parts: ObserverParts): Observer {
     return new Set(leases.flatMap(({ container }) => container ?? []));
   }
 
-  function rootOf(container: string): string | undefined {
-    return roots.get(container) ?? book.all().find((lease) => lease.container === container)?.root;
+  function marks(container: string): Marks | undefined {
+    const known = seen.get(container);
+    if (known !== undefined) return known;
+    const lease = book.all().find((one) => one.container === container);
+    return lease && marksOf(lease);
   }
 
   /** Before the engine has answered, as when it starts its containers after a reboot: those that had a lease. */
@@ -108,15 +161,20 @@ export function createObserver(parts: ObserverParts): Observer {
   function starting(waiting: readonly ListedContainer[]): readonly ListedContainer[] {
     if (waiting.length === 0) return waiting;
     const points = parts.mountPoints();
-    const seen = (id: string): boolean => {
-      const root = rootOf(id);
-      return isMounted({ id, ...(root === undefined ? {} : { root }) }, points);
-    };
-    const mounted = waiting.filter(({ id }) => seen(id));
+    const rootOf = (id: string): string | undefined => marks(id)?.root;
+    const isThere = (id: string): boolean => isMounted({ id, ...marks(id) }, points);
+    const mounted = waiting.filter(({ id }) => isThere(id));
     if (mounted.length > 0) return mounted;
     // None of them: that is worth something only where mounts of containers are seen at all.
-    const sees = containers.some(({ id, running }) => running && rootOf(id) !== undefined && seen(id));
+    const sees = containers.some(({ id, running }) => running && rootOf(id) !== undefined && isThere(id));
     return sees ? waiting.filter(({ id }) => rootOf(id) === undefined) : waiting;
+  }
+
+  /** Those with the ports that the request tells. Where it tells none, that says nothing: engines leave them out at times. */
+  function exposing(waiting: readonly ListedContainer[], ports: readonly string[] = []): readonly ListedContainer[] {
+    if (waiting.length < 2 || ports.length === 0) return waiting;
+    const same = waiting.filter(({ id }) => marks(id)?.exposes?.join() === ports.join());
+    return same.length > 0 ? same : waiting;
   }
 
   return {
@@ -126,34 +184,15 @@ export function createObserver(parts: ObserverParts): Observer {
       // As long as the network's name is not known, nobody can tell.
       return found !== undefined && (name === undefined || isOn(found, network, name));
     },
-    root: rootOf,
+    marks,
 
-    look() {
-      if (looking !== undefined) {
-        again = true;
-        return looking;
-      }
-      looking = (async () => {
-        do {
-          again = false;
-          await list();
-        } while (again);
-      })().finally(() => {
-        looking = undefined;
-      });
-      return looking;
-    },
+    look,
 
     async identify({ id }, source, wish) {
-      if (looking !== undefined) {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        const timer = setTimeout(resolve, PATIENCE);
-        await Promise.race([looking.catch(() => undefined), promise]);
-        clearTimeout(timer);
-      }
+      await informed(id);
       const named = wish.name === undefined ? undefined : containers.find(({ name }) => name === wish.name);
       const waiting = candidates(known(id), id, names.network(id), withLease(id, true), withLease(id, false));
-      const narrowed = starting(waiting);
+      const narrowed = exposing(starting(waiting), wish.exposes);
       const container = named ?? choose(narrowed);
       const found = { unsure: false, ...(container === undefined ? {} : { container }) };
       if (source.identity !== undefined) return { identity: { kind: 'name', name: source.identity }, ...found };
@@ -164,4 +203,8 @@ export function createObserver(parts: ObserverParts): Observer {
       return { identity: { kind: 'endpoint', id: passing.slice(0, 12) }, unsure: narrowed.length > 1 };
     },
   };
+}
+
+function marksOf({ root, exposes }: Marks): Marks {
+  return { ...(root === undefined ? {} : { root }), ...(exposes === undefined ? {} : { exposes }) };
 }

@@ -98,6 +98,8 @@ export async function openStage(store = createMemoryStore()) {
   const prepared: string[] = [];
   const missing = new Set<string>();
   const mounted = new Set<string>();
+  const locked = new Set<string>();
+  const exposed = new Map<string, readonly string[]>();
   const kernel = {
     packets({ link, netns }: PacketRequest): Promise<PacketPort> {
       const listeners = new Set<(frame: Uint8Array) => void>();
@@ -145,9 +147,10 @@ export async function openStage(store = createMemoryStore()) {
       containers: () => Promise.resolve(containers),
       container: (wanted) => {
         const found = containers.find((one) => one.id === wanted);
-        return Promise.resolve(
-          found && { ...found, hostName: '', labels: {}, networkMode: '', root: `/roots/${found.name}` },
-        );
+        if (found !== undefined && locked.has(found.name)) return new Promise(() => undefined);
+        const ports = exposed.get(found?.name ?? '');
+        const marks = { root: `/roots/${found?.name}`, ...(ports === undefined ? {} : { exposes: ports }) };
+        return Promise.resolve(found && { ...found, hostName: '', labels: {}, networkMode: '', ...marks });
       },
     },
     mountPoints: () => new Set([...mounted].map((name) => `/roots/${name}`)),
@@ -180,6 +183,10 @@ export async function openStage(store = createMemoryStore()) {
     missing,
     /** Containers whose root file system is mounted. */
     mounted,
+    /** Containers of which the engine does not answer, as while they are being started. */
+    locked,
+    /** Ports by the name of the container. */
+    exposed,
     events: () => told.map(({ event }) => event),
     /** The engine has these containers from now on. */
     async engineHas(...all: readonly ListedContainer[]) {
