@@ -19,6 +19,7 @@ const Note = z.object({
   mtu: z.number(),
   /** Whether it had a carrier: only one that had can lose it. */
   running: z.boolean(),
+  up: z.boolean().default(true),
   /**
    * `moving` and `returning`: under way, so that what the note says counts, not what is found. `trial` until `deadline`.
    * `returned`: given back because it was not confirmed, or was found to cut the host off; `why` says which.

@@ -38,8 +38,10 @@ async function open(parent: string, settings: BridgeSettings, context: FabricCon
     tell(context, 'uplink.taken', note, `${parent} is now a port of ${bridge}, which has all that it had${fate}`);
   }
   const named = moveResolver(note, context);
-  if (known === undefined) void tellManagers(note, context);
-  if (confirm !== 'auto' || note.state !== 'trial') {
+  // Advice: nothing depends on it.
+  if (known === undefined) void tellManagers(note, context).catch(() => undefined);
+  // What another network has put on trial is for its user to confirm.
+  if (confirm !== 'auto' || note.state !== 'trial' || known?.state === 'trial') {
     await named;
     return;
   }
@@ -128,14 +130,16 @@ async function maintainOne(
   if (note.state === 'returned') return undefined;
   const view = await context.kernel.view();
   if (note.state === 'moving') {
-    // Nobody else is at it, so a crash interrupted it; its network stands.
-    await takeUplink(parent, bridge, undefined, context);
+    // Nobody else is at it, so a crash interrupted it.
+    if (networksOn(parent, context).length === 0) await returnUplink(note, context);
+    else await moveResolver(await takeUplink(parent, bridge, undefined, context), context);
     return undefined;
   }
   if (note.state === 'settled') {
     if (!isThere(parent, view)) return undefined;
     if (!isThere(bridge, view)) {
       await remakeUplink(note, context);
+      await moveResolver(note, context);
       return undefined;
     }
     await refreshNote(note, context);

@@ -13,6 +13,8 @@ import { aliasOf, checkUplink, isTaken } from './suitable.ts';
 
 /** Links make themselves an address in this; all others are given to them. */
 const LINK_LOCAL = /^fe80:/;
+/** IN6_ADDR_GEN_MODE_NONE: it makes itself none. */
+const NO_ADDRESSES = '1';
 
 /**
  * Makes the bridge from the NIC. Safe to repeat.
@@ -50,8 +52,11 @@ export async function takeUplink(
 export async function remakeUplink(note: UplinkNote, context: FabricContext): Promise<void> {
   const host = await context.kernel.view();
   const fresh = await survey(note.parent, note.bridge, host, context);
-  const { of, at, belongings } = note;
-  const kept: UplinkNote = hasAddress(fresh.belongings) ? fresh : { ...fresh, of, at, belongings };
+  const { of, at, belongings, addressGeneration: original } = note;
+  // It was a port a moment ago, unless the host has been rebooted since.
+  const wasPort = fresh.addressGeneration === NO_ADDRESSES && original !== undefined;
+  const now: UplinkNote = wasPort ? { ...fresh, up: note.up, addressGeneration: original } : fresh;
+  const kept: UplinkNote = hasAddress(fresh.belongings) ? now : { ...now, of, at, belongings };
   await writeNote(context.notes, { ...kept, state: 'moving' });
   await takeUplink(note.parent, note.bridge, undefined, context);
 }
@@ -129,7 +134,7 @@ async function holdings(
 
 async function survey(parent: string, bridge: string, host: HostView, context: FabricContext): Promise<UplinkNote> {
   checkUplink(parent, bridge, host);
-  const { mac, mtu, running } = host.links.find((link) => link.name === parent)!;
+  const { mac, mtu, running, up } = host.links.find((link) => link.name === parent)!;
   const [held, settings, generation] = await Promise.all([
     holdings(parent, context),
     differingSettings(parent),
@@ -141,6 +146,7 @@ async function survey(parent: string, bridge: string, host: HostView, context: F
     mac: mac!,
     mtu,
     running,
+    up,
     state: 'moving',
     ...held,
     settings: { ...settings },
@@ -207,7 +213,7 @@ function takeSteps(note: UplinkNote): KernelStep[] {
     ...put(addresses, note.of, bridge, age),
     { make: { kind: 'link', type: 'adopted', name: parent, up: true, master: bridge } },
     ...put(rest, note.of, bridge, age),
-    ...generationSteps(parent, generation === undefined ? undefined : '1'),
+    ...generationSteps(parent, generation === undefined ? undefined : NO_ADDRESSES),
     ...take(belongings, note.of, parent),
     // Where the NIC's link-local address was made by rule (and none by a secret of the NIC), the bridge follows the rule.
     ...generationSteps(
@@ -231,6 +237,7 @@ function returnSteps(note: UplinkNote): KernelStep[] {
     ...take(rest, note.of, bridge),
     { make: { kind: 'link', type: 'adopted', name: parent, master: null } },
     ...generationSteps(parent, note.addressGeneration),
+    ...(note.up ? [] : [{ make: { kind: 'link', type: 'adopted', name: parent, up: false } } as const]),
     { unmake: { kind: 'link', type: 'bridge', name: bridge } },
   ];
 }
