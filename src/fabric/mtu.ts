@@ -6,7 +6,8 @@ import type { HostView } from '../kernel/kernel.ts';
 export const LEAST_MTU = 1280;
 /** The largest that a veth takes (ETH_MAX_MTU). */
 export const GREATEST_MTU = 65535;
-const ETHERNET_MTU = 1500;
+/** Of a link that nothing lies beneath yet. */
+export const ETHERNET_MTU = 1500;
 
 /** What an encapsulation adds to each packet, in bytes, by the family of the outer address. */
 export const overhead = {

@@ -12,7 +12,7 @@ export function checkBridge(name: string, host: HostView): void {
   if (link === undefined) {
     throw new BerthError(
       'INTERFACE_UNKNOWN',
-      `there is no bridge ${name} on this host; name one with -o bridge=, or have one made from a NIC with -o parent=`,
+      `there is no bridge ${name} on this host; name one with -o bridge=, have one made from a NIC with -o parent=, or have an empty one made with -o create=true`,
     );
   }
   if (link.type !== 'bridge') {

@@ -31,6 +31,8 @@ const BridgeSettings = z.object({
   confirmSeconds: z.number(),
   /** Nobody confirmed the bridge in time: the NIC has been given back, and the network is to be removed. */
   returned: z.boolean().optional(),
+  /** The bridge is ours, and leads nowhere by itself: it stands as long as a network is on it, with this MAC address. */
+  created: z.object({ mac: z.string() }).optional(),
   /** The bridge is made for this VLAN, named `port`. */
   vlan: Vlan.optional(),
   port: z.string().optional(),

@@ -6,6 +6,7 @@ import { compose } from './lan-compose.ts';
 import { macvlan } from './lan-macvlan.ts';
 import { nic } from './lan-nic.ts';
 import { lanStage } from './lan-stage.ts';
+import { ownBridge } from './lan-own-bridge.ts';
 import { transcript } from './lan-transcript.ts';
 import { uplink } from './lan-uplink.ts';
 
@@ -13,6 +14,7 @@ export function lanSuite(engine: EngineVersion): void {
   describe(`lan on ${engine}`, () => {
     const stage = lanStage(engine);
     describe('transcript', () => transcript(stage));
+    describe('a bridge of our own', () => ownBridge(stage));
     describe('macvlan', () => macvlan(stage));
     describe('nic', () => nic(stage));
     describe('compose', () => compose(stage));

@@ -1,13 +1,15 @@
 /**
- * A container is a port of a bridge: an existing one, one that is made from a NIC and given back afterwards, or one that
- * stands on a VLAN for as long as containers are on it.
+ * A container is a port of a bridge: an existing one, one that is made from a NIC and given back afterwards, one that stands on
+ * a VLAN for as long as containers are on it, or one that leads nowhere until somebody gives it an uplink.
  */
 
+import { randomUUID } from 'node:crypto';
 import type { HostView } from '../../../kernel/kernel.ts';
 import type { BridgeLink } from '../../../kernel/objects.ts';
 import { BerthError } from '../../../model/errors.ts';
-import { LEAST_MTU, linkMtu } from '../../mtu.ts';
-import { choiceOption, integerOption, linkOption } from '../../options.ts';
+import { macFromIdentity, parseMac } from '../../../model/mac.ts';
+import { ETHERNET_MTU, LEAST_MTU, linkMtu } from '../../mtu.ts';
+import { booleanOption, choiceOption, integerOption, linkOption } from '../../options.ts';
 import { vethPair } from '../../veth.ts';
 import { checkBridge, findLink } from '../interfaces.ts';
 import type { LanMode, Plan } from '../mode.ts';
@@ -36,11 +38,18 @@ export const bridge: LanMode<BridgeSettings> = {
       default: '60',
       help: 'With confirm=manual: how long to wait for the confirmation.',
     },
+    {
+      name: 'create',
+      values: 'true, false',
+      default: 'false',
+      help: 'Make the bridge if there is none of that name, with no uplink, and remove it with the last network on it. One that is there stays as it is.',
+    },
   ],
 
   async plan(plan, context) {
     const settings = read(plan);
-    const { parent, vlan } = settings;
+    const { parent, vlan, created } = settings;
+    if (created !== undefined) return settings;
     if (vlan !== undefined) {
       const found = findLink(plan.host, settings.bridge);
       if (found !== undefined && found.alias !== alias(settings)) {
@@ -59,7 +68,8 @@ export const bridge: LanMode<BridgeSettings> = {
 
   wire: ({ bridge }) => bridge,
 
-  check({ bridge, vlan }, host) {
+  check({ bridge, vlan, created }, host) {
+    if (created !== undefined) return;
     if (vlan === undefined) checkBridge(bridge, host);
     else if (findLink(host, vlan.base) === undefined)
       throw new BerthError('INTERFACE_UNKNOWN', `there is no interface ${vlan.base} on this host`);
@@ -73,7 +83,9 @@ export const bridge: LanMode<BridgeSettings> = {
   maintain: maintainUplinks,
   disturbed: uplinksDisturbed,
 
-  standing({ bridge, parent, returned }) {
+  standing(settings) {
+    const { bridge, parent, returned, created } = settings;
+    if (created !== undefined) return [ownBridge(settings)];
     if (parent === undefined || returned === true) return [];
     // Adopted, though we made the bridge: it holds the host's addresses, so only `returnUplink` may take it away.
     return [
@@ -84,18 +96,8 @@ export const bridge: LanMode<BridgeSettings> = {
 
   network({ settings }) {
     const { bridge, vlan } = settings;
-    const made: BridgeLink = {
-      kind: 'link',
-      type: 'bridge',
-      name: bridge,
-      up: true,
-      stp: false,
-      forwardDelay: 0,
-      noLinkLocal: true,
-      alias: alias(settings),
-    };
     return [
-      ...(vlan === undefined ? [] : [made, ...vlanObjects(vlan, bridge)]),
+      ...(vlan === undefined ? [] : [ownBridge(settings), ...vlanObjects(vlan, bridge)]),
       // Where br_netfilter is on, bridged packets pass the engine's FORWARD chain, whose policy is drop.
       ...([4, 6] as const).map((family) => ({
         kind: 'forward-accept' as const,
@@ -111,13 +113,36 @@ export const bridge: LanMode<BridgeSettings> = {
   ],
 };
 
-function mtu({ bridge, vlan }: BridgeSettings, host: HostView): number | undefined {
-  return linkMtu(host, bridge) ?? (vlan === undefined ? undefined : linkMtu(host, vlan.base));
+function mtu({ bridge, vlan, created }: BridgeSettings, host: HostView): number | undefined {
+  const under = vlan === undefined ? undefined : linkMtu(host, vlan.base);
+  return linkMtu(host, bridge) ?? under ?? (created === undefined ? undefined : ETHERNET_MTU);
 }
 
-/** By which a bridge that stands on a VLAN is known again. */
-const alias = ({ vlan }: BridgeSettings): string =>
-  vlan === undefined ? '' : `berth bridge on vlan ${vlan.id} of ${vlan.base}`;
+/** By which a bridge of ours is known again. */
+const alias = ({ bridge, vlan }: Pick<BridgeSettings, 'bridge' | 'vlan'>): string =>
+  vlan === undefined ? `berth bridge ${bridge}` : `berth bridge on vlan ${vlan.id} of ${vlan.base}`;
+
+/** A bridge without an uplink of the administrator's. */
+const ownBridge = (settings: BridgeSettings): BridgeLink => ({
+  kind: 'link',
+  type: 'bridge',
+  name: settings.bridge,
+  // Chosen: the kernel's own choice follows the ports, and who has the host's address in its ARP table would lose it.
+  ...(settings.created === undefined ? {} : { mac: parseMac(settings.created.mac)! }),
+  up: true,
+  stp: false,
+  forwardDelay: 0,
+  noLinkLocal: true,
+  alias: alias(settings),
+});
+
+/** Several networks can be on one bridge of ours. @throws BerthError INTERFACE_UNSUITABLE */
+function toCreate(bridge: string, host: HostView): Pick<BridgeSettings, 'created'> {
+  const found = findLink(host, bridge);
+  if (found === undefined) return { created: { mac: macFromIdentity(randomUUID()) } };
+  checkBridge(bridge, host);
+  return found.alias === alias({ bridge }) && found.mac !== undefined ? { created: { mac: found.mac } } : {};
+}
 
 /** @throws BerthError BAD_OPTION, INTERFACE_UNKNOWN, INTERFACE_UNSUITABLE */
 function read({ options, defaults, host }: Plan): BridgeSettings {
@@ -128,6 +153,13 @@ function read({ options, defaults, host }: Plan): BridgeSettings {
   if (given === undefined && (options.has('confirm') || confirmSeconds !== undefined)) {
     throw new BerthError('BAD_OPTION', "the options 'confirm' and 'confirm_timeout' go with 'parent'");
   }
+  const create = booleanOption(options, 'create', false);
+  if (create && (given !== undefined || options.has('vlan'))) {
+    throw new BerthError(
+      'BAD_OPTION',
+      "with 'parent' or 'vlan' a bridge is made anyway: leave out the option 'create'",
+    );
+  }
   const common = { ...readCommon(options), mode: 'bridge', confirm, confirmSeconds: confirmSeconds ?? 60 } as const;
   const under: Parent | undefined =
     given !== undefined
@@ -135,7 +167,10 @@ function read({ options, defaults, host }: Plan): BridgeSettings {
       : options.has('vlan')
         ? parentWithVlan(named ?? defaults.bridge, options, host)
         : undefined;
-  if (under === undefined) return { ...common, bridge: named ?? defaults.bridge };
+  if (under === undefined) {
+    const bridge = named ?? defaults.bridge;
+    return { ...common, bridge, ...(create ? toCreate(bridge, host) : {}) };
+  }
   // The VLAN of a bridge is a segment of its own: it needs a bridge of its own.
   const own = given === undefined ? undefined : named;
   const { name, vlan } = under;
