@@ -5,8 +5,8 @@ import type { EngineVersion } from '../bed/engines.ts';
 import { compose } from './lan-compose.ts';
 import { macvlan } from './lan-macvlan.ts';
 import { nic } from './lan-nic.ts';
-import { lanStage } from './lan-stage.ts';
 import { ownBridge } from './lan-own-bridge.ts';
+import { lanStage } from './lan-stage.ts';
 import { transcript } from './lan-transcript.ts';
 import { uplink } from './lan-uplink.ts';
 
