@@ -39,6 +39,7 @@ export function crashPoints(environment: NodeJS.ProcessEnv): CrashPoints {
   const oneByOne =
     (kernel: Kernel): Kernel['execute'] =>
     async (steps) => {
+      if (steps.length === 0) await kernel.execute(steps);
       for (const [index, step] of steps.entries()) {
         if (index > 0) reach('within kernel.execute');
         await kernel.execute([step]);

@@ -1,10 +1,9 @@
 /** Asks a DHCP server for an address, and gives it back: what is on its way is written down, so that no lease is forgotten. */
 
 import { decline, type Offer, type Outgoing, type Purpose, release } from '../../dhcp/client.ts';
-import { type Ending, exchange, frameOf, type Port } from '../../dhcp/exchange.ts';
+import { type Ending, exchange, frameOf } from '../../dhcp/exchange.ts';
 import { addressIn, solicit } from '../../dhcp/router.ts';
 import type { Terms } from '../../dhcp/terms.ts';
-import type { Kernel } from '../../kernel/kernel.ts';
 import { type Address, formatAddress, sameAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { NetworkId } from '../../model/ids.ts';
@@ -12,13 +11,12 @@ import { type InterfaceAddress, parseInterfaceAddress } from '../../model/prefix
 import type { Events } from '../events.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Book } from './book.ts';
-import type { Ports, Where } from './ports.ts';
+import type { LinkPort, Ports, Where } from './ports.ts';
 import type { DhcpLease, Grant } from './record.ts';
 
 export interface ConversationParts {
   readonly book: Book;
   readonly ports: Ports;
-  readonly kernel: Kernel;
   readonly events: Events;
   readonly metrics: Metrics;
   /** Milliseconds since the epoch. */
@@ -59,7 +57,11 @@ const SHARE_WITH_LEASE = 0.5;
 export function createConversation(parts: ConversationParts): Conversation {
   const { book, ports, events, metrics } = parts;
 
-  async function on<Result>(lease: DhcpLease, where: Where, work: (port: Port) => Promise<Result>): Promise<Result> {
+  async function on<Result>(
+    lease: DhcpLease,
+    where: Where,
+    work: (port: LinkPort) => Promise<Result>,
+  ): Promise<Result> {
     try {
       return await ports.use(where, work);
     } catch (error) {
@@ -103,9 +105,10 @@ export function createConversation(parts: ConversationParts): Conversation {
 
   /** Resolves when it has gone out: what is forgotten next cannot be sent again. */
   async function send(lease: DhcpLease, outgoing: Outgoing): Promise<void> {
-    await on(lease, { link: lease.link }, async (port) => port.send(frameOf(outgoing, lease.client.mac)));
-    // The kernel's thread does one thing after the other.
-    await parts.kernel.execute([]);
+    await on(lease, { link: lease.link }, async (port) => {
+      await port.send(frameOf(outgoing, lease.client.mac));
+      await port.flushed();
+    });
   }
 
   async function sayDeclined(lease: DhcpLease, { terms: { address }, server }: Offer, why: string): Promise<void> {

@@ -132,6 +132,21 @@ test('the agent is killed between the request and its answer: the lease is given
   assert.deepEqual(after.dhcp.leases(), []);
 });
 
+test('a lease is forgotten when its release has gone out, and not before: a crash in between sends it again', async () => {
+  const stage = await openStage();
+  await stage.engineHas(container('web'));
+  await stage.start('e1');
+  await stage.stop('e1');
+  const { promise, resolve } = Promise.withResolvers<void>();
+  stage.out.flushed = promise;
+  const gone = stage.dhcp.networkGoes(network.id);
+  await stage.heard();
+  assert.equal(stage.dhcp.leases().length, 1);
+  resolve();
+  await gone;
+  assert.deepEqual(stage.dhcp.leases(), []);
+});
+
 test('a network that goes takes its leases with it', async () => {
   const stage = await openStage();
   await stage.engineHas(container('web'));

@@ -4,6 +4,11 @@ import type { Port } from '../../dhcp/exchange.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { Hearing, PacketPort } from '../../kernel/packets.ts';
 
+export interface LinkPort extends Port {
+  /** Resolves when what was sent before has left this process: a crash cannot take it back. */
+  flushed(): Promise<void>;
+}
+
 export interface Where {
   readonly link: string;
   /** Absent: our own. */
@@ -18,7 +23,7 @@ export interface Ports {
    *
    * @throws BerthError as `Kernel.packets`, and what the work throws.
    */
-  use<Result>(where: Where, work: (port: Port) => Promise<Result>): Promise<Result>;
+  use<Result>(where: Where, work: (port: LinkPort) => Promise<Result>): Promise<Result>;
   close(): void;
 }
 
@@ -76,6 +81,7 @@ export function createPorts(kernel: Pick<Kernel, 'packets'>): Ports {
         const opened = await shared.opened;
         return await work({
           send: (frame) => opened.send(frame),
+          flushed: () => opened.flushed(),
           onFrame(listener) {
             shared.listeners.add(listener);
             return () => shared.listeners.delete(listener);

@@ -100,6 +100,7 @@ export async function openStage(store = createMemoryStore()) {
   const mounted = new Set<string>();
   const locked = new Set<string>();
   const exposed = new Map<string, readonly string[]>();
+  const out = { flushed: Promise.resolve() };
   const kernel = {
     packets({ link, netns }: PacketRequest): Promise<PacketPort> {
       const listeners = new Set<(frame: Uint8Array) => void>();
@@ -119,7 +120,7 @@ export async function openStage(store = createMemoryStore()) {
           listeners.add(listener);
           return () => void listeners.delete(listener);
         },
-        flushed: () => Promise.resolve(),
+        flushed: () => out.flushed,
         onEnded() {},
         close: () => listeners.clear(),
       });
@@ -183,6 +184,8 @@ export async function openStage(store = createMemoryStore()) {
     missing,
     /** Containers whose root file system is mounted. */
     mounted,
+    /** When what is sent has gone out. */
+    out,
     /** Containers of which the engine does not answer, as while they are being started. */
     locked,
     /** Ports by the name of the container. */
