@@ -27,6 +27,11 @@ export function arpAnnouncement(mac: Mac, address: Address): Uint8Array {
   return request(mac, address, address);
 }
 
+/** A question of somebody who has an address, as the kernel asks before it sends there (RFC 826). */
+export function arpRequest(mac: Mac, sender: Address, target: Address): Uint8Array {
+  return request(mac, sender, target);
+}
+
 function request(mac: Mac, sender: Address, target: Address): Uint8Array {
   const payload = Uint8Array.of(
     ...bytes16(ETHERNET),

@@ -33,6 +33,13 @@ export function duplicateSolicitation(mac: Mac, address: Address): Uint8Array {
   return message(mac, ANY, solicitedNode(address), [SOLICITATION, 0, 0, 0, 0, 0, 0, 0, ...addressBytes(address)]);
 }
 
+/** A question of somebody who has an address, as the kernel asks before it sends there (RFC 4861 §7.2.2). */
+export function solicitation(mac: Mac, from: Address, address: Address): Uint8Array {
+  const option = [SOURCE_LINK_LAYER, 1, ...macBytes(mac)];
+  const body = [SOLICITATION, 0, 0, 0, 0, 0, 0, 0, ...addressBytes(address), ...option];
+  return message(mac, from, solicitedNode(address), body);
+}
+
 /** An answer that nobody asked for, to all nodes, which overrides what they remember (RFC 4861 §7.2.6). */
 export function unsolicitedAdvertisement(mac: Mac, address: Address): Uint8Array {
   const option = [TARGET_LINK_LAYER, 1, ...macBytes(mac)];

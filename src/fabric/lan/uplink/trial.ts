@@ -5,11 +5,11 @@ import { asBerthError, BerthError } from '../../../model/errors.ts';
 import type { Json, Network } from '../../../model/network.ts';
 import type { FabricContext } from '../../fabric.ts';
 import { type BridgeSettings, settingsOf } from '../settings.ts';
-import { answeringGateways } from './gateways.ts';
 import { findManagers } from './managers/managers.ts';
 import { allNotes, inTurn, readNote, type UplinkNote } from './note.ts';
 import { moveResolver } from './resolver.ts';
 import { followUplink, refreshNote, remakeUplink, returnUplink, settle, takeUplink } from './uplink.ts';
+import { findWitnesses, missedThrough } from './witnesses.ts';
 
 /** Milliseconds without a carrier after which a trial is over: some cards lose it for a moment when they become a port. */
 const CABLE_PATIENCE = 5000;
@@ -25,7 +25,8 @@ export async function openUplink(settings: BridgeSettings, context: FabricContex
 async function open(parent: string, settings: BridgeSettings, context: FabricContext): Promise<void> {
   const { bridge, confirm, confirmSeconds } = settings;
   const known = await readNote(context.notes, parent);
-  const before = confirm === 'auto' ? await answeringGateways(parent, context.host) : new Set<string>();
+  const alone = known?.state !== 'settled' && known?.state !== 'trial';
+  const before = confirm === 'auto' && alone ? await findWitnesses(parent, context.host, context.kernel) : undefined;
   const note = await takeUplink(parent, bridge, confirm === 'none' ? undefined : confirmSeconds, context);
   if (note.bridge !== bridge) {
     throw new BerthError(
@@ -34,27 +35,26 @@ async function open(parent: string, settings: BridgeSettings, context: FabricCon
     );
   }
   if (known?.state !== note.state) {
-    const fate = note.state === 'trial' && confirm === 'manual' ? `, on trial for ${confirmSeconds} s` : '';
+    const unseen = before?.present.length === 0 ? '; nobody answered there before, so nobody was asked after' : '';
+    const fate = note.state === 'trial' && confirm === 'manual' ? `, on trial for ${confirmSeconds} s` : unseen;
     tell(context, 'uplink.taken', note, `${parent} is now a port of ${bridge}, which has all that it had${fate}`);
   }
   const named = moveResolver(note, context);
   // Advice: nothing depends on it.
   if (known === undefined) void tellManagers(note, context).catch(() => undefined);
   // What another network has put on trial is for its user to confirm.
-  if (confirm !== 'auto' || note.state !== 'trial' || known?.state === 'trial') {
+  if (before === undefined || note.state !== 'trial') {
     await named;
     return;
   }
-  const after = await answeringGateways(bridge, await context.kernel.view());
+  const missed = await missedThrough(bridge, before, context.kernel).catch(
+    (error: unknown) => `nobody could be asked (${asBerthError(error).message})`,
+  );
   await named;
-  const lost = [...before].filter((gateway) => !after.has(gateway));
-  if (lost.length > 0) {
+  if (missed !== undefined) {
     await returnUplink(note, context);
-    tell(context, 'uplink.returned', note, `${parent} was given back: ${lost.join(', ')} did not answer any more`);
-    throw new BerthError(
-      'CONNECTIVITY_LOST',
-      `with ${parent} as a port of ${bridge} the gateway ${lost.join(', ')} did not answer any more`,
-    );
+    tell(context, 'uplink.returned', note, `${parent} was given back: ${missed}`);
+    throw new BerthError('CONNECTIVITY_LOST', `with ${parent} as a port of ${bridge} ${missed}`);
   }
   await settle(note, context);
 }
