@@ -12,6 +12,7 @@ const floors: readonly (readonly string[])[] = [
   ['model'],
   ['store', 'ovs'],
   ['ipam', 'kernel', 'dhcp', 'dns', 'docker'],
+  ['objects'],
   ['fabric'],
   ['agent', 'master'],
   ['cli'],
@@ -23,7 +24,7 @@ const alternatives = ['fabric', 'store'];
 /** Packages from npm, and who may use them. Node's own modules are free for all but `model`, which does no I/O. */
 const packages: Readonly<Record<string, readonly string[]>> = {
   koffi: ['kernel', 'agent'],
-  zod: ['docker', 'ipam', 'agent', 'master', 'store', 'fabric'],
+  zod: ['docker', 'ipam', 'agent', 'master', 'store', 'fabric', 'objects'],
   pino: ['docker', 'agent', 'master'],
   'prom-client': ['agent', 'master'],
   commander: ['cli'],

@@ -4,6 +4,7 @@ import { Argument, Command, Option } from 'commander';
 import { version } from '../model/version.ts';
 import { agentCommand } from './commands/agent.ts';
 import { attachCommands } from './commands/attach.ts';
+import { masterCommand } from './commands/master.ts';
 import { reserveCommands } from './commands/reserve.ts';
 import { uplinkCommands } from './commands/uplink.ts';
 import { type ExitCode, exitCode } from './failure.ts';
@@ -115,6 +116,7 @@ export function buildProgram(surroundings: Surroundings, finish: (code: ExitCode
 
   program.commandsGroup('Run:');
   agentCommand(program);
+  masterCommand(program);
 
   program.commandsGroup('Other:');
   guide(

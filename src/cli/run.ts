@@ -12,6 +12,10 @@ import type { Surroundings } from './session.ts';
  */
 export async function runBerth(words: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
   let code: ExitCode = exitCode.ok;
+  if (words[0] === '__netmaster') {
+    const { runNetmaster } = await import('./commands/netmaster.ts');
+    return await runNetmaster(words.slice(1), surroundings).catch((error: unknown) => explain(error, surroundings));
+  }
   const program = buildProgram(surroundings, (given) => (code = given));
   try {
     if (words.length === 0) program.outputHelp();

@@ -16,6 +16,7 @@ const catalogue = {
   EMPTY_BODY: { status: 400, next: 'Run the command again: the engine repeated a request without its body.' },
   BODY_TOO_LARGE: { status: 413, next: 'Send at most 1 MiB.' },
   UNKNOWN_METHOD: { status: 404, next: 'Check the path; docs/protocol.md lists every method.' },
+  METHOD_NOT_ALLOWED: { status: 405, next: 'Use a method that the path takes; docs/api.md lists them.' },
   BAD_OPTION: { status: 400, next: 'Correct the option; docs/options.md lists every option and its values.' },
   BAD_ADDRESS: { status: 400, next: 'Give an address such as 10.1.0.5 or fd00::5.' },
   BAD_SUBNET: { status: 400, next: 'Give a subnet whose host bits are zero, such as 10.1.0.0/24.' },
@@ -35,6 +36,21 @@ const catalogue = {
   CONTAINER_UNSUITABLE: { status: 409, next: 'Start the container with a network of its own, such as --network none.' },
   INTERFACE_EXISTS: { status: 409, next: 'Choose another name with --interface, or none: Berth then finds one.' },
   MAC_IN_USE: { status: 409, next: 'Choose another --mac-address, or none.' },
+
+  // The cluster's objects.
+  OBJECT_INVALID: { status: 400, next: 'Correct the request; docs/api.md lists every field.' },
+  REFERENCE_UNKNOWN: { status: 400, next: 'Create what is referred to first, or correct its name.' },
+  OBJECT_UNKNOWN: { status: 404, next: 'List what there is with: netctl KIND ls' },
+  OBJECT_CONFLICT: { status: 409, next: 'Choose what is free, or delete the other object first.' },
+  OBJECT_IMMUTABLE: { status: 409, next: 'Delete the object and create it again; what is the same need not be sent.' },
+  OBJECT_IN_USE: { status: 409, next: 'Delete what uses it first.' },
+  TAGS_EXHAUSTED: { status: 409, next: 'Delete networks that are not needed, or widen the range: netctl global set' },
+  CLUSTER_NOT_READY: { status: 409, next: 'Set what is missing with: netctl global set' },
+  REVISION_CHANGED: { status: 412, next: 'Read the object again, and repeat the change with its new ETag.' },
+  RACE_LOST: { status: 409, next: 'Try again: others were changing the same at the same time.' },
+  TOKEN_MISSING: { status: 401, next: 'Send a token: Authorization: Bearer TOKEN' },
+  TOKEN_REFUSED: { status: 401, next: 'Send a token that is in the token file of the master, and has not expired.' },
+  TOKEN_READ_ONLY: { status: 403, next: 'Send a token whose role is admin.' },
 
   // Addresses.
   SUBNET_OVERLAP: { status: 409, next: 'Choose a subnet that is free, or none: Berth then finds one.' },

@@ -18,6 +18,17 @@ export const keys = {
   reservations: 'berth/reservation/',
   reservation: (subnet: Prefix, address: Address) =>
     `berth/reservation/${formatPrefix(subnet)}=${formatAddress(address)}`,
+  /** The cluster's objects, and the head, which every change of them changes too. */
+  objects: 'berth/object/',
+  object: (kind: string, key: string) => `berth/object/${kind}/${key}`,
+  objectsHead: 'berth/object/head',
+  /** Closed for the moment that a network is deleted or a range of it taken out; nobody then adds to the network. */
+  gate: (network: string) => `berth/gate/${network}`,
+  /** Endpoints as the cluster sees them, by `TENANT:NETWORK`. */
+  clusterEndpoints: 'berth/cluster-endpoint/',
+  networkEndpoints: (network: string) => `berth/cluster-endpoint/${network}/`,
+  clusterEndpoint: (network: string, id: string) => `berth/cluster-endpoint/${network}/${id}`,
+  hosts: 'berth/host/',
   journals: (host: string) => `berth/journal/${host}/`,
   journal: (host: string, name: string) => `berth/journal/${host}/${name}`,
 } as const;

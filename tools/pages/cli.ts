@@ -12,6 +12,7 @@ const exitMeanings: Readonly<Record<keyof typeof exitCode, string>> = {
   usage: 'The command line or the configuration was wrong.',
   unreachable: 'No agent answers.',
   notFound: 'What was named does not exist.',
+  badOldFlags: 'The flags of `netmaster` were wrong.',
   interrupted: 'Ended with Ctrl-C.',
 };
 

@@ -1,0 +1,74 @@
+/**
+ * A network's gate. A store has conditions on keys, not on ranges of keys, so "nothing is in this network" cannot be one. Instead
+ * whoever wants to know closes the gate, looks, and opens it in the transaction that acts on it. Everything that adds an endpoint
+ * or a lease to a network requires in its transaction that the gate is absent.
+ */
+
+import { BerthError } from '../model/errors.ts';
+import { keys, SCHEMA_VERSION } from '../model/keys.ts';
+import type { Kind, Objects } from '../model/objects/kind.ts';
+import type { Condition, Operation, Store } from '../store/store.ts';
+
+export interface Gate {
+  /** It is still closed by us. */
+  readonly conditions: readonly Condition[];
+  /** It opens. */
+  readonly operations: readonly Operation[];
+}
+
+/** Seconds until a gate opens by itself when whoever closed it has died. */
+const TTL = 15;
+
+/** Milliseconds to wait for somebody else's to open. */
+const PATIENCE = 8000;
+
+/** The network whose gate a change needs closed; undefined: none. */
+export function needsGate(
+  kind: Kind,
+  key: string,
+  body: Readonly<Record<string, unknown>> | undefined,
+  objects: Objects,
+): string | undefined {
+  const existing = objects.get(kind.name, key);
+  if (kind.name === 'network') return body === undefined ? key : undefined;
+  if (kind.name !== 'endpointGroup') return undefined;
+  if (body === undefined) return `${String(existing?.config.tenantName)}:${String(existing?.config.networkName)}`;
+  // A new group that takes a range of addresses out of its network.
+  const takes = existing === undefined && typeof body.ipPool === 'string' && body.ipPool !== '';
+  const network = `${String(body.tenantName)}:${String(body.networkName)}`;
+  return takes && objects.get('network', network) !== undefined ? network : undefined;
+}
+
+/** Does some work while a gate is closed, which opens however the work ends. @throws BerthError RACE_LOST */
+export async function withGate<Value>(
+  store: Store,
+  network: string | undefined,
+  work: (gate: Gate | undefined) => Promise<Value>,
+): Promise<Value> {
+  if (network === undefined) return await work(undefined);
+  const lease = await store.grantLease(TTL);
+  try {
+    return await work(await close(store, network, lease));
+  } finally {
+    // Ends the gate with it; a store that is away ends both by itself.
+    await store.revokeLease(lease).catch(() => undefined);
+  }
+}
+
+async function close(store: Store, network: string, lease: string): Promise<Gate> {
+  const key = keys.gate(network);
+  const deadline = AbortSignal.timeout(PATIENCE);
+  while (!deadline.aborted) {
+    const result = await store.transact({
+      if: [{ key, is: 'absent' }],
+      then: [{ do: 'put', key, value: JSON.stringify({ version: SCHEMA_VERSION }), lease }],
+    });
+    if (result.committed) {
+      return { conditions: [{ key, is: 'at', revision: result.revision }], operations: [{ do: 'delete', key }] };
+    }
+    for await (const message of store.watch(key, result.revision + 1, deadline)) {
+      if (message.type === 'compacted' || message.changes.some((change) => change.type === 'delete')) break;
+    }
+  }
+  throw new BerthError('RACE_LOST', `another change of the network ${network} is under way`);
+}
