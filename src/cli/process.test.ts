@@ -103,6 +103,7 @@ describe('completion', () => {
         'audit',
         'gc',
         'agent',
+        'master',
         'completion',
         'version',
       ],
