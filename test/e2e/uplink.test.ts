@@ -294,6 +294,19 @@ describe('a card becomes a bridge', () => {
     await host.sh('rm -r /etc/systemd/network /tmp/systemd-networkd /tmp/dhcpcd');
   });
 
+  test('a card that was down is down again', async () => {
+    const { host, lan } = stage();
+    await lan.plug(host, { name: 'eth9' });
+    await host.ip('link set eth9 down');
+    const original = await everything(host, 'eth9');
+    await docker(host, 'network create -d berth-lan --ipam-driver null -o parent=eth9 -o confirm=none bare');
+    assert.match((await host.net(['ip', 'link', 'show', 'eth9'])).stdout, /<[^>]*,UP,.* master br-eth9/);
+    await docker(host, 'network rm bare');
+    assert.doesNotMatch((await host.net(['ip', 'link', 'show', 'eth9'])).stdout, /[<,]UP[,>]/);
+    assert.deepEqual(await everything(host, 'eth9'), original);
+    await host.ip('link del eth9');
+  });
+
   test('name servers of the card are given to the bridge', async () => {
     const { host } = stage();
     const [{ ifindex }] = JSON.parse((await host.net(['ip', '-j', 'link', 'show', NIC])).stdout) as [

@@ -69,7 +69,9 @@ export async function everything(host: Host, link: string): Promise<Hanging & { 
     hanging(host, link),
   ]);
   const values = await Promise.all(
-    Object.keys(settings).map((path) => host.sh(`cat ${setting(path, link)}`).then(({ stdout }) => stdout.trim())),
+    [...Object.keys(settings), 'ipv6/conf/NAME/addr_gen_mode'].map((path) =>
+      host.sh(`cat ${setting(path, link)}`).then(({ stdout }) => stdout.trim()),
+    ),
   );
   assert.deepEqual(
     found.addresses.filter(({ tentative }) => tentative),

@@ -4,6 +4,7 @@ import type { HostLink, HostView } from '../../../kernel/kernel.ts';
 import type { Mac } from '../../../model/mac.ts';
 import { connectionsTo } from './connections.ts';
 import { hostFiles } from './fixture.ts';
+import { joinedGroups } from './multicast.ts';
 import { rulesNaming } from './packet-filter.ts';
 import { type PlanFacts, risksOf } from './plan.ts';
 
@@ -32,6 +33,7 @@ const facts = (change: Partial<PlanFacts> = {}): PlanFacts => ({
   caller: undefined,
   filterRules: [],
   wireless: false,
+  groups: [],
   ...change,
 });
 
@@ -61,6 +63,13 @@ test('what cannot be done is refused', () => {
   );
   refused({}, host({ name: 'mac0', type: 'macvlan', linkIndex: 2 }), /eth0 carries the macvlan mac0.* -o mode=macvlan/);
   refused({}, host({ name: 'br-eth0', type: 'bridge' }), /there is an interface br-eth0 already/);
+  const taken = { ...nic, master: 'br-eth0' };
+  const ours: HostView = { ...host({ name: 'br-eth0', type: 'bridge', alias: 'berth uplink eth0' }) };
+  const both = { ...ours, links: [taken, ...ours.links.slice(1)] };
+  assert.match(
+    levels({ link: taken, host: both })[0]!,
+    /^refused: eth0 is already a port of br-eth0, which Berth made/,
+  );
   const { mac: _none, ...tunnel } = nic;
   assert.match(levels({ link: tunnel })[0]!, /^refused: eth0 has no Ethernet address/);
 });
@@ -85,6 +94,7 @@ test('what is worth to know', () => {
   const caller = { local: '192.168.1.2', localPort: 22, remote: '192.168.1.9', remotePort: 4000 };
   assert.match(levels({ caller, connections: [caller] })[0]!, /^warning: your ssh session from 192\.168\.1\.9/);
   assert.match(levels({ filterRules: ['inet f: x'] })[0]!, /^warning: 1 rules .* the first: inet f: x/);
+  assert.match(levels({ groups: ['224.0.0.251'] })[0]!, /^warning: programs have joined 224\.0\.0\.251 on eth0/);
   assert.match(levels({ link: { ...nic, running: false } })[0]!, /^warning: eth0 has no carrier/);
 });
 
@@ -128,4 +138,26 @@ test('established connections to addresses of the card', async (t) => {
     { local: 'fd00::2', localPort: 22, remote: 'fd00::9', remotePort: 40001 },
     { local: '192.168.1.2', localPort: 22, remote: '192.168.1.9', remotePort: 40002 },
   ]);
+});
+
+test('multicast groups that programs have joined', async (t) => {
+  const root = hostFiles(t, {
+    'proc/self/net/igmp': `Idx	Device    : Count Querier	Group    Users Timer	Reporter
+1	lo        :     1      V3
+				010000E0     1 0:00000000		0
+2	eth0      :     2      V3
+				FB0000E0     1 0:00000000		0
+				010000E0     1 0:00000000		0
+3	eth01     :     1      V3
+				FC0000E0     1 0:00000000		0
+`,
+    'proc/self/net/igmp6': `1    lo              ff020000000000000000000000000001     1 0000000C 0
+2    eth0            ff0200000000000000000000000000fb     1 00000004 0
+2    eth0            ff0200000000000000000001ff000002     2 00000004 0
+2    eth0            ff020000000000000000000000000001     1 0000000C 0
+2    eth0            ff010000000000000000000000000001     1 00000008 0
+`,
+  });
+  assert.deepEqual(await joinedGroups('eth0', root), ['224.0.0.251', 'ff02::fb']);
+  assert.deepEqual(await joinedGroups('eth5', root), []);
 });

@@ -10,10 +10,11 @@ import type { FabricContext } from '../../fabric.ts';
 import { type Connection, connectionsTo } from './connections.ts';
 import { type Manager, readText } from './managers/manager.ts';
 import { findManagers } from './managers/managers.ts';
+import { joinedGroups } from './multicast.ts';
 import { filterRulesNaming } from './packet-filter.ts';
 import { type LinkResolver, linkResolver } from './resolver.ts';
 import { differingSettings } from './settings.ts';
-import { whyUnsuitable } from './suitable.ts';
+import { isTaken, whyUnsuitable } from './suitable.ts';
 
 export interface Risk {
   /** `refused`: it is not done. `manual`: only with -o confirm=manual. `warning`: think of it. */
@@ -64,7 +65,7 @@ export async function planUplink(request: PlanRequest, context: FabricContext, r
   if (link === undefined) throw new BerthError('INTERFACE_UNKNOWN', `there is no interface ${nic} on this host`);
   const addresses = host.addresses.filter((held) => held.link === nic);
   const texts = new Set(addresses.map(({ address }) => formatAddress(address.address)));
-  const [belongings, settings, resolver, managers, connections, rules, wireless, bonding] = await Promise.all([
+  const [belongings, settings, resolver, managers, connections, rules, wireless, bonding, groups] = await Promise.all([
     context.kernel.belongings(nic),
     differingSettings(nic, root),
     linkResolver(link.index, root),
@@ -74,6 +75,7 @@ export async function planUplink(request: PlanRequest, context: FabricContext, r
     isWireless(nic, root),
     // `balance-alb 6`
     readText(join(root, 'sys/class/net', nic, 'bonding/mode')),
+    joinedGroups(nic, root),
   ]);
   const mode = bonding?.split(/\s/)[0];
   const caller = callerOf(request.session, connections);
@@ -88,6 +90,7 @@ export async function planUplink(request: PlanRequest, context: FabricContext, r
     caller,
     filterRules: rules,
     wireless,
+    groups,
     ...(mode === undefined ? {} : { bondMode: mode }),
   };
   const risks = risksOf(facts);
@@ -167,6 +170,8 @@ export interface PlanFacts {
   readonly caller: Connection | undefined;
   readonly filterRules: readonly string[];
   readonly wireless: boolean;
+  /** Multicast groups that programs have joined on it. */
+  readonly groups: readonly string[];
   /** Such as `802.3ad`; absent for what is no bond. */
   readonly bondMode?: string;
 }
@@ -179,7 +184,12 @@ export function risksOf(facts: PlanFacts): readonly Risk[] {
   const add = (level: Risk['level'], message: string) => risks.push({ level, message });
 
   const unsuitable = whyUnsuitable(link, host);
-  if (unsuitable !== undefined) add('refused', unsuitable);
+  if (link.master !== undefined && isTaken(name, link.master, host)) {
+    add(
+      'refused',
+      `${name} is already a port of ${link.master}, which Berth made from it: another network shares it with the same -o parent=${name}`,
+    );
+  } else if (unsuitable !== undefined) add('refused', unsuitable);
   else if (host.links.some((other) => other.name === bridge)) {
     add('refused', `there is an interface ${bridge} already: choose another name with --bridge`);
   }
@@ -210,6 +220,12 @@ export function risksOf(facts: PlanFacts): readonly Risk[] {
   }
   for (const manager of managers.filter(({ fights }) => fights === 'later' || fights === 'at boot')) {
     add('warning', `${manager.found}: ${manager.then}`);
+  }
+  if (facts.groups.length > 0) {
+    add(
+      'warning',
+      `programs have joined ${facts.groups.join(', ')} on ${name}, and hear nothing there until they join on ${bridge}: restart them`,
+    );
   }
   if (!link.running) add('warning', `${name} has no carrier: whether the LAN is reached cannot be found out`);
   if (facts.bondMode === 'balance-tlb' || facts.bondMode === 'balance-alb') {
