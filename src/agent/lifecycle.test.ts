@@ -51,6 +51,9 @@ function rememberingKernel() {
     owned,
     refuse: undefined as string | undefined,
     hold: Promise.resolve(),
+    /** What is in containers. */
+    inside: bare,
+    removals: [] as { readonly owner: string; readonly known: readonly KernelObject[] }[],
     links: () =>
       [...owned.values()]
         .flat()
@@ -63,11 +66,13 @@ function rememberingKernel() {
       return Promise.resolve();
     },
     declare: (owner: string, objects: readonly KernelObject[]) => void owned.set(owner, objects),
-    async remove(owner: string) {
+    async remove(owner: string, known: readonly KernelObject[] = [], begun?: () => void) {
+      fake.removals.push({ owner, known });
+      begun?.();
       await fake.hold;
       owned.delete(owner);
     },
-    view: () => Promise.resolve(bare),
+    view: (netns?: string) => Promise.resolve(netns === undefined ? bare : fake.inside),
     audit: () => Promise.resolve([]),
     execute: () => Promise.resolve(),
     announce: () => Promise.resolve(),
@@ -194,7 +199,7 @@ test('of a container that has ended the link goes at Leave, of one that runs onl
   await lifecycle.addEndpoint(endpoint);
   for (const ended of [false, true]) {
     await lifecycle.attach(endpoint.id, '/x', false);
-    lifecycle.detach(endpoint.id, { ended });
+    await lifecycle.detach(endpoint.id, { ended });
     await new Promise((resolve) => setTimeout(resolve, 20));
     assert.equal(kernel.owned.has(`endpoint/${endpoint.id}`), !ended);
     assert.equal(state.endpoints.get(endpoint.id)?.sandbox, undefined);
@@ -205,12 +210,57 @@ test('of a container that has ended the link goes at Leave, of one that runs onl
   await eventually(() => state.endpoints.size === 0);
 });
 
+test('Leave is answered as soon as the kernel is at the removal, and does not wait for its end', async (t) => {
+  await lifecycle.addNetwork(network);
+  await lifecycle.addEndpoint(endpoint);
+  await lifecycle.attach(endpoint.id, '/x', false);
+  const gate = Promise.withResolvers<void>();
+  kernel.hold = gate.promise;
+  // It is not time that ends it.
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  await lifecycle.detach(endpoint.id, { ended: true });
+  t.mock.timers.reset();
+  assert.deepEqual(
+    kernel.removals.map(({ owner }) => owner),
+    [`endpoint/${endpoint.id}`],
+  );
+  assert.ok(kernel.owned.has(`endpoint/${endpoint.id}`), 'the kernel is still at it');
+  gate.resolve();
+  await eventually(() => !kernel.owned.has(`endpoint/${endpoint.id}`));
+});
+
+test('nor does it wait for a kernel that does not get to it', async () => {
+  await lifecycle.addNetwork(network);
+  await lifecycle.addEndpoint(endpoint);
+  await lifecycle.attach(endpoint.id, '/x', false);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  kernel.remove = () => promise;
+  await lifecycle.detach(endpoint.id, { ended: true });
+  resolve();
+});
+
+test('a link that is in a container as a whole is removed there, though nobody has seen yet where it is', async () => {
+  const parent = { index: 2, name: 'eth2', mtu: 1500, mac: endpoint.mac, up: true, running: true, loopback: false };
+  host = { ...bare, links: [parent] };
+  await refresh();
+  const settings = { mode: 'macvlan', parent: 'eth2', variant: 'bridge', hostAccess: false, interfacePrefix: 'eth' };
+  await lifecycle.addNetwork({ ...network, fabric: 'lan', plugin: 'berth-lan', settings });
+  await lifecycle.addEndpoint(endpoint);
+  await lifecycle.attach(endpoint.id, '/x', false);
+  const plugged = { ...parent, name: 'eth0', alias: `berth endpoint ${endpoint.id.slice(0, 12)}` };
+  kernel.inside = { ...bare, links: [{ ...parent, name: 'lo' }, plugged] };
+  await lifecycle.detach(endpoint.id, { ended: true });
+  const [link] = kernel.removals[0]!.known;
+  assert.deepEqual(link?.kind === 'link' && 'plugged' in link && link.plugged, { netns: '/x', name: 'eth0' });
+});
+
 test('an endpoint that is joined again while its link is being removed has one afterwards', async () => {
   await lifecycle.addNetwork(network);
   await lifecycle.addEndpoint(endpoint);
   await lifecycle.attach(endpoint.id, '/x', false);
-  lifecycle.detach(endpoint.id, { ended: true });
+  const detached = lifecycle.detach(endpoint.id, { ended: true });
   await lifecycle.attach(endpoint.id, '/y', false);
+  await detached;
   await lifecycle.settled();
   assert.equal(kernel.links().filter((name) => name.startsWith('bv')).length, 1);
   await new Promise((resolve) => setTimeout(resolve, 20));

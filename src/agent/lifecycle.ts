@@ -5,11 +5,13 @@
 
 import type { Fabric, FabricContext, JoinAnswer } from '../fabric/fabric.ts';
 import { fabricOf } from '../fabric/fabrics.ts';
+import { endpointAlias } from '../fabric/veth.ts';
 import type { KernelObject } from '../kernel/objects.ts';
 import type { EndpointId, NetworkId } from '../model/ids.ts';
 import type { Endpoint, Json, Network } from '../model/network.ts';
 import { createBackground } from './background.ts';
 import { createCarriage } from './carriage.ts';
+import { within } from './conflicts/within.ts';
 import { desiredOf } from './desired.ts';
 import { followHostAddresses } from './host-addresses.ts';
 import { keyedMutex } from './mutex.ts';
@@ -33,8 +35,10 @@ export interface Lifecycle {
    * once, in the background: the engine then finds no interface, and is spared to move it out of the container, in which the
    * kernel waits for a grace period (25 ms with every other change of a network in the system held up). While the container
    * still runs that must not be: engines up to 29 would look for the lost interface whenever its statistics are asked for.
+   *
+   * Resolves when the kernel is at it, or takes so long that the engine may as well do it itself.
    */
-  detach(id: EndpointId, how: { readonly ended: boolean }): void;
+  detach(id: EndpointId, how: { readonly ended: boolean }): Promise<void>;
   /**
    * Plugs the container of an attachment in: its interface is there, with addresses and routes, when this resolves. Safe to repeat.
    *
@@ -76,6 +80,8 @@ const CHORES = "cannot do a fabric's chores";
 
 /** The call that it was prepared for may take its 10 s, and the engine attaches the endpoint in another one. Milliseconds. */
 const PREPARED = 15_000;
+/** How long an engine waits for us to be at the removal of a link: about as long as it would need for it. Milliseconds. */
+const AHEAD = 25;
 
 export function createLifecycle(parts: LifecycleParts): Lifecycle {
   const { state, kernel, host, events } = parts;
@@ -101,6 +107,22 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
     await kernel.remove(owners.endpoint(endpoint.id), known);
     await state.deleteEndpoint(endpoint.id, { close: `endpoint-${endpoint.id}` });
     if (network !== undefined && !carried(network)) carriage.linger(network);
+  }
+
+  /**
+   * Links that went into a container as a whole, where they are in there: who ends within a moment is gone before it is known
+   * what the engine has called them.
+   */
+  async function pluggedLinks(network: Network, endpoint: Endpoint): Promise<readonly KernelObject[]> {
+    const { sandbox, sandboxInterface } = endpoint;
+    const isPlugged = (object: KernelObject) => object.kind === 'link' && 'plugged' in object;
+    if (sandbox === undefined || sandboxInterface !== undefined) return [];
+    if (!desiredOf(network, endpoint, context()).some(isPlugged)) return [];
+    // Gone with its namespace, perhaps.
+    const inside = await kernel.view(sandbox).catch(() => undefined);
+    const link = inside?.links.find(({ alias }) => alias === endpointAlias(endpoint));
+    if (link === undefined) return [];
+    return desiredOf(network, { ...endpoint, sandboxInterface: link.name }, context()).filter(isPlugged);
   }
 
   /** Makes what an endpoint needs; when that fails it is as it was before. */
@@ -287,7 +309,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       await mutex.run(`erase ${id}`, () => eraseEndpoint(removing));
     },
 
-    detach(id, { ended }) {
+    async detach(id, { ended }) {
       const endpoint = state.endpoints.get(id);
       if (endpoint === undefined) return;
       // Not written: Docker deletes the endpoint next, or joins it again, and both are.
@@ -297,12 +319,16 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
         return;
       }
       state.amendEndpoint({ ...rest, phase: 'created' });
-      void later(`cannot remove the endpoint ${id.slice(0, 12)} from the kernel`, async () => {
-        // When this is repeated it may have been joined again.
-        if (state.endpoints.get(id)?.phase !== 'attached') await kernel.remove(owners.endpoint(id));
-      });
       const network = state.networks.get(endpoint.network);
       if (network !== undefined && !carried(network)) carriage.linger(network);
+      const begun = Promise.withResolvers<void>();
+      const removed = later(`cannot remove the endpoint ${id.slice(0, 12)} from the kernel`, async () => {
+        const known = network === undefined ? [] : await pluggedLinks(network, endpoint);
+        // When this is repeated it may have been joined again.
+        if (state.endpoints.get(id)?.phase !== 'attached')
+          await kernel.remove(owners.endpoint(id), known, begun.resolve);
+      });
+      await within(AHEAD, Promise.race([begun.promise, removed]));
     },
 
     async removeEndpoint(id) {

@@ -342,12 +342,11 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
       }),
 
     leave: (_network, id) =>
-      lifecycle.serialise(id, () => {
+      lifecycle.serialise(id, async () => {
         const endpoint = state.endpoints.get(id);
-        if (endpoint?.sandbox === undefined) return Promise.resolve();
-        lifecycle.detach(id, { ended: !parts.occupied(endpoint.sandbox) });
+        if (endpoint?.sandbox === undefined) return;
         conflicts.left(endpoint);
-        return Promise.resolve();
+        await lifecycle.detach(id, { ended: !parts.occupied(endpoint.sandbox) });
       }),
   };
 }

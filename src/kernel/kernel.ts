@@ -34,8 +34,11 @@ export interface Kernel {
   /**
    * Makes none of an owner's objects exist. `known` names objects that an earlier process made. Many removals at once are
    * joined into one group deletion. Resolves when they are gone; what is not there counts as gone.
+   *
+   * @param begun called when the kernel is at it, if it has links to delete: whoever looks for them from then on waits until
+   *   they are out of sight, which is long before this resolves (20 ms after it, of which 3 under the rtnl lock).
    */
-  remove(owner: Owner, known?: readonly KernelObject[]): Promise<void>;
+  remove(owner: Owner, known?: readonly KernelObject[], begun?: () => void): Promise<void>;
 
   /** Like `apply`, but only says what must be there: the next `audit` compares it, and mends. For start-up. */
   declare(owner: Owner, objects: readonly KernelObject[]): void;

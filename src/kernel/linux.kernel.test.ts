@@ -361,6 +361,29 @@ test('many removals at once take hardly longer than a few, and a start does not 
   assert.doesNotMatch(ip('-br', 'link'), /bkm|bkbetween/);
 });
 
+test('who removes is told when the kernel is at it: from then on the link is out of sight, long before all is done', async () => {
+  const pair: KernelObject = { kind: 'link', type: 'veth', name: 'bkv0', up: true, peer: { name: 'bkp0' } };
+  const order: string[] = [];
+  for (const known of [false, true]) {
+    await kernel.apply('endpoint/begun', [pair]);
+    const begun = Promise.withResolvers<void>();
+    if (known) kernel.declare('endpoint/begun', []);
+    const removed = kernel
+      .remove('endpoint/begun', known ? [pair] : [], begun.resolve)
+      .then(() => order.push('removed'));
+    await begun.promise;
+    order.push('begun');
+    assert.throws(() => ip('link', 'show', 'bkv0'), /does not exist/);
+    await removed;
+  }
+  assert.deepEqual(order, ['begun', 'removed', 'begun', 'removed']);
+  let told = 0;
+  await kernel.remove('endpoint/begun', [pair], () => {
+    told += 1;
+  });
+  assert.equal(told, 0, 'there was nothing to delete');
+});
+
 test('what an earlier process made is taken over without being touched, and removed by name', async () => {
   const other = await openKernel();
   try {

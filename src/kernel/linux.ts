@@ -32,6 +32,7 @@ interface Request extends Waiting {
   readonly what: string;
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: BerthError) => void;
+  readonly begun?: (() => void) | undefined;
   /** The caller has been told that it took too long. */
   abandoned: boolean;
   /** The thread died while at it. */
@@ -63,7 +64,9 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
     died: recover,
     startedAgain() {
       // Should it die of this, it is started again with the same.
-      submit({ type: 'restore', declared: [...declared] }, 'barrier', 'take over', Infinity, true).catch(() => {});
+      submit({ type: 'restore', declared: [...declared] }, 'barrier', 'take over', Infinity, { first: true }).catch(
+        () => {},
+      );
       ports.reopen();
     },
   });
@@ -77,7 +80,13 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
     post: (notice) => thread.post(notice),
   });
 
-  function submit(command: Command, type: Waiting['type'], what: string, ms: number, first = false): Promise<Outcome> {
+  function submit(
+    command: Command,
+    type: Waiting['type'],
+    what: string,
+    ms: number,
+    { first = false, begun }: { readonly first?: boolean; readonly begun?: (() => void) | undefined } = {},
+  ): Promise<Outcome> {
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
     if (closed) {
       reject(new BerthError('SHUTTING_DOWN', `cannot ${what}: the agent is stopping`));
@@ -90,6 +99,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
       type,
       command,
       what,
+      begun,
       abandoned: false,
       fatal: false,
       ...(owner !== undefined && { owner }),
@@ -128,6 +138,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
 
   function hear(report: Report): void {
     if (report.type === 'answer') finish(report.answer);
+    else if (report.type === 'deleting') for (const request of running) request.begun?.();
     else if (report.type === 'drift') for (const listener of driftListeners) listener(report.drifts);
     else if (report.type === 'change') for (const listener of changeListeners) listener();
     else if (report.type === 'frames') ports.hear(report.port, report.frames);
@@ -185,8 +196,9 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
       await submit({ type: 'apply', owner, objects }, 'other', `apply what ${owner} needs`, timeout);
     },
 
-    async remove(owner, known = []) {
-      await submit({ type: 'remove', removals: [{ owner, known }] }, 'remove', `remove what ${owner} needed`, timeout);
+    async remove(owner, known = [], begun) {
+      const command: Command = { type: 'remove', removals: [{ owner, known }] };
+      await submit(command, 'remove', `remove what ${owner} needed`, timeout, { begun });
     },
 
     declare(owner, objects) {

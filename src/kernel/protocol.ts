@@ -62,6 +62,8 @@ export type Report =
   | { readonly type: 'ready' }
   | { readonly type: 'unusable'; readonly refusal: Refusal }
   | { readonly type: 'answer'; readonly answer: Answer }
+  /** Links are being deleted by the command that is running. */
+  | { readonly type: 'deleting' }
   | { readonly type: 'drift'; readonly drifts: readonly Drift[] }
   | { readonly type: 'change' }
   | { readonly type: 'frames'; readonly port: number; readonly frames: readonly Uint8Array[] }

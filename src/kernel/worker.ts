@@ -41,8 +41,17 @@ function openKernelThread(report: (report: Report) => void, settings: ThreadSett
   const links = openRtnetlinkEvents({ syscalls });
   let tables: TableEvents | undefined;
   let wrote = false;
+  /** A removal is running of which it has not been told yet that it deletes links. */
+  let removing = false;
 
-  const rtnetlink = openRtnetlinkDriver({ syscalls, replace: (link) => reconciler.owns(link) });
+  const rtnetlink = openRtnetlinkDriver({
+    syscalls,
+    replace: (link) => reconciler.owns(link),
+    deleting() {
+      if (removing) report({ type: 'deleting' });
+      removing = false;
+    },
+  });
   const nftables = createNftDriver({
     namespaces,
     ownWrite(names, write) {
@@ -131,13 +140,15 @@ function openKernelThread(report: (report: Report) => void, settings: ThreadSett
         case 'apply':
           reconciler.apply(command.owner, command.objects);
           return { type: 'done' };
-        case 'remove':
+        case 'remove': {
+          removing = true;
+          const errors = reconciler.remove(command.removals);
+          removing = false;
           return {
             type: 'removed',
-            each: reconciler
-              .remove(command.removals)
-              .map((error) => (error === undefined ? { type: 'done' } : refused(error))),
+            each: errors.map((error) => (error === undefined ? { type: 'done' } : refused(error))),
           };
+        }
         case 'declare':
           reconciler.declare(command.owner, command.objects);
           return { type: 'done' };

@@ -76,6 +76,8 @@ export interface RtnetlinkOptions {
    * be replaced. Absent: none is.
    */
   readonly replace?: (link: MadeLink) => boolean;
+  /** Called right before links that are not wanted any more are deleted. */
+  readonly deleting?: () => void;
 }
 
 export interface RtnetlinkDriver extends ObjectDriver {
@@ -109,8 +111,9 @@ export function openRtnetlinkDriver(options: RtnetlinkOptions = {}): RtnetlinkDr
     'open',
     () => 'a netlink socket',
   );
+  const deleting = options.deleting ?? (() => undefined);
   const byKind: Kinds = {
-    link: linkKind(options.replace ?? (() => false)),
+    link: linkKind(options.replace ?? (() => false), deleting),
     address: addressKind,
     route: routeKind,
     rule: ruleKind,
@@ -234,6 +237,7 @@ export function openRtnetlinkDriver(options: RtnetlinkOptions = {}): RtnetlinkDr
       // Nobody else uses this group, so nothing else is deleted with it.
       const number = randomInt(2 ** 30, 2 ** 31);
       session.socket.request(records.flatMap((record) => changeLink(record.index, { group: number })));
+      deleting();
       const [outcome] = session.socket.request([deleteLinkGroup(number)]);
       if (outcome!.errno === 0) group = group.filter((link) => pluggedOf(link) !== undefined);
     }

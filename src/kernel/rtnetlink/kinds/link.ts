@@ -26,8 +26,11 @@ import { renameLink } from './rename.ts';
 /** ETH_DATA_LEN: with which Ethernet links begin. */
 const DEFAULT_MTU = 1500;
 
-/** @param owns whether the link that stands under this name with another type or identity is ours to replace. */
-export function linkKind(owns: (link: MadeLink) => boolean): Kind<Link> {
+/**
+ * @param owns whether the link that stands under this name with another type or identity is ours to replace.
+ * @param deleting called right before one that is not wanted any more is deleted.
+ */
+export function linkKind(owns: (link: MadeLink) => boolean, deleting: () => void): Kind<Link> {
   return {
     find(wanted, session, found) {
       for (const link of wanted) {
@@ -83,6 +86,7 @@ export function linkKind(owns: (link: MadeLink) => boolean): Kind<Link> {
       for (const { record, session: there } of placesOf(link, session)) {
         // Another type of link under this name is not the one that was made.
         if (record.type !== link.type) continue;
+        deleting();
         const [outcome] = there.socket.request([deleteLink(record.index)]);
         if (outcome!.errno !== 0 && !meansAbsent(outcome!.errno)) throw new Refusal(outcome!.errno, outcome!.message);
       }
