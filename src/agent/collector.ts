@@ -76,6 +76,11 @@ export function createCollector(parts: CollectorParts): Collector {
   /** Why a network could not be taken over, as it was last told. */
   const refusals = new Map<string, string>();
   let info: EngineInfo | undefined;
+  /**
+   * The event stream has not broken since it was asked: it is the same engine. Asking is not cheap, engines start programs to
+   * learn their own versions (30 ms for 20.10), and containers start and end all the time.
+   */
+  let infoIsCurrent = false;
   let reachable = false;
   let knownEngine = parts.knownEngine;
   let strange = false;
@@ -173,28 +178,39 @@ export function createCollector(parts: CollectorParts): Collector {
     return passing;
   }
 
-  async function passOnce(): Promise<void> {
+  async function whichEngine(): Promise<EngineInfo> {
     info = await engine.info();
+    infoIsCurrent = true;
     // Another engine knows nothing of our networks, which does not make them garbage: perhaps --docker names the wrong one.
     strange = knownEngine !== undefined && knownEngine !== info.id;
+    return info;
+  }
+
+  async function passOnce(): Promise<void> {
+    const known = infoIsCurrent && info !== undefined ? info : await whichEngine();
     const { networks, garbage } = await look();
     setReachable(true);
     leases.reconciled();
     const now = parts.monotonic();
     const ids = new Set(garbage.map(garbageId));
     for (const id of firstSeen.keys()) if (!ids.has(id)) firstSeen.delete(id);
-    for (const item of garbage) {
+    const due = garbage.filter((item) => {
       const id = garbageId(item);
       const since = firstSeen.get(id) ?? now;
       firstSeen.set(id, since);
-      if (strange || now - since < parts.grace || now - lastAsked(item) < parts.grace) continue;
-      await free(item);
-      firstSeen.delete(id);
-    }
+      return now - since >= parts.grace && now - lastAsked(item) >= parts.grace;
+    });
+    // Before anything follows from what an engine does not know, it is made sure that it is the right one.
+    const sure = due.length > 0 || networks.some((seen) => parts.adoption.isUnknown(seen));
+    const { id } = sure ? await whichEngine() : known;
     if (!strange) {
+      for (const item of due) {
+        await free(item);
+        firstSeen.delete(garbageId(item));
+      }
       await adopt(networks);
       await parts.dhcp.learn(networks);
-      await remember(info.id);
+      await remember(id);
     }
     // What is on its way out is looked at again as soon as its grace is over, not at the next interval.
     if (firstSeen.size > 0) lookSoon(Math.min(parts.grace, parts.interval) + SETTLE);
@@ -235,7 +251,10 @@ export function createCollector(parts: CollectorParts): Collector {
     pass,
     learnNames: async () => names.learn((await engine.networks()).filter(served)),
     engine: () => ({ reachable, strange, id: info?.id ?? knownEngine, ...(info === undefined ? {} : { info }) }),
-    engineStarted: () => lookSoon(SETTLE),
+    engineStarted() {
+      infoIsCurrent = false;
+      lookSoon(SETTLE);
+    },
 
     async collect(apply) {
       const { garbage } = await look();
@@ -249,14 +268,20 @@ export function createCollector(parts: CollectorParts): Collector {
     },
 
     async follow(signal) {
-      const timer = setInterval(() => lookSoon(0), parts.interval);
+      const timer = setInterval(() => {
+        infoIsCurrent = false;
+        lookSoon(0);
+      }, parts.interval);
       signal.addEventListener('abort', () => clearInterval(timer), { once: true });
       let wait: number = RECONNECT.first;
       while (!signal.aborted) {
         try {
+          infoIsCurrent = false;
           await pass();
           wait = RECONNECT.first;
           for await (const event of engine.events(signal)) {
+            // Between the look and the stream it may have been started anew; its settings change without a restart, too.
+            if (event.type === 'engine' || event.type === 'daemon') infoIsCurrent = false;
             parts.hear(event);
             const made =
               event.type === 'network' && event.action === 'create' ? parseNetworkId(event.actor) : undefined;

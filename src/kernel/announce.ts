@@ -36,7 +36,7 @@ export function announce(
     throw new BerthError('KERNEL_REFUSED', `cannot announce ${formatAddress(address)} on its link: ${name}`);
   };
   namespaces.within(netns, () => {
-    // One for all addresses: closing it holds up the thread for a grace period.
+    // One for all addresses: closing it takes a grace period.
     const fd = openPacketSocket(syscalls);
     check(fd, first);
     try {
@@ -46,7 +46,7 @@ export function announce(
         check(syscalls.send(fd, frame, frame.length, 0), address);
       }
     } finally {
-      syscalls.close(fd);
+      syscalls.closeElsewhere(fd);
     }
   });
 }

@@ -20,6 +20,11 @@ export interface Syscalls {
   ethtool(fd: number, link: string, command: number, value: number): number;
   open(path: string, flags: number): number;
   close(fd: number): number;
+  /**
+   * Closes a packet socket from another thread: the kernel holds up whoever does it for a grace period (packet_release), 12 ms
+   * in which this thread could make a container's link.
+   */
+  closeElsewhere(fd: number): void;
   /** Moves the calling thread, and only it, to the namespace that the descriptor stands for (setns(2)). */
   setns(fd: number, type: number): number;
   /**
@@ -82,6 +87,14 @@ export function openSyscalls(): Syscalls {
       result(ioctl(fd, SIOCETHTOOL, { name: link, data: { cmd, data }, rest: new Uint8Array(16) })),
     open: (path, flags) => result(open(path, flags)),
     close: (fd) => result(close(fd)),
+    closeElsewhere(fd) {
+      try {
+        close.async(fd, () => undefined);
+      } catch {
+        // As many as koffi does at once are under way.
+        close(fd);
+      }
+    },
     setns: (fd, type) => result(setns(fd, type)),
     whenReadable(fd, callback) {
       // libuv stops watching a descriptor with an error (uv__poll_io), such as that a netlink socket has overflowed or that

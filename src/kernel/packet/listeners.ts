@@ -2,8 +2,6 @@
  * The kernel thread's end of packet ports. It reports frames in batches and then reads no more until the main thread has
  * taken them: what comes too fast is dropped by the kernel, which bounds each socket's buffer (net.core.rmem_default), and
  * costs nobody else anything.
- *
- * Ports are closed here, on the thread: the kernel holds up whoever closes such a socket for a grace period (packet_release).
  */
 
 import { constants } from 'node:os';
@@ -90,7 +88,7 @@ export function createPacketListeners(
       for (const whom of wantedBy(request)) checked(listenTo(syscalls, fd, index, whom));
       return fd;
     } catch (error) {
-      syscalls.close(fd);
+      syscalls.closeElsewhere(fd);
       throw error;
     }
   }
@@ -143,7 +141,7 @@ export function createPacketListeners(
     ports.delete(number);
     clearTimeout(port.lookAgain);
     port.stopWatching?.();
-    syscalls.close(port.fd);
+    syscalls.closeElsewhere(port.fd);
   }
 
   return {

@@ -46,6 +46,7 @@ function kernel(answer: (requests: readonly Message[]) => readonly (readonly Ans
     ethtool: () => -EPERM,
     open: () => -ENOENT,
     close: () => 0,
+    closeElsewhere() {},
     setns: () => -EPERM,
     whenReadable: () => () => {},
   };

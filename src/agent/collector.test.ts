@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { beforeEach, mock, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { pino } from 'pino';
+import type { Engine, EngineEvent, EngineNetwork } from '../docker/engine.ts';
+import { parseAddress } from '../model/address.ts';
+import { BerthError } from '../model/errors.ts';
+import type { EndpointId, EngineId, NetworkId } from '../model/ids.ts';
+import { macFromAddress } from '../model/mac.ts';
+import type { Endpoint } from '../model/network.ts';
+import { type Collector, type CollectorParts, createCollector } from './collector.ts';
+import { openEvents } from './events.ts';
+import { createMetrics } from './metrics.ts';
+import { createNames } from './names.ts';
+
+const GRACE = 60_000;
+const address = parseAddress('10.1.0.2')!;
+const forgotten: Endpoint = {
+  id: 'e1'.padEnd(64, '0') as EndpointId,
+  network: 'n1'.padEnd(64, '0') as NetworkId,
+  phase: 'attached',
+  addresses: [{ address, length: 24 }],
+  mac: macFromAddress(address),
+  publishes: false,
+  options: {},
+  settings: null,
+  createdAt: 0,
+};
+
+let collector: Collector;
+/** What the engine was asked, and what was done. */
+let log: string[];
+let id: string;
+let clock: number;
+let endpoints: Map<EndpointId, Endpoint>;
+/** Hands an event to whoever follows; undefined ends the stream. */
+let tell: (event: EngineEvent | undefined) => void;
+
+beforeEach(() => {
+  [log, id, clock, endpoints] = [[], 'one', 0, new Map()];
+  const engine: Partial<Engine> = {
+    info: () => {
+      log.push('info');
+      return Promise.resolve({
+        id: id as EngineId,
+        version: '28.5.2',
+        apiVersion: '1.51',
+        liveRestore: false,
+        swarm: false,
+      });
+    },
+    networks: () => {
+      log.push('networks');
+      return Promise.resolve([] as EngineNetwork[]);
+    },
+    async *events() {
+      yield { type: 'engine', action: 'connected', actor: '', attributes: {} };
+      for (;;) {
+        const { promise, resolve } = Promise.withResolvers<EngineEvent | undefined>();
+        tell = resolve;
+        const event = await promise;
+        if (event === undefined) throw new BerthError('ENGINE_UNREACHABLE', 'the engine has gone');
+        yield event;
+      }
+    },
+  };
+  collector = createCollector({
+    engine,
+    state: { networks: new Map(), endpoints },
+    lifecycle: {
+      serialise: (_: string, work: () => Promise<void>) => work(),
+      removeEndpoint: () => {
+        log.push('freed');
+        endpoints.clear();
+        return Promise.resolve();
+      },
+      learnBridges() {},
+    },
+    leases: {
+      learnEngine() {},
+      reconciled() {},
+      pools: () => [],
+      all: () => [],
+      endpointGone: () => Promise.resolve(),
+    },
+    names: createNames(),
+    events: openEvents(pino({ level: 'silent' })),
+    metrics: createMetrics(),
+    plugins: new Map(),
+    grace: GRACE,
+    interval: 1e9,
+    adoption: { isUnknown: () => false },
+    dhcp: { learn: () => Promise.resolve(), containersChanged() {} },
+    hear() {},
+    knownEngine: 'one',
+    rememberEngine: () => Promise.resolve(),
+    monotonic: () => clock,
+  } as unknown as CollectorParts);
+});
+
+/** Lets what was begun go on, with the timers that wait for it. */
+async function pass(milliseconds: number): Promise<void> {
+  await setImmediate();
+  clock += milliseconds;
+  mock.timers.tick(milliseconds);
+  for (let turn = 0; turn < 5; turn++) await setImmediate();
+}
+
+const started: EngineEvent = { type: 'container', action: 'start', actor: 'c1', attributes: {} };
+
+test('which engine it is, is asked when the stream of events opens, not whenever a container starts', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+  t.after(() => mock.timers.reset());
+  const ending = new AbortController();
+  const followed = collector.follow(ending.signal);
+  await pass(1000);
+  assert.deepEqual(log.splice(0), ['info', 'networks', 'info', 'networks']);
+  tell(started);
+  await pass(1000);
+  assert.deepEqual(log.splice(0), ['networks']);
+  tell({ ...started, type: 'daemon', action: 'reload' });
+  await pass(1000);
+  assert.deepEqual(log.splice(0), ['info', 'networks']);
+  tell(undefined);
+  await pass(1000);
+  assert.deepEqual(log.splice(0).slice(0, 2), ['info', 'networks'], 'another process may answer there');
+  ending.abort();
+  tell(undefined);
+  await followed;
+});
+
+for (const [who, outcome] of [
+  ['one', ['networks', 'info', 'freed']],
+  ['another', ['networks', 'info']],
+] as const) {
+  test(`before anything is freed it is asked again which engine says so: ${who}`, async () => {
+    endpoints.set(forgotten.id, forgotten);
+    await collector.pass();
+    assert.deepEqual(log.splice(0), ['info', 'networks']);
+    clock += GRACE;
+    id = who;
+    await collector.pass();
+    assert.deepEqual(log, outcome);
+  });
+}
