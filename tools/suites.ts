@@ -2,6 +2,7 @@
  * The test suites, by what they need:
  *
  * - unit: nothing but Node.
+ * - etcd: the Debian packages of etcd. `x.etcd.test.ts`.
  * - kernel: root and a Linux kernel. A file is one when it is called `x.kernel.test.ts`, or imports `kernel/isolate.ts`,
  *   which moves it into a network namespace of its own.
  * - end to end, `test/e2e/`: root, the Debian packages, and Docker engines that the tests start themselves.
@@ -23,12 +24,19 @@ function needsKernel(file: string): boolean {
 }
 
 const besideCode = files('src/**/*.test.ts', 'tools/**/*.test.ts', 'bench/**/*.test.ts');
+const etcdFiles = besideCode.filter((file) => file.endsWith('.etcd.test.ts'));
 const kernelFiles = besideCode.filter(needsKernel);
-const unitFiles = besideCode.filter((file) => !needsKernel(file));
+const unitFiles = besideCode.filter((file) => !needsKernel(file) && !etcdFiles.includes(file));
 
 export const unitTests: Phase = {
   name: `unit tests (${unitFiles.length} files)`,
   command: ['node', '--test', timeout, ...reporter, ...unitFiles],
+};
+
+/** They start servers of their own, and kill and freeze them. */
+export const etcdTests: Phase = {
+  name: `tests on etcd (${etcdFiles.length} files)`,
+  command: ['node', '--test', timeout, '--test-concurrency=2', ...reporter, ...etcdFiles],
 };
 
 /** One file at a time: they measure, and some count what is on the machine. */

@@ -7,7 +7,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Phase, report, runPhase } from './phases.ts';
-import { endToEndTests, kernelTests } from './suites.ts';
+import { endToEndTests, etcdTests, kernelTests } from './suites.ts';
 
 if (process.getuid?.() !== 0) {
   console.error('make test: needs root, because it makes network namespaces and starts Docker engines in them');
@@ -24,6 +24,7 @@ const phases: readonly Phase[] = [
   { name: 'engine trees', command: ['node', 'tools/engines.ts'], loud: true },
   { name: 'build', command: ['node', 'build.ts'] },
   { name: 'check and unit tests', command: ['node', 'tools/check.ts'] },
+  etcdTests,
   kernelTests,
   endToEndTests,
   { name: 'remains of this run', command: ['node', 'tools/sweep-beds.ts'] },

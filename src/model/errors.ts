@@ -95,6 +95,14 @@ const catalogue = {
   TIMEOUT: { status: 504, next: 'Try again; if it lasts, see: berth status' },
   STORE_UNAVAILABLE: { status: 503, next: 'Check the disk or the etcd servers; running containers are not affected.' },
   STORE_FULL: { status: 507, next: 'Free disk space; nothing was changed.' },
+  STORE_DENIED: {
+    status: 502,
+    next: 'Correct the user, the password or the certificate for etcd, or grant the rights; docs/store.md lists them.',
+  },
+  TRANSACTION_TOO_LARGE: {
+    status: 507,
+    next: 'Start etcd with larger limits: --max-request-bytes, --max-txn-ops; nothing was changed.',
+  },
   STORE_CORRUPT: {
     status: 500,
     next: 'Restore the file from a backup, or move it away and start again; docs/troubleshooting.md.',

@@ -26,3 +26,6 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
     }
   });
 }
+
+/** For the tests of what one store alone must do. */
+export { committed, put, take, write } from './conformance/scenario.ts';

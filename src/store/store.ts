@@ -76,14 +76,15 @@ export interface Store {
    *
    * @throws RangeError for a key that repeats or is empty, and for text that is not Unicode.
    * @throws BerthError NOT_FOUND when a put names a lease that has ended: nothing was changed.
-   * @throws BerthError STORE_FULL, STORE_UNAVAILABLE, STORE_CORRUPT: nothing was changed, or (UNAVAILABLE only) it is
-   *   unknown whether it was; repeat with the same conditions.
+   * @throws BerthError STORE_FULL, STORE_UNAVAILABLE, STORE_CORRUPT, STORE_DENIED, TRANSACTION_TOO_LARGE (etcd takes 128
+   *   conditions or operations and 1.5 MiB): nothing was changed, or (UNAVAILABLE only) it is unknown whether it was; repeat with the
+   *   same conditions.
    */
   transact(transaction: Transaction): Promise<TransactionResult>;
 
   /**
    * Changes under a prefix, from a revision on (inclusive), until the signal aborts. Never skips one silently: it outlives an
-   * unavailable store, and throws STORE_UNAVAILABLE when the store is closed.
+   * unavailable store, and throws STORE_UNAVAILABLE when the store is closed, STORE_DENIED when we may not read it any more.
    */
   watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncIterable<WatchMessage>;
 
