@@ -29,6 +29,8 @@ const BridgeSettings = z.object({
   parent: z.string().optional(),
   confirm: z.enum(['auto', 'manual', 'none']),
   confirmSeconds: z.number(),
+  /** A DHCP client of the host asks on the NIC, which has this MAC address. */
+  leased: z.object({ mac: z.string() }).optional(),
   /** Nobody confirmed the bridge in time: the NIC has been given back, and the network is to be removed. */
   returned: z.boolean().optional(),
   /** The bridge is ours, and leads nowhere by itself: it stands as long as a network is on it, with this MAC address. */

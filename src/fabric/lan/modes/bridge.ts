@@ -16,6 +16,7 @@ import type { LanMode, Plan } from '../mode.ts';
 import { bridgeOption, readCommon } from '../options.ts';
 import type { BridgeSettings } from '../settings.ts';
 import { bridgeName } from '../uplink/bridge-name.ts';
+import { isLeased, leaseAnswers } from '../uplink/lease.ts';
 import { checkManagers } from '../uplink/managers/check.ts';
 import { readNote } from '../uplink/note.ts';
 import { checkUplink } from '../uplink/suitable.ts';
@@ -48,22 +49,29 @@ export const bridge: LanMode<BridgeSettings> = {
 
   async plan(plan, context) {
     const settings = read(plan);
-    const { parent, vlan, created } = settings;
+    const { parent, bridge, vlan, created } = settings;
     if (created !== undefined) return settings;
     if (vlan !== undefined) {
-      const found = findLink(plan.host, settings.bridge);
+      const found = findLink(plan.host, bridge);
       if (found !== undefined && found.alias !== alias(settings)) {
         throw new BerthError(
           'INTERFACE_UNSUITABLE',
-          `there is an interface ${settings.bridge} already: choose another name with -o bridge=`,
+          `there is an interface ${bridge} already: choose another name with -o bridge=`,
         );
       }
-    } else if (parent === undefined) checkBridge(settings.bridge, plan.host);
-    else if ((await readNote(context.notes, parent)) === undefined) {
-      checkUplink(parent, settings.bridge, plan.host);
-      if (settings.confirm !== 'manual') await checkManagers(parent, settings.bridge, plan.host);
+      return settings;
     }
-    return settings;
+    if (parent === undefined) {
+      checkBridge(bridge, plan.host);
+      return settings;
+    }
+    if ((await readNote(context.notes, parent)) === undefined) {
+      checkUplink(parent, bridge, plan.host);
+      if (settings.confirm !== 'manual') await checkManagers(parent, bridge, plan.host);
+    }
+    const mac = plan.host.links.find(({ name }) => name === parent)?.mac;
+    const leased = mac !== undefined && (await isLeased(parent, bridge, plan.host));
+    return leased ? { ...settings, leased: { mac } } : settings;
   },
 
   wire: ({ bridge }) => bridge,
@@ -84,13 +92,14 @@ export const bridge: LanMode<BridgeSettings> = {
   disturbed: uplinksDisturbed,
 
   standing(settings) {
-    const { bridge, parent, returned, created } = settings;
+    const { bridge, parent, returned, created, leased } = settings;
     if (created !== undefined) return [ownBridge(settings)];
     if (parent === undefined || returned === true) return [];
     // Adopted, though we made the bridge: it holds the host's addresses, so only `returnUplink` may take it away.
     return [
       { kind: 'link', type: 'adopted', name: bridge, up: true },
       { kind: 'link', type: 'adopted', name: parent, up: true, master: bridge },
+      ...(leased === undefined ? [] : [leaseAnswers(parent, parseMac(leased.mac)!)]),
     ];
   },
 
