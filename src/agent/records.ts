@@ -2,20 +2,12 @@
 
 import * as z from 'zod';
 import { formatAddress, parseAddress } from '../model/address.ts';
-import { BerthError } from '../model/errors.ts';
 import type { EndpointId, NetworkId, PoolId } from '../model/ids.ts';
 import { SCHEMA_VERSION } from '../model/keys.ts';
 import { parseMac } from '../model/mac.ts';
 import type { Endpoint, Json, Network, Subnet } from '../model/network.ts';
 import { formatPrefix, parseInterfaceAddress, parsePrefix } from '../model/prefix.ts';
-
-const parsed = <Value>(parse: (text: string) => Value | undefined, what: string) =>
-  z.string().transform((text, context): Value => {
-    const value = parse(text);
-    if (value !== undefined) return value;
-    context.addIssue({ code: 'custom', message: `'${text}' is not ${what}` });
-    return z.NEVER;
-  });
+import { decodeRecord, parsed, parseRecord } from '../store/record.ts';
 
 const address = parsed(parseAddress, 'an address');
 const strings = z.record(z.string(), z.string());
@@ -76,49 +68,17 @@ const EndpointRecord = z.object({
   createdAt: z.number(),
 });
 
-/**
- * The value behind a key.
- *
- * @throws BerthError STORE_NEWER when a later version of Berth wrote it, STORE_CORRUPT when it is not readable.
- */
-function decode<Value>(schema: z.ZodType<Value>, key: string, value: string): Value {
-  const raw = parse(key, value);
-  const version = z.object({ version: z.number() }).safeParse(raw);
-  if (version.success && version.data.version > SCHEMA_VERSION) {
-    throw new BerthError(
-      'STORE_NEWER',
-      `the value of ${key} in the store has version ${version.data.version}, and this Berth knows up to ${SCHEMA_VERSION}`,
-    );
-  }
-  const result = schema.safeParse(raw);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  throw new BerthError(
-    'STORE_CORRUPT',
-    `the value of ${key} in the store is damaged: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`,
-  );
-}
-
-/** @throws BerthError STORE_CORRUPT */
-function parse(key: string, value: string): unknown {
-  try {
-    return JSON.parse(value);
-  } catch (error) {
-    throw new BerthError('STORE_CORRUPT', `the value of ${key} in the store is not JSON`, { cause: error });
-  }
-}
-
 export function decodeJournal(key: string, value: string): JournalEntry {
-  return decode(JournalRecord, key, value);
+  return decodeRecord(JournalRecord, key, value);
 }
 
 /** Whoever wrote the note knows what it should be. */
 export function decodeNote(key: string, value: string): Json {
-  return parse(key, value) as Json;
+  return parseRecord(key, value) as Json;
 }
 
 export function decodeNetwork(key: string, value: string): Network {
-  const { adHoc, ...record } = decode(NetworkRecord, key, value);
+  const { adHoc, ...record } = decodeRecord(NetworkRecord, key, value);
   const subnets = record.subnets.map(
     ({ gateway, ...subnet }): Subnet => (gateway === undefined ? subnet : { ...subnet, gateway }),
   );
@@ -147,7 +107,7 @@ export function encodeNetwork(network: Network): string {
 }
 
 export function decodeEndpoint(key: string, value: string): Endpoint {
-  const { sandbox, sandboxInterface, gateways, routes, mtu, attachment, ...record } = decode(
+  const { sandbox, sandboxInterface, gateways, routes, mtu, attachment, ...record } = decodeRecord(
     EndpointRecord,
     key,
     value,

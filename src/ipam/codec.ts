@@ -2,23 +2,13 @@
 
 import * as z from 'zod';
 import { type Address, formatAddress, parseAddress } from '../model/address.ts';
-import { BerthError } from '../model/errors.ts';
 import { type EndpointId, type NetworkId, type PoolId, parseEndpointId, parseNetworkId } from '../model/ids.ts';
 import { SCHEMA_VERSION } from '../model/keys.ts';
 import { type Mac, parseMac } from '../model/mac.ts';
 import { type Lease, type Pool, poolId } from '../model/pool.ts';
 import { formatPrefix, type Prefix, parsePrefix } from '../model/prefix.ts';
 import type { Reservation } from '../model/reservation.ts';
-
-/** Text that one of the model's parsers understands. */
-function parsed<T>(parse: (text: string) => T | undefined, what: string) {
-  return z.string().transform((text, context): T => {
-    const value = parse(text);
-    if (value !== undefined) return value;
-    context.addIssue({ code: 'custom', message: `'${text}' is not ${what}` });
-    return z.NEVER;
-  });
-}
+import { decodeRecord, parsed } from '../store/record.ts';
 
 const version = z.literal(SCHEMA_VERSION);
 const prefix = parsed<Prefix>(parsePrefix, 'a subnet');
@@ -108,14 +98,14 @@ function encodeHolder(holder: Lease['holder']): Lease['holder'] {
 
 /** @throws BerthError STORE_NEWER or STORE_CORRUPT, naming the key. */
 export function decodePool(key: string, text: string): Pool {
-  const { version: _, range, ...pool } = decode(poolSchema, key, text);
+  const { version: _, range, ...pool } = decodeRecord(poolSchema, key, text);
   const id = poolId(pool.space, pool.subnet, range);
   return { id, ...pool, ...(range === undefined ? {} : { range }) };
 }
 
 /** @throws BerthError STORE_NEWER or STORE_CORRUPT, naming the key. */
 export function decodeLease(key: string, text: string): Lease {
-  const { version: _, pool, mac, holder, ...lease } = decode(leaseSchema, key, text);
+  const { version: _, pool, mac, holder, ...lease } = decodeRecord(leaseSchema, key, text);
   return {
     ...lease,
     pool: pool as PoolId,
@@ -137,32 +127,11 @@ export function encodeReservation({ subnet, address: on, mac, name, createdAt }:
 
 /** @throws BerthError STORE_NEWER or STORE_CORRUPT, naming the key. */
 export function decodeReservation(key: string, text: string): Reservation {
-  const { version: _, ...reservation } = decode(reservationSchema, key, text);
+  const { version: _, ...reservation } = decodeRecord(reservationSchema, key, text);
   return defined(reservation) as Reservation;
 }
 
 /** The object without the keys that are undefined, which the types here do not allow. */
 function defined<T extends object>(object: T): object {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
-}
-
-function decode<T>(schema: z.ZodType<T>, key: string, text: string): T {
-  let raw: unknown;
-  try {
-    raw = JSON.parse(text);
-  } catch (error) {
-    throw new BerthError('STORE_CORRUPT', `the value of ${key} in the store is not JSON`, { cause: error });
-  }
-  const written = (raw as { version?: unknown } | null)?.version;
-  if (typeof written === 'number' && written > SCHEMA_VERSION) {
-    throw new BerthError(
-      'STORE_NEWER',
-      `the value of ${key} in the store has version ${written}, not ${SCHEMA_VERSION}`,
-    );
-  }
-  const result = schema.safeParse(raw);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  const where = issue!.path.length === 0 ? '' : `${issue!.path.join('.')}: `;
-  throw new BerthError('STORE_CORRUPT', `the value of ${key} in the store cannot be read: ${where}${issue!.message}`);
 }

@@ -1,12 +1,12 @@
 /** The cluster's objects and endpoints as the store holds them: JSON with a version. */
 
 import * as z from 'zod';
-import { BerthError } from '../model/errors.ts';
 import { keys, SCHEMA_VERSION } from '../model/keys.ts';
 import type { Config, FieldValue } from '../model/objects/field.ts';
 import type { ClusterObject, KindName } from '../model/objects/kind.ts';
 import { kindOf, kinds } from '../model/objects/kinds.ts';
 import { configView } from '../model/objects/view.ts';
+import { decodeRecord } from '../store/record.ts';
 import type { Entry } from '../store/store.ts';
 
 const ObjectRecord = z.object({
@@ -59,7 +59,7 @@ export function encodeObject(object: Omit<ClusterObject, 'revision'>): string {
 export function decodeObject({ key, value, modRevision }: Entry): ClusterObject | undefined {
   const name = parseObjectKey(key);
   if (name === undefined) return undefined;
-  const { config, allocated, createdAt } = decode(ObjectRecord, key, value);
+  const { config, allocated, createdAt } = decodeRecord(ObjectRecord, key, value);
   const { id, tag, vip } = allocated;
   return {
     ...name,
@@ -84,25 +84,5 @@ function complete(kind: KindName, config: Readonly<Record<string, FieldValue>>):
 
 /** @throws BerthError STORE_NEWER, STORE_CORRUPT naming the key. */
 export function decodeClusterEndpoint({ key, value }: Entry): ClusterEndpoint {
-  return decode(EndpointRecord, key, value);
-}
-
-function decode<Value>(schema: z.ZodType<Value>, key: string, value: string): Value {
-  let raw: unknown;
-  try {
-    raw = JSON.parse(value);
-  } catch (error) {
-    throw new BerthError('STORE_CORRUPT', `the value of ${key} in the store is not JSON`, { cause: error });
-  }
-  const version = z.object({ version: z.number() }).safeParse(raw);
-  if (version.success && version.data.version > SCHEMA_VERSION) {
-    throw new BerthError('STORE_NEWER', `the value of ${key} in the store has version ${version.data.version}`);
-  }
-  const result = schema.safeParse(raw);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new BerthError(
-    'STORE_CORRUPT',
-    `the value of ${key} in the store is damaged: ${issue?.path.join('.')} ${issue?.message}`,
-  );
+  return decodeRecord(EndpointRecord, key, value);
 }
