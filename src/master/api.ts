@@ -14,6 +14,7 @@ import { watchObjects } from './watch.ts';
 export interface ApiParts {
   readonly store: Store;
   readonly registry: Registry;
+  readonly clusterMode: string;
   /** A change was made: for the audit. */
   audit(change: Change): void;
 }
@@ -153,7 +154,7 @@ function record(parts: ApiParts, action: Change['action'], { object, before, rev
   parts.audit({ action, kind: object.kind, key: object.key, before, after: revision });
 }
 
-async function inspect({ registry, store }: ApiParts, path: readonly string[]): Promise<Answer> {
+async function inspect({ registry, store, clusterMode }: ApiParts, path: readonly string[]): Promise<Answer> {
   const [name, key, beyond] = path;
   if (name === undefined || key === undefined || beyond !== undefined) throw notFound();
   if (name === 'endpoints') {
@@ -166,7 +167,7 @@ async function inspect({ registry, store }: ApiParts, path: readonly string[]): 
   const objects = await registry.current();
   const object = find(objects, kind, key);
   const config = viewOf(object, objects);
-  const oper = await operOf(store, object, objects);
+  const oper = await operOf(store, object, objects, clusterMode);
   const json = oper === undefined ? { Config: config } : { Config: config, Oper: oper };
   return { json, headers: headersOf(kind, object.revision) };
 }

@@ -16,6 +16,8 @@ export interface MasterOptions {
   /** What a new cluster begins with; one that exists keeps what it has. */
   readonly forwardMode: string;
   readonly fabricMode: string;
+  /** What the API says of it: docker or swarm-mode. */
+  readonly clusterMode: string;
 }
 
 /** `HOST:PORT`, `:PORT`, or `[v6]:PORT`. @throws BerthError BAD_CONFIG */

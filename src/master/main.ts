@@ -70,6 +70,7 @@ export async function startMaster(
         {
           store,
           registry,
+          clusterMode: options.clusterMode,
           access,
           tls,
           audit: (who, change) => audit.info({ event: 'audit', who: who.name ?? null, from: who.address, ...change }),

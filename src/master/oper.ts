@@ -131,10 +131,10 @@ function serviceOper({ allocated }: ClusterObject): View {
   return omitEmpty({ serviceVip: allocated.vip });
 }
 
-function globalOper({ config }: ClusterObject, objects: Objects): View {
+function globalOper({ config }: ClusterObject, objects: Objects, clusterMode: string): View {
   const sorted = (encap: 'vlan' | 'vxlan') => [...tagsInUse(objects, encap)].sort((a, b) => a - b);
   return omitEmpty({
-    clusterMode: 'docker',
+    clusterMode,
     freeVXLANsStart: parseTagRange(config.vxlans as string, 'vxlan').least - 1,
     numNetworks: objects.list('network').length,
     vlansInUse: formatTags(sorted('vlan')),
@@ -165,7 +165,12 @@ async function policyOper(store: Store, policy: ClusterObject, objects: Objects)
  *
  * @throws BerthError STORE_UNAVAILABLE, STORE_CORRUPT, STORE_NEWER
  */
-export async function operOf(store: Store, object: ClusterObject, objects: Objects): Promise<View | undefined> {
+export async function operOf(
+  store: Store,
+  object: ClusterObject,
+  objects: Objects,
+  clusterMode: string,
+): Promise<View | undefined> {
   switch (object.kind) {
     case 'network':
       return networkOper(object, await look(store, object), objects, true);
@@ -178,7 +183,7 @@ export async function operOf(store: Store, object: ClusterObject, objects: Objec
     case 'serviceLB':
       return serviceOper(object);
     case 'global':
-      return globalOper(object, objects);
+      return globalOper(object, objects, clusterMode);
     case 'policy':
       return await policyOper(store, object, objects);
     case 'aciGw':

@@ -18,6 +18,7 @@ export interface Listen {
 export interface ServerParts {
   readonly store: Store;
   readonly registry: Registry;
+  readonly clusterMode: string;
   readonly access: Access;
   /** PEM texts; undefined: without TLS. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;

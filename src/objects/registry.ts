@@ -12,7 +12,7 @@ import type { Condition, Operation, Store, TransactionResult } from '../store/st
 import { encodeObject } from './codec.ts';
 import { type Gate, needsGate, withGate } from './gate.ts';
 import { openReplica, type Snapshot } from './replica.ts';
-import { checkUnused, claimVip, releaseVip } from './usage.ts';
+import { checkRuleAddress, checkUnused, claimVip, releaseVip } from './usage.ts';
 
 /** What a change was: for the answer, and for the audit. */
 export interface Changed {
@@ -115,6 +115,7 @@ export function openRegistry(store: Store, { now = Date.now }: RegistryOptions =
     ) {
       return { object: existing, before: existing.revision, revision: undefined, objects };
     }
+    if (existing === undefined) await checkRuleAddress(store, draft, objects);
     const claim = existing === undefined ? await claimVip(store, draft, objects, now()) : undefined;
     if (gate !== undefined) await checkUnused(store, draft, objects);
     const object = { ...unmade, allocated: { ...draft.allocated, ...claim?.allocated } };

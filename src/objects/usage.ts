@@ -66,6 +66,24 @@ export async function checkUnused(
   throw new BerthError('OBJECT_CONFLICT', `ip address ${address} is not available`);
 }
 
+/**
+ * An incoming rule for one address: a container of the one group that the rule's policy is of must have it.
+ *
+ * @throws BerthError OBJECT_CONFLICT
+ */
+export async function checkRuleAddress(store: Store, { kind, config }: Draft, objects: Objects): Promise<void> {
+  const address = config.toIpAddress;
+  if (kind.name !== 'rule' || config.direction !== 'in' || address === '') return;
+  const tenant = config.tenantName as string;
+  const [group] = objects
+    .ofTenant('endpointGroup', tenant)
+    .filter(({ config: of }) => (of.policies as readonly string[]).includes(config.policyName as string));
+  const endpoints = await networkEndpoints(store, `${tenant}:${group!.config.networkName as string}`);
+  if (endpoints.some(({ group: of, addresses }) => of === group!.key && addresses.includes(address as string))) return;
+  const shown = `${group!.config.groupName as string}:${tenant}`;
+  throw new BerthError('OBJECT_CONFLICT', `failed to configure ${String(address)}, ip address is not in epg ${shown}`);
+}
+
 export interface Claim {
   readonly allocated: Allocated;
   readonly conditions: readonly Condition[];

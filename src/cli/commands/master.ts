@@ -52,6 +52,7 @@ export function masterCommand(program: Command, run: () => Promise<RunMaster> = 
       logLevel: given.logLevel!,
       forwardMode: given.forwardMode!,
       fabricMode: 'default',
+      clusterMode: 'docker',
     });
   });
   return guide(command, {

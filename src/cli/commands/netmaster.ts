@@ -79,6 +79,7 @@ export function readNetmasterFlags(
     listen: control === '' || port(control) === port(listen) ? [listen] : [listen, control],
     logLevel: LEVELS[level] ?? level.toLowerCase(),
     forwardMode,
+    clusterMode: mode,
     fabricMode: oneOf('infra', ['default', 'aci', 'aci-opflex']),
   };
 }

@@ -23,10 +23,8 @@ export interface Draft {
  */
 export function readBody(kind: Kind, key: string, body: Readonly<Record<string, unknown>>): Config {
   const config = readFields(kind.name, kind.fields, body);
-  const [named] = kind.key;
   // There is one of them, and its name need not be repeated.
-  const whole =
-    kind.key.length === 1 && config[named!] === '' && isSingle(kind) ? { ...config, [named!]: key } : config;
+  const whole = isSingle(kind) && config.name === '' ? { ...config, name: kind.name } : config;
   if (keyOf(kind, whole) !== key) throw new BerthError('OBJECT_INVALID', 'Invalid Key');
   return whole;
 }
