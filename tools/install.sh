@@ -8,6 +8,8 @@ unitdir=${UNITDIR:-/usr/lib/systemd/system}
 root=${DESTDIR:-}
 lib=$root$prefix/lib/berth
 bin=$root$prefix/bin/berth
+# Contiv's names.
+old_names=(netctl netmaster)
 unit=$root$unitdir/berth.service
 
 # Where files go into a package's staging directory, the systemd of this machine is none of our business.
@@ -18,6 +20,9 @@ reload() {
 if [ "${1:-}" = --remove ]; then
   rm -rf "$lib"
   rm -f "$bin" "$unit"
+  for name in "${old_names[@]}"; do
+    if [ "$(readlink "$root$prefix/bin/$name")" = "../lib/berth/bin/$name" ]; then rm "$root$prefix/bin/$name"; fi
+  done
   reload
   echo "removed Berth from $root$prefix; /var/lib/berth and the networks stay"
   exit 0
@@ -27,7 +32,7 @@ fi
 new=$lib.new
 rm -rf "$new" "$lib.old"
 mkdir -p "$new/bin" "$(dirname "$bin")" "$(dirname "$unit")"
-install -m 0755 bin/berth "$new/bin/berth"
+install -m 0755 bin/berth "${old_names[@]/#/bin/}" "$new/bin/"
 install -m 0755 node_modules/node/bin/node "$new/node"
 node_modules/node/bin/node build.ts --out "$new/dist"
 install -m 0644 LICENSE "$new/LICENSE"
@@ -35,6 +40,14 @@ if [ -d "$lib" ]; then mv "$lib" "$lib.old"; fi
 mv "$new" "$lib"
 rm -rf "$lib.old"
 ln -sfn ../lib/berth/bin/berth "$bin"
+for name in "${old_names[@]}"; do
+  # One that is Contiv's own stays what it is.
+  if [ -e "$root$prefix/bin/$name" ] && [ ! -L "$root$prefix/bin/$name" ]; then
+    echo "left $prefix/bin/$name alone: it is not Berth's; ours is $prefix/lib/berth/bin/$name"
+  else
+    ln -sfn "../lib/berth/bin/$name" "$root$prefix/bin/$name"
+  fi
+done
 sed "s|^ExecStart=[^ ]*|ExecStart=$prefix/bin/berth|" packaging/berth.service >"$unit"
 chmod 0644 "$unit"
 reload

@@ -1,7 +1,8 @@
 /** What a command has at hand while it runs: the agent, the output, and the options that every command knows. */
 
 import type { Client } from './client.ts';
-import { type ExitCode, exitCode } from './failure.ts';
+import type { ExitCode } from './failure.ts';
+import { withProgress } from './progress.ts';
 
 export interface Output {
   write(text: string): unknown;
@@ -51,23 +52,4 @@ export async function openSession(surroundings: Surroundings, options: GlobalOpt
 
 export function socketOf(runDir: string): string {
   return `${runDir.replace(/\/+$/, '')}/berth.sock`;
-}
-
-/** After a second, one line on a terminal that counts the seconds and goes when the work is done. */
-async function withProgress<T>(terminal: Output, what: string, work: Promise<T>): Promise<T> {
-  if (terminal.isTTY !== true) return work;
-  let seconds = 0;
-  const timer = setInterval(() => terminal.write(`\r\x1b[K${what} … ${++seconds} s`), 1000);
-  const interrupted = (): never => {
-    terminal.write('\n');
-    process.exit(exitCode.interrupted);
-  };
-  process.once('SIGINT', interrupted);
-  try {
-    return await work;
-  } finally {
-    clearInterval(timer);
-    process.off('SIGINT', interrupted);
-    if (seconds > 0) terminal.write('\r\x1b[K');
-  }
 }
