@@ -55,7 +55,18 @@ test('each key has its own message when it is wrong', () => {
   refuses(() => loadConfig({ 'metrics-address': '9470' }, {}), /address:port/);
   refuses(() => loadConfig({ 'tls-address': '127.0.0.1' }, {}), /needs tls-ca, tls-cert/);
   refuses(() => loadConfig({ 'tls-ca': '/ca' }, {}), /tls-address is missing/);
-  refuses(() => loadConfig({ store: 'etcd://127.0.0.1:2379' }, {}), /store is sqlite/);
+  refuses(() => loadConfig({ store: 'mysql' }, {}), /store is sqlite/);
+  refuses(() => loadConfig({ store: 'etcd://h', 'etcd-user': 'u' }, {}), /etcd-password-file/);
+});
+
+test('where the store is', () => {
+  assert.deepEqual(loadConfig({ 'state-dir': '/s' }, {}).store, { kind: 'sqlite', path: '/s/berth.db' });
+  assert.deepEqual(loadConfig({ store: 'etcd://h/x' }, { BERTH_ETCD_CA: '/ca' }).store, {
+    kind: 'etcd',
+    urls: ['https://h:2379'],
+    prefix: '/x/',
+    ca: '/ca',
+  });
 });
 
 test('a broken file is named, and so is an unknown key in it', () => {

@@ -10,6 +10,7 @@ import { nearest } from '../model/nearest.ts';
 import type { FabricKind } from '../model/network.ts';
 import { type Prefix, parsePrefix } from '../model/prefix.ts';
 import { type DatabaseAddress, parseDatabaseAddress } from '../ovs/address.ts';
+import { parseStoreLocation, type StoreLocation, storeForms } from '../store/location.ts';
 
 export interface PluginConfig {
   readonly name: string;
@@ -41,7 +42,7 @@ export interface Config {
   readonly pluginDir: string;
   readonly specDir: string;
   readonly docker: string;
-  readonly store: { readonly kind: 'sqlite' };
+  readonly store: StoreLocation;
   readonly logLevel: string;
   readonly plugins: readonly PluginConfig[];
   readonly bridge: string;
@@ -91,7 +92,22 @@ export const configKeys: readonly ConfigKey[] = [
     default: 'unix:///run/docker.sock',
     help: "The engine's API. Read only, and never within a plugin call.",
   },
-  { key: 'store', values: 'sqlite', default: 'sqlite', help: 'Where the state is kept: a file in the state folder.' },
+  {
+    key: 'store',
+    values: storeForms,
+    default: 'sqlite',
+    help: 'Where the state is kept: berth.db in the state folder, another file, or etcd; etcds:// talks to it in TLS.',
+  },
+  { key: 'etcd-ca', values: 'PEM file', default: 'none', help: 'The authority that signed the certificates of etcd.' },
+  { key: 'etcd-cert', values: 'PEM file', default: 'none', help: 'The certificate that we show to etcd.' },
+  { key: 'etcd-key', values: 'PEM file', default: 'none', help: 'Its private key.' },
+  { key: 'etcd-user', values: 'name', default: 'none', help: 'Who we are to etcd, where it has users.' },
+  {
+    key: 'etcd-password-file',
+    values: 'file',
+    default: 'none',
+    help: 'A file whose first line is the password of etcd-user.',
+  },
   {
     key: 'log-level',
     values: LOG_LEVELS.join(', '),
@@ -185,7 +201,7 @@ export function loadConfig(flags: RawConfig & { readonly config?: string }, envi
     pluginDir: folder(value('plugin-dir')),
     specDir: folder(value('spec-dir')),
     docker: dockerAddress(value('docker')),
-    store: storeKind(value('store')),
+    store: storeLocation(value('store'), folder(value('state-dir')), optional),
     logLevel: oneOf(value('log-level'), LOG_LEVELS),
     plugins: pluginList(value('plugins')),
     bridge: interfaceName(value('bridge')),
@@ -259,9 +275,20 @@ function ovsDatabase(given: Given): DatabaseAddress {
   return address;
 }
 
-function storeKind(given: Given): Config['store'] {
-  if (given.text !== 'sqlite') throw bad(given, 'sqlite (etcd is not in this version)');
-  return { kind: 'sqlite' };
+function storeLocation(
+  { text, source }: Given,
+  stateDir: string,
+  optional: (key: string) => string | undefined,
+): StoreLocation {
+  const access = {
+    ca: optional('etcd-ca'),
+    cert: optional('etcd-cert'),
+    key: optional('etcd-key'),
+    user: optional('etcd-user'),
+    passwordFile: optional('etcd-password-file'),
+  };
+  const given = Object.entries(access).filter(([, value]) => value !== undefined);
+  return parseStoreLocation(text, source, `${stateDir}/berth.db`, Object.fromEntries(given));
 }
 
 function oneOf(given: Given, choices: readonly string[]): string {

@@ -13,7 +13,7 @@ import { openIpam } from '../ipam/ipam.ts';
 import { openKernel } from '../kernel/linux.ts';
 import { asBerthError, BerthError } from '../model/errors.ts';
 import { version } from '../model/version.ts';
-import { openSqliteStore } from '../store/sqlite/store.ts';
+import { openStore } from '../store/open.ts';
 import { createAdoption } from './adoption.ts';
 import { apiSocket, serveApi } from './api-server.ts';
 import { createAttachments } from './attachments.ts';
@@ -41,6 +41,7 @@ import { createRegistration } from './registration.ts';
 import { createSandboxes } from './sandboxes.ts';
 import { openState, storeNotes } from './state.ts';
 import { createStatus } from './status.ts';
+import { claimStore } from './store-claim.ts';
 import { watchStore } from './store-health.ts';
 
 /** The one folder whose sockets the engine finds without a discovery file (moby `pkg/plugins/discovery_unix.go`). */
@@ -89,13 +90,14 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   await using cleanup = new AsyncDisposableStack();
 
   const events = openEvents(logger);
-  const opened = crash.store(await openSqliteStore(join(config.stateDir, 'berth.db')));
+  const opened = crash.store(await openStore(config.store));
   cleanup.defer(() => opened.close());
   const storeHealth = watchStore(opened, hostname(), events);
   cleanup.defer(() => storeHealth.close());
   const { store } = storeHealth;
   // Before anything is done: whoever serves there has containers that are none of ours.
   await refuseServed([apiSocket(config.runDir), ...config.plugins.flatMap((plugin) => socketOf(config, plugin) ?? [])]);
+  if (config.store.kind === 'etcd') cleanup.defer(await claimStore(store, hostname()));
   const kernel = crash.kernel(await openKernel({ ovsDatabase: config.ovsDatabase }));
   cleanup.defer(() => kernel.close());
   const host = await watchHost(kernel);

@@ -29,6 +29,11 @@ export const keys = {
   networkEndpoints: (network: string) => `berth/cluster-endpoint/${network}/`,
   clusterEndpoint: (network: string, id: string) => `berth/cluster-endpoint/${network}/${id}`,
   hosts: 'berth/host/',
+  /** Agents that run: each key hangs on an expiring lease. */
+  agents: 'berth/agent/',
+  agent: (host: string) => `berth/agent/${host}`,
+  /** The host that a store is for, where only one may use it. */
+  owner: 'berth/owner',
   journals: (host: string) => `berth/journal/${host}/`,
   journal: (host: string, name: string) => `berth/journal/${host}/${name}`,
 } as const;

@@ -54,7 +54,7 @@ export async function* watchRange(
       if (!(error instanceof GrpcError)) throw error;
       if (error.status === statusCodes.permissionDenied) {
         // That is also what a watch is told whose token has ended.
-        if (++refusals > 1) throw denied(`a watch: ${error.message}`, { cause: error });
+        if (++refusals > 1) throw denied(`a watch: ${error.message.replace('etcdserver: ', '')}`, { cause: error });
         client.forgetToken();
       }
     }
@@ -79,9 +79,9 @@ function transactions(events: readonly WatchEvent[]): (WatchMessage & { type: 'c
   return messages;
 }
 
-/** etcd's reason is the text of a gRPC error. */
+/** etcd's reason is a gRPC error in words: `rpc error: code = Unauthenticated desc = etcdserver: invalid auth token`. */
 function canceled(reason: string): GrpcError {
-  return reason.includes('permission denied') || reason.includes('PermissionDenied')
-    ? new GrpcError(statusCodes.permissionDenied, 'permission denied')
-    : lost(`the watch was ended: ${reason}`);
+  const refused = /permission ?denied|unauthenticated/i.test(reason);
+  const words = reason.replace(/^rpc error: code = \w+ desc = (etcdserver: )?/, '');
+  return refused ? new GrpcError(statusCodes.permissionDenied, words) : lost(`the watch was ended: ${words}`);
 }
