@@ -72,6 +72,7 @@ async function open() {
     packets: () => Promise.resolve({ capture: [], sent: 0 } as never),
     onDrift() {},
     onChange() {},
+    onArrival() {},
     close: () => Promise.resolve(),
   };
 

@@ -81,6 +81,7 @@ function rememberingKernel() {
     packets: () => Promise.reject(new BerthError('KERNEL_LACKS', 'no packets')),
     onDrift() {},
     onChange() {},
+    onArrival() {},
     close: () => Promise.resolve(),
   };
   return fake satisfies Kernel;

@@ -316,6 +316,8 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       const { sandbox: _left, sandboxInterface: _unplugged, ...rest } = endpoint;
       if (!ended || endpoint.phase !== 'attached') {
         state.amendEndpoint(rest);
+        // What stood in the container goes with the link: nobody is to miss it there.
+        declareEndpoint(rest);
         return;
       }
       state.amendEndpoint({ ...rest, phase: 'created' });

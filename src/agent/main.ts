@@ -307,7 +307,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
         },
         join: async (request, call) => {
           const joined = await networkDriver.join(request, call);
-          sandboxes.watch(request.endpoint);
+          sandboxes.watch(request.endpoint, joined.sourceName);
           return joined;
         },
       },

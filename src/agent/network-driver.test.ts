@@ -30,6 +30,7 @@ const kernel: Kernel = {
   view: () => Promise.resolve(view),
   onDrift() {},
   onChange() {},
+  onArrival() {},
   close: () => Promise.resolve(),
 };
 const call = { plugin: 'berth', signal: new AbortController().signal };

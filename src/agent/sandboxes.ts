@@ -6,7 +6,9 @@
 import { containerSettings } from '../fabric/container-options.ts';
 import { pluggedObjects } from '../fabric/plugged.ts';
 import { endpointAlias, hostLink } from '../fabric/veth.ts';
-import type { HostView, Kernel } from '../kernel/kernel.ts';
+import { makeOrder } from '../kernel/batch.ts';
+import type { HostLink, HostView, Kernel } from '../kernel/kernel.ts';
+import type { KernelObject } from '../kernel/objects.ts';
 import { asBerthError, BerthError } from '../model/errors.ts';
 import type { EndpointId } from '../model/ids.ts';
 import type { Endpoint, Network } from '../model/network.ts';
@@ -17,11 +19,17 @@ import { owners } from './owners.ts';
 import type { State } from './state.ts';
 
 export interface Sandboxes {
-  /** Looks into the container of an endpoint that was just attached, a little later and again if it was too early. */
-  watch(endpoint: EndpointId): void;
+  /**
+   * Looks into the container of an endpoint that was just attached, a little later and again if it was too early.
+   *
+   * @param link that the engine moves there, as it is called here: as soon as it has been set up there, it is limited.
+   */
+  watch(endpoint: EndpointId, link?: string): void;
   close(): void;
 }
 
+/** Kinds of objects that limits are made of. */
+const LIMITS: ReadonlySet<KernelObject['kind']> = new Set(['link', 'qdisc', 'filter']);
 /** Milliseconds after Join, and after the look before; the engine plugs soon, the container's namespace may be late. */
 const LOOKS = [100, 200, 1000, 4000, 15000] as const;
 
@@ -34,6 +42,41 @@ export function createSandboxes(parts: {
 }): Sandboxes {
   const { state, kernel, lifecycle, events } = parts;
   const timers = new Set<NodeJS.Timeout>();
+  /** Whose link is on its way. */
+  const expected = new Map<string, EndpointId>();
+  kernel.onArrival((links) => {
+    for (const link of links) {
+      const id = expected.get(link);
+      expected.delete(link);
+      // Should this fail, it is found a moment later, and told.
+      if (id !== undefined) limit(id).catch(() => undefined);
+    }
+  });
+
+  const pluggedIn = (endpoint: Endpoint, inside: HostView, mine?: HostLink): HostLink | undefined =>
+    inside.links.find(
+      (link) =>
+        link.alias === endpointAlias(endpoint) ||
+        (link.type === 'veth' && link.mac === endpoint.mac && link.linkIndex === mine?.index),
+    );
+
+  /**
+   * The kernel drops a link's queues when it moves it to another namespace (dev_shutdown), so limits that stand in the container
+   * cannot come with it. The engine has set the link up by now; the container's first instruction comes later. The rest can wait:
+   * the engine goes on to set routes on it, and does not expect it to go down for another name.
+   */
+  async function limit(id: EndpointId): Promise<void> {
+    const endpoint = state.endpoints.get(id);
+    if (endpoint?.sandbox === undefined || endpoint.phase !== 'attached') return;
+    const limits = (link: string): KernelObject[] =>
+      lifecycle
+        .objectsOfEndpoint({ ...endpoint, sandboxInterface: link })
+        .filter(({ netns, kind }) => netns === endpoint.sandbox && LIMITS.has(kind));
+    if (limits('any').every(({ kind }) => kind !== 'qdisc')) return;
+    const link = pluggedIn(endpoint, await kernel.view(endpoint.sandbox));
+    if (link === undefined) return;
+    await kernel.execute(makeOrder(limits(link.name)).map((object) => ({ make: object })));
+  }
 
   /** @returns false when there is nothing to be seen yet. */
   async function look(id: EndpointId): Promise<boolean> {
@@ -51,11 +94,7 @@ export function createSandboxes(parts: {
     const mine =
       parts.host.current().links.find((link) => link.name === hostLink(endpoint)) ??
       (await parts.host.refresh()).links.find((link) => link.name === hostLink(endpoint));
-    const plugged = inside.links.find(
-      (link) =>
-        link.alias === endpointAlias(endpoint) ||
-        (link.type === 'veth' && link.mac === endpoint.mac && link.linkIndex === mine?.index),
-    );
+    const plugged = pluggedIn(endpoint, inside, mine);
     // The engine sets it up last.
     if (plugged?.up !== true) return false;
     await lifecycle.serialise(id, async () => {
@@ -139,7 +178,10 @@ export function createSandboxes(parts: {
   }
 
   return {
-    watch: (id) => schedule(id, 0),
+    watch(id, link) {
+      if (link !== undefined) expected.set(link, id);
+      schedule(id, 0);
+    },
     close() {
       for (const timer of timers) clearTimeout(timer);
       timers.clear();

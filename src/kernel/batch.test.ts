@@ -91,3 +91,19 @@ test('links that need each other in a circle are left to the kernel to refuse', 
   ];
   assert.equal(makeOrder(circle).length, 2);
 });
+
+test('limits are there before a link in a container is set up', () => {
+  const netns = '/run/netns/c';
+  const objects: KernelObject[] = [
+    { kind: 'link', type: 'adopted', netns, name: 'eth1', up: true },
+    { kind: 'address', netns, link: 'eth1', address: parseInterfaceAddress('10.1.0.1/24')! },
+    { kind: 'filter', netns, link: 'eth1', parent: 'ingress', priority: 1, action: { redirect: 'bq1' } },
+    { kind: 'qdisc', netns, link: 'eth1', parent: 'ingress', discipline: { type: 'ingress' } },
+    { kind: 'link', type: 'macvlan', name: 'bp1', parent: 'eth0', mode: 'bridge', plugged: { netns, name: 'eth1' } },
+    { kind: 'link', type: 'ifb', netns, name: 'bq1', up: true },
+  ];
+  assert.deepEqual(
+    makeOrder(objects).map(({ kind }) => kind),
+    ['link', 'link', 'qdisc', 'filter', 'link', 'address'],
+  );
+});

@@ -1,8 +1,8 @@
 /**
  * The order in which a difference is applied. Pure.
  *
- * Making: sysctls, then the packet filter, then links (a bridge before its ports, a parent before its children), then what
- * stands on links. So a policy is in the kernel before the link that it guards is up (fail closed), and whatever an object
+ * Making: sysctls, then the packet filter, then links (a bridge before its ports, a parent before its children), then their limits,
+ * then what else stands on links. So a policy is in the kernel before the link that it guards is up (fail closed), and whatever an object
  * refers to is there before it. Removing is the same order backwards.
  */
 
@@ -15,15 +15,15 @@ const ranks: Readonly<Record<ObjectKind, number>> = {
   'nft-element': 2,
   'forward-accept': 3,
   link: 4,
+  qdisc: 6.6,
+  class: 6.7,
+  filter: 6.9,
   address: 7,
   route: 8,
   rule: 10,
   neighbour: 11,
   belonging: 11,
   fdb: 12,
-  qdisc: 13,
-  class: 14,
-  filter: 16,
   // Last: what is sent through it must be guarded and shaped by then.
   'ovs-port': 17,
 };
@@ -44,7 +44,10 @@ function rank(object: KernelObject): number {
       // A gateway must be reachable by a route that is there already.
       return object.via === undefined || object.onlink === true ? 8 : 9;
     case 'qdisc':
-      return object.parent.includes(':') ? 15 : ranks[object.kind];
+      return object.parent.includes(':') ? 6.8 : ranks[object.kind];
+    case 'link':
+      // In a container such a one is set up, which its limits must not be late for.
+      return object.type === 'adopted' && object.netns !== undefined ? 6.95 : ranks[object.kind];
     default:
       return ranks[object.kind];
   }
@@ -92,8 +95,8 @@ export function makeOrder(objects: Iterable<KernelObject>): KernelObject[] {
   const ranked = list.map((object, index) => ({ object, index, rank: rank(object) }));
   ranked.sort((a, b) => a.rank - b.rank || a.index - b.index);
   const sorted = ranked.map((entry) => entry.object);
-  placeInOrder(sorted, 'link', linkName, linkNeeds);
-  placeInOrder(sorted, 'class', className, classNeeds);
+  placeInOrder(sorted, ranks.link, linkName, linkNeeds);
+  placeInOrder(sorted, ranks.class, className, classNeeds);
   return sorted;
 }
 
@@ -139,18 +142,18 @@ function classNeeds(object: KernelObject): string[] {
 }
 
 /**
- * Reorders the run of one kind within a sorted list so that each object comes after those it needs, otherwise stable. A
+ * Reorders the run of one rank within a sorted list so that each object comes after those it needs, otherwise stable. A
  * circle (a link that names itself) is left as it is: the kernel refuses it with a better sentence than we could.
  */
 function placeInOrder(
   list: KernelObject[],
-  kind: ObjectKind,
+  ranked: number,
   name: (object: KernelObject) => string,
   needed: (object: KernelObject) => readonly string[],
 ): void {
-  const start = list.findIndex((object) => object.kind === kind);
+  const start = list.findIndex((object) => rank(object) === ranked);
   if (start < 0) return;
-  const run = list.filter((object) => object.kind === kind);
+  const run = list.filter((object) => rank(object) === ranked);
   const byName = new Map(run.map((object) => [name(object), object]));
   const done = new Set<KernelObject>();
   const visit = (object: KernelObject): void => {

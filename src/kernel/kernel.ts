@@ -95,6 +95,12 @@ export interface Kernel {
   /** Called (coalesced) when links, addresses or routes of our own namespace changed, whoever did it. */
   onChange(listener: () => void): void;
 
+  /**
+   * Called when links that have left our own namespace have been set up in another one, as the engine does it with those of
+   * containers; by the names that they had here.
+   */
+  onArrival(listener: (links: readonly string[]) => void): void;
+
   /** Gives up the worker; the kernel keeps everything. */
   close(): Promise<void>;
 }

@@ -51,6 +51,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
   const declared = new Map<Owner, readonly KernelObject[]>();
   const driftListeners = new Set<(drifts: readonly Drift[]) => void>();
   const changeListeners = new Set<() => void>();
+  const arrivalListeners = new Set<(links: readonly string[]) => void>();
   const waiting: Request[] = [];
   let running: readonly Request[] = [];
   let lastNumber = 0;
@@ -141,6 +142,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
     else if (report.type === 'deleting') for (const request of running) request.begun?.();
     else if (report.type === 'drift') for (const listener of driftListeners) listener(report.drifts);
     else if (report.type === 'change') for (const listener of changeListeners) listener();
+    else if (report.type === 'arrived') for (const listener of arrivalListeners) listener(report.links);
     else if (report.type === 'frames') ports.hear(report.port, report.frames);
     else if (report.type === 'port-flushed') ports.flushed(report.port);
     else if (report.type === 'port-ended') ports.end(report.port, unpackError(report.refusal));
@@ -243,6 +245,10 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
 
     onDrift(listener) {
       driftListeners.add(listener);
+    },
+
+    onArrival(listener) {
+      arrivalListeners.add(listener);
     },
 
     onChange(listener) {

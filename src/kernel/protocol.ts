@@ -66,6 +66,7 @@ export type Report =
   | { readonly type: 'deleting' }
   | { readonly type: 'drift'; readonly drifts: readonly Drift[] }
   | { readonly type: 'change' }
+  | { readonly type: 'arrived'; readonly links: readonly string[] }
   | { readonly type: 'frames'; readonly port: number; readonly frames: readonly Uint8Array[] }
   | { readonly type: 'port-flushed'; readonly port: number }
   | { readonly type: 'port-ended'; readonly port: number; readonly refusal: Refusal };

@@ -40,7 +40,7 @@ export interface Reconciler {
   declaredOf(kind: ObjectKind): readonly ObjectKey[];
   /** Whether a link that is there under a declared name is ours: made by this process, or marked with the declared alias. */
   owns(link: KernelObject): boolean;
-  readonly dependents: Pick<Dependents, 'onLink' | 'onTable'>;
+  readonly dependents: Omit<Dependents, 'change'>;
   /** Something failed since the last full audit with repair: what is there is not known for certain. */
   readonly doubtful: boolean;
   close(): void;

@@ -40,13 +40,13 @@ export function suspectsOfOurs(events: readonly ObjectEvent[], declared: Declare
 function* ofLink(event: ObjectEvent, { declared, dependents }: Declared): Iterable<ObjectKey> {
   const wanted = declared(event.key);
   if (event.removed) {
-    yield* dependents.onLink(event.link!);
+    yield* dependents.onLink(event.link!, event.netns);
   } else if (event.state === undefined) {
     // As a bridge port: only its settings as such are not told otherwise.
     if (wanted?.kind === 'link' && wanted.port !== undefined) yield event.key;
   } else if (!event.state.up) {
     // The kernel drops the routes of a link that goes down, and of IPv4 routes says nothing (fib_disable_ip).
-    if (wanted === undefined || !agrees(wanted, event.state)) yield* dependents.onLink(event.link!);
+    if (wanted === undefined || !agrees(wanted, event.state)) yield* dependents.onLink(event.link!, event.netns);
   } else if (wanted !== undefined && !agrees(wanted, event.state)) {
     yield event.key;
   }
@@ -56,7 +56,7 @@ function* ofObject(event: ObjectEvent, { declared, dependents }: Declared): Iter
   if (declared(event.key) !== undefined) yield event.key;
   const taken = event.removed ? takenAlong.get(event.kind) : undefined;
   if (taken === undefined || event.link === undefined) return;
-  for (const key of dependents.onLink(event.link)) if (taken.has(declared(key)?.kind)) yield key;
+  for (const key of dependents.onLink(event.link, event.netns)) if (taken.has(declared(key)?.kind)) yield key;
 }
 
 /**

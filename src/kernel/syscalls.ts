@@ -16,6 +16,8 @@ export interface Syscalls {
   attachFilter(fd: number, program: Uint8Array): number;
   send(fd: number, data: Uint8Array, length: number, flags: number): number;
   recv(fd: number, into: Uint8Array, flags: number): number;
+  /** recvmsg(2): `control` gets what the kernel says beside the data (cmsg(3)); where it says nothing, it is all zeros. */
+  recvWithControl(fd: number, into: Uint8Array, control: Uint8Array, flags: number): number;
   /** SIOCETHTOOL with a struct ethtool_value, about a link of the socket's namespace. */
   ethtool(fd: number, link: string, command: number, value: number): number;
   open(path: string, flags: number): number;
@@ -58,6 +60,18 @@ export function openSyscalls(): Syscalls {
   const attachFilter = libc.func('setsockopt', 'int', ['int', 'int', 'int', koffi.pointer(program), 'uint32_t']);
   const send = libc.func('intptr_t send(int, const void *, uintptr_t, int)');
   const recv = libc.func('intptr_t recv(int, void *, uintptr_t, int)');
+  const vector = koffi.struct({ base: 'void *', length: 'uintptr_t' });
+  // struct msghdr as the C library has it (bits/socket.h).
+  const header = koffi.struct({
+    name: 'void *',
+    nameLength: 'uint32_t',
+    vectors: koffi.pointer(vector),
+    count: 'uintptr_t',
+    control: 'void *',
+    controlLength: 'uintptr_t',
+    flags: 'int',
+  });
+  const recvmsg = libc.func('recvmsg', 'intptr_t', ['int', koffi.pointer(header), 'int']);
   const value = koffi.struct({ cmd: 'uint32_t', data: 'uint32_t' });
   // struct ifreq (linux/if.h): a name, and a union of 24 bytes.
   const ifreq = koffi.struct({
@@ -83,6 +97,14 @@ export function openSyscalls(): Syscalls {
       ),
     send: (fd, data, length, flags) => result(send(fd, data, length, flags)),
     recv: (fd, into, flags) => result(recv(fd, into, into.length, flags)),
+    recvWithControl(fd, into, control, flags) {
+      control.fill(0);
+      const vectors = { base: into, length: into.length };
+      const controlLength = control.length;
+      return result(
+        recvmsg(fd, { name: null, nameLength: 0, vectors, count: 1, control, controlLength, flags: 0 }, flags),
+      );
+    },
     ethtool: (fd, link, cmd, data) =>
       result(ioctl(fd, SIOCETHTOOL, { name: link, data: { cmd, data }, rest: new Uint8Array(16) })),
     open: (path, flags) => result(open(path, flags)),

@@ -16,6 +16,7 @@ import { openOpenvswitch } from './openvswitch/openvswitch.ts';
 import { createPacketListeners } from './packet/listeners.ts';
 import type { Answer, Command, Outcome, PortNotice, Report } from './protocol.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
+import { type ContainerEvents, openContainerEvents } from './rtnetlink/container-events.ts';
 import { openRtnetlinkDriver } from './rtnetlink/driver.ts';
 import { openRtnetlinkEvents, type RtnetlinkEvent } from './rtnetlink/events.ts';
 import { suspectsOfOthers, suspectsOfOurs, suspectsOfTables } from './suspects.ts';
@@ -39,6 +40,7 @@ function openKernelThread(report: (report: Report) => void, settings: ThreadSett
   const namespaces = openNamespaces(syscalls);
   // Listening begins before anything is read, so that no change falls in between.
   const links = openRtnetlinkEvents({ syscalls });
+  const containers = listenToContainers();
   let tables: TableEvents | undefined;
   let wrote = false;
   /** A removal is running of which it has not been told yet that it deletes links. */
@@ -95,6 +97,7 @@ function openKernelThread(report: (report: Report) => void, settings: ThreadSett
     // A kernel without nf_tables: whoever declares a table is told so then.
   }
   links.onReadable(() => takeIn('others'));
+  containers?.onReadable(() => takeIn('others'));
   const ports = createPacketListeners(
     { syscalls, namespaces },
     {
@@ -102,6 +105,15 @@ function openKernelThread(report: (report: Report) => void, settings: ThreadSett
       ended: (port, why) => report({ type: 'port-ended', port, refusal: refused(why).refusal }),
     },
   );
+
+  function listenToContainers(): ContainerEvents | undefined {
+    try {
+      return openContainerEvents({ syscalls, wanted: (netns) => reconciler.dependents.isIn(netns) });
+    } catch {
+      // Without CAP_NET_BROADCAST: what changes in containers is found by audits.
+      return undefined;
+    }
+  }
 
   let changeTimer: NodeJS.Timeout | undefined;
   function changed(): void {
@@ -112,13 +124,16 @@ function openKernelThread(report: (report: Report) => void, settings: ThreadSett
   }
 
   function takeIn(whose: 'ours' | 'others'): void {
-    const events = links.drain();
+    const own = links.drain();
+    const inside = containers?.drain();
+    if (inside !== undefined && inside.arrived.length > 0) report({ type: 'arrived', links: inside.arrived });
+    const events = [...own, ...(inside?.events ?? [])];
     if (events.some((event) => event.lost === true)) {
       watch.suspectAll();
       changed();
     }
     const told = events.filter((event) => event.lost !== true);
-    if (told.some(isChange)) changed();
+    if (own.some(isChange)) changed();
     watch.suspect(whose === 'ours' ? suspectsOfOurs(told, reconciler) : suspectsOfOthers(told, reconciler));
   }
 
@@ -131,6 +146,7 @@ function openKernelThread(report: (report: Report) => void, settings: ThreadSett
   function settle(): void {
     if (wrote) takeIn('ours');
     wrote = false;
+    containers?.follow(reconciler.dependents.newNamespaces());
     if (reconciler.doubtful) watch.suspectAll();
   }
 
@@ -189,6 +205,7 @@ function openKernelThread(report: (report: Report) => void, settings: ThreadSett
       watch.close();
       tables?.close();
       links.close();
+      containers?.close();
       reconciler.close();
       namespaces.close();
     },

@@ -18,6 +18,7 @@ export const NLM_F_ACK_TLVS = 0x200;
 export const NLMSGERR_ATTR_MSG = 1;
 export const SOL_NETLINK = 270;
 export const NETLINK_ADD_MEMBERSHIP = 1;
+export const NETLINK_LISTEN_ALL_NSID = 8;
 export const NETLINK_EXT_ACK = 11;
 export const NETLINK_GET_STRICT_CHK = 12;
 
@@ -63,6 +64,9 @@ export const RTM_GETTCLASS = 42;
 export const RTM_NEWTFILTER = 44;
 export const RTM_DELTFILTER = 45;
 export const RTM_GETTFILTER = 46;
+export const RTM_NEWNSID = 88;
+export const RTM_DELNSID = 89;
+export const RTM_GETNSID = 90;
 export const RTNLGRP_LINK = 1;
 export const RTNLGRP_NEIGH = 3;
 export const RTNLGRP_TC = 4;
@@ -72,6 +76,7 @@ export const RTNLGRP_IPV4_RULE = 8;
 export const RTNLGRP_IPV6_IFADDR = 9;
 export const RTNLGRP_IPV6_ROUTE = 11;
 export const RTNLGRP_IPV6_RULE = 19;
+export const RTNLGRP_NSID = 28;
 
 // linux/if_link.h, linux/if.h, linux/rtnetlink.h, linux/veth.h
 export const IFLA_ADDRESS = 1;
@@ -84,6 +89,8 @@ export const IFLA_IFALIAS = 20;
 export const IFLA_AF_SPEC = 26;
 export const IFLA_GROUP = 27;
 export const IFLA_NET_NS_FD = 28;
+export const IFLA_NEW_NETNSID = 45;
+export const IFLA_NEW_IFINDEX = 49;
 export const IFLA_PARENT_DEV_NAME = 56;
 export const IFLA_EXT_MASK = 29;
 export const IFLA_LINK_NETNSID = 37;
@@ -118,6 +125,10 @@ export const IFLA_VXLAN_LOCAL6 = 17;
 export const IFLA_MACVLAN_MODE = 1;
 export const IFLA_IPVLAN_MODE = 1;
 export const IFLA_VLAN_ID = 1;
+
+// linux/net_namespace.h
+export const NETNSA_NSID = 1;
+export const NETNSA_FD = 3;
 
 // linux/ethtool.h
 export const ETHTOOL_STXCSUM = 0x17;

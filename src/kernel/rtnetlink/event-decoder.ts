@@ -1,7 +1,7 @@
 /** Turns the kernel's notifications into events that name declared objects. */
 
 import type { Mac } from '../../model/mac.ts';
-import { type KernelObject, type ObjectKey, objectKey } from '../objects.ts';
+import { type KernelObject, type Netns, type ObjectKey, objectKey } from '../objects.ts';
 import { readAddress } from './address.ts';
 import { readU32 } from './attributes.ts';
 import * as rt from './constants.ts';
@@ -37,21 +37,34 @@ export type RtnetlinkEvent =
       readonly kind: KernelObject['kind'];
       /** The object that was touched, in the words in which it would be declared; its other fields may have changed as well. */
       readonly key: ObjectKey;
+      /** Where; absent: in the namespace of whoever listens. */
+      readonly netns?: Netns;
       /** The link that it is, or that it is on. */
       readonly link?: string;
       /** For a link that is there: how it is now. */
       readonly state?: LinkState;
     };
 
-interface Decoder {
+export interface Decoder {
   decode(message: Message): RtnetlinkEvent[];
   /** At the end of a burst: forgets the names of links that are gone, which messages about what was on them still needed. */
   settle(): void;
 }
 
-/** Turns notifications into events. @param names of the links by index; kept up to date. */
-export function createDecoder(names: Map<number, string>): Decoder {
+/**
+ * Turns notifications into events.
+ *
+ * @param names of the links by index; kept up to date.
+ * @param netns where all of it happens; absent: in the namespace of whoever listens.
+ */
+export function createDecoder(names: Map<number, string>, netns?: Netns): Decoder {
   const gone = new Set<number>();
+  const where = netns === undefined ? {} : { netns };
+
+  function touched(object: KernelObject, removed: boolean, link?: string): Extract<RtnetlinkEvent, { kind: string }> {
+    const key = objectKey({ ...object, ...where });
+    return { removed, kind: object.kind, key, ...where, ...(link === undefined ? {} : { link }) };
+  }
 
   function on(
     index: number,
@@ -196,10 +209,6 @@ export function createDecoder(names: Map<number, string>): Decoder {
       })),
     );
   }
-}
-
-function touched(object: KernelObject, removed: boolean, link?: string): Extract<RtnetlinkEvent, { kind: string }> {
-  return { removed, kind: object.kind, key: objectKey(object), ...(link === undefined ? {} : { link }) };
 }
 
 function linkNamed(name: string): KernelObject {

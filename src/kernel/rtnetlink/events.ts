@@ -43,7 +43,7 @@ const groups = [
 /** Some thousand changes at once, such as a host with many containers that shuts down. */
 const BUFFER_BYTES = 8 * 1024 * 1024;
 /** A notification is far smaller than this. */
-const RECEIVE_BYTES = 64 * 1024;
+export const RECEIVE_BYTES = 64 * 1024;
 
 /**
  * Listens in a namespace; absent: our own. It keeps the namespace alive.
@@ -65,9 +65,16 @@ export function openRtnetlinkEvents(
   }
 }
 
-function listen(syscalls: Syscalls): RtnetlinkEvents {
+/**
+ * A socket that hears these groups in the namespace that the thread is in.
+ *
+ * @param prepare is called before it hears anything.
+ * @throws Refusal
+ */
+export function joinGroups(syscalls: Syscalls, groups: readonly number[], prepare?: (fd: number) => void): number {
   const fd = checked(openDescriptor(syscalls));
   try {
+    prepare?.(fd);
     syscalls.setsockopt(fd, rt.SOL_SOCKET, rt.SO_RCVBUFFORCE, integer(BUFFER_BYTES));
     // To a socket without a port of its own the kernel announces nothing (do_one_broadcast). `struct sockaddr_nl`, any port.
     checked(syscalls.bind(fd, new Uint8Array(Uint16Array.of(rt.AF_NETLINK, 0, 0, 0, 0, 0).buffer)));
@@ -78,6 +85,11 @@ function listen(syscalls: Syscalls): RtnetlinkEvents {
     syscalls.close(fd);
     throw error;
   }
+  return fd;
+}
+
+function listen(syscalls: Syscalls): RtnetlinkEvents {
+  const fd = joinGroups(syscalls, groups);
   const buffer = new Uint8Array(RECEIVE_BYTES);
   const decoder = createDecoder(linkNames(syscalls));
   let stopWatching: (() => void) | undefined;
@@ -113,7 +125,7 @@ function listen(syscalls: Syscalls): RtnetlinkEvents {
 }
 
 /** Names of what is there when listening begins; from then on the events tell. */
-function linkNames(syscalls: Syscalls): Map<number, string> {
+export function linkNames(syscalls: Syscalls): Map<number, string> {
   const socket = openSocket(syscalls);
   try {
     return new Map(socket.dump(getLinks(), readLink).map((record) => [record.index, record.name]));

@@ -43,6 +43,7 @@ function kernel(answer: (requests: readonly Message[]) => readonly (readonly Ans
       into.set(next);
       return next.length;
     },
+    recvWithControl: () => -EAGAIN,
     ethtool: () => -EPERM,
     open: () => -ENOENT,
     close: () => 0,

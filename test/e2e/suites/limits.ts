@@ -62,6 +62,26 @@ export function limitsSuite(engine: EngineVersion): void {
       });
     }
 
+    test('macvlan: limited before the first instruction of the container', { timeout: 180_000 }, async () => {
+      const { host } = stage();
+      await secondCard();
+      const rates = `-o rate_in=${IN}mbit -o rate_out=${OUT}mbit`;
+      await docker(host, `network create -d berth-lan -o mode=macvlan -o parent=lan0 ${rates} ${LAN} lan`);
+      const image = await host.image();
+      for (const network of ['lan', 'name=lan,driver-opt=interface_name=uplink']) {
+        // With a name of its own the interface is renamed later on, which must not cost it its limits.
+        const run = ['docker', 'run', '--rm', '--network', network, image, 'ip', 'link'];
+        for (let round = 0; round < 5; round += 1) {
+          const { stdout } = await host.exec(run);
+          assert.match(stdout, /(eth0|uplink0)@\S+ .* qdisc tbf /);
+          assert.match(stdout, / bq[0-9a-f]{13}: .* qdisc tbf /);
+        }
+      }
+      await start(host, 'box', '--network name=lan,ip=192.168.159.140,driver-opt=interface_name=uplink');
+      await reaches(stage().other, '192.168.159.140');
+      await limited(host, stage().other, 'box');
+    });
+
     test('bandwidth of an attachment, and without a limit there is none', { timeout: 180_000 }, async () => {
       const { host, other } = stage();
       await start(host, 'box', '--network none');

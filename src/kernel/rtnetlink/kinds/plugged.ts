@@ -24,7 +24,8 @@ export function pluggedOf(link: Link): Extract<Link, { type: 'macvlan' }>['plugg
  */
 export function placesOf(link: Link, session: Session): readonly Place[] {
   const there = placeInContainer(link, session);
-  const record = session.links.byName(link.name) ?? (link.type === 'nic' ? refugee(link, session) : undefined);
+  // When a namespace goes, the kernel puts its NICs into the first one, under another name if theirs is taken (default_device_exit_net).
+  const record = session.links.byName(link.name) ?? (link.type === 'nic' ? marked(link, session) : undefined);
   return [...(there === undefined ? [] : [there]), ...(record === undefined ? [] : [{ record, session }])];
 }
 
@@ -44,14 +45,16 @@ function placeInContainer(link: Link, session: Session): Place | undefined {
   const plugged = pluggedOf(link);
   if (typeof plugged !== 'object') return undefined;
   const there = session.elsewhere(plugged.netns);
-  const record = there?.links.byName(plugged.name);
-  if (there === undefined || record === undefined || record.alias !== link.alias) return undefined;
-  // Under this name there may be another interface by now: ours bears our mark.
+  if (there === undefined) return undefined;
+  const named = there.links.byName(plugged.name);
+  // Under this name there may be another interface by now, and ours under another one: it bears our mark.
+  const record = named?.alias === link.alias ? named : marked(link, there);
+  if (record === undefined) return undefined;
   return link.type === 'nic' || record.type === link.type ? { record, session: there } : undefined;
 }
 
-/** When a namespace goes, the kernel puts its NICs into the first one, under another name if theirs is taken (default_device_exit_net). */
-function refugee({ alias }: NicLink, { socket }: Session): LinkRecord | undefined {
+function marked({ alias }: Link, { socket }: Session): LinkRecord | undefined {
+  if (alias === undefined) return undefined;
   return socket.dump(getLinks(), readLink).find((record) => record.alias === alias);
 }
 
