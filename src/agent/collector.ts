@@ -204,6 +204,7 @@ export function createCollector(parts: CollectorParts): Collector {
     const sure = due.length > 0 || networks.some((seen) => parts.adoption.isUnknown(seen));
     const { id } = sure ? await whichEngine() : known;
     if (!strange) {
+      for (const seen of networks) await lifecycle.serialise(seen.id, () => leases.match(seen));
       for (const item of due) {
         await free(item);
         firstSeen.delete(garbageId(item));

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Call } from '../docker/driver.ts';
 import { openIpam } from '../ipam/ipam.ts';
+import { parseAddress } from '../model/address.ts';
 import type { NetworkId } from '../model/ids.ts';
 import type { Network } from '../model/network.ts';
-import { parsePrefix } from '../model/prefix.ts';
+import { type Prefix, parsePrefix } from '../model/prefix.ts';
 import { createMemoryStore } from '../store/memory.ts';
 import { createLeases } from './leases.ts';
 import { createNames } from './names.ts';
@@ -63,7 +64,7 @@ async function open() {
     await giveBack();
     await forget(digit);
   };
-  return { ipam, leases, make, remove, giveBack, forget };
+  return { ipam, state, leases, make, remove, giveBack, forget };
 }
 
 test('of networks that share a subnet, one that goes does not make the others look done with', async () => {
@@ -96,6 +97,51 @@ test('of networks that have a range of a subnet each, one that goes takes its ow
   await leases.driver.releasePool(second, call);
   await forget('3');
   assert.deepEqual(ipam.pools(), []);
+});
+
+const FIRST = parsePrefix('10.1.0.128/26')!;
+const SECOND = parsePrefix('10.1.0.192/26')!;
+
+test('of two networks that are made at once, each gets the pool that its gateway and reserved addresses were asked of', async () => {
+  const { leases } = await open();
+  const { driver } = leases;
+  const gateway = { purpose: 'gateway' } as const;
+  const first = await driver.requestPool({ ...request, range: FIRST }, call);
+  const second = await driver.requestPool({ ...request, range: SECOND }, call);
+  await driver.requestAddress({ pool: first.id, address: parseAddress('10.1.0.1')!, ...gateway }, call);
+  await driver.requestAddress({ pool: second.id, address: parseAddress('10.1.0.1')!, ...gateway }, call);
+  await driver.requestAddress({ pool: second.id, address: parseAddress('10.1.0.9')!, purpose: 'endpoint' }, call);
+  const of = { prefix: subnet, gateway: parseAddress('10.1.0.1')! };
+  assert.deepEqual(leases.settle([{ ...of, auxiliary: { router: parseAddress('10.1.0.9')! } }]).pools, [second.id]);
+  assert.deepEqual(leases.settle([{ ...of, auxiliary: {} }]).pools, [first.id]);
+});
+
+test('where nothing tells them apart, the engine does it a moment later', async () => {
+  const { ipam, state, leases, forget } = await open();
+  const first = await leases.driver.requestPool({ ...request, range: FIRST }, call);
+  const second = await leases.driver.requestPool({ ...request, range: SECOND }, call);
+  // Made in the other order.
+  for (const digit of ['2', '1'])
+    await state.putNetwork({ ...network(digit), pools: leases.settle(network(digit).subnets).pools });
+  const seen = { name: '', driver: 'local', ipamDriver: 'local', scope: 'local', internal: false, options: {} };
+  const rest = { gateway: parseAddress('10.1.0.1')!, auxiliary: {} };
+  const engine = (digit: string, range: Prefix) =>
+    leases.match({ ...seen, id: networkId(digit), subnets: [{ subnet, range, ...rest }], endpoints: [] });
+  await engine('1', FIRST);
+  await engine('2', SECOND);
+  await engine('3', SECOND);
+  assert.deepEqual(
+    [...state.networks.values()].map(({ pools }) => pools),
+    [[second.id], [first.id]],
+  );
+  await leases.driver.releasePool(first.id, call);
+  await forget('1');
+  assert.deepEqual(
+    ipam.pools().map(({ id, released }) => [id, released]),
+    [[second.id, false]],
+  );
+  await leases.driver.requestPool({ ...request, range: FIRST }, call);
+  assert.equal(leases.givenBack(networkId('2')), false);
 });
 
 test('a pool that a restarted engine asked for again goes with its network', async () => {

@@ -13,7 +13,7 @@ import { BerthError } from '../model/errors.ts';
 import type { EndpointId, NetworkId, PoolId } from '../model/ids.ts';
 import type { Mac } from '../model/mac.ts';
 import type { Endpoint, Network, Subnet } from '../model/network.ts';
-import type { Lease, LeaseHolder, Pool } from '../model/pool.ts';
+import { type Lease, type LeaseHolder, type Pool, poolId } from '../model/pool.ts';
 import { contains, hostRange, type Prefix, samePrefix } from '../model/prefix.ts';
 import type { PluginConfig } from './config.ts';
 import type { Conflicts } from './conflicts/conflicts.ts';
@@ -41,7 +41,11 @@ export interface Leases {
   hold(network: Network, subnet: Prefix, endpoint: Endpoint['id'], wanted: HeldAddress): Promise<Address | undefined>;
   /** Ties the reserved addresses of a network (`--aux-address`) to its pools. */
   reserve(subnets: readonly Subnet[]): Promise<void>;
-  /** A network is being made: the pools that were asked for it. `undo`: it was not made. */
+  /**
+   * A network is being made: the pools that were asked for it. `undo`: it was not made. Docker does not name the pool: of several
+   * ranges of a subnet it is one whose gateway and reserved addresses are the network's, and of these the one asked for first. `match`
+   * knows better, a moment later.
+   */
   settle(subnets: readonly Subnet[]): { readonly pools: readonly PoolId[]; undo(): void };
   /** The endpoint that a lease of ours on this address belongs to. */
   holder(subnet: Prefix, address: Address): EndpointId | undefined;
@@ -55,6 +59,8 @@ export interface Leases {
   endpointGone(endpoint: Pick<Endpoint, 'id'>): Promise<void>;
   free(lease: Lease): Promise<void>;
   freePool(pool: Pool): Promise<void>;
+  /** The pools of a network are those of the ranges that the engine tells of, whatever they were taken for when it was made. */
+  match(seen: EngineNetwork): Promise<void>;
   /** Takes up the pools and addresses of a network that only the engine knows, as they are in use. */
   adopt(seen: EngineNetwork, subnets: readonly EngineSubnet[]): Promise<readonly PoolId[]>;
   /** What we give as the gateway of an empty subnet to a network of that plugin. */
@@ -287,13 +293,24 @@ export function createLeases(parts: LeasesParts): Leases {
     },
 
     settle(subnets) {
-      const settled = subnets.flatMap(({ prefix }) => ipam.settlePool(prefix) ?? []);
+      const settled = subnets.flatMap(({ prefix, gateway, auxiliary }) => {
+        const own = [...(gateway === undefined ? [] : [gateway]), ...Object.values(auxiliary)];
+        return ipam.settlePool(prefix, (id) => own.every((on) => asked.has(`${id} ${formatAddress(on)}`))) ?? [];
+      });
       return {
         pools: settled.map(({ pool }) => pool),
         undo() {
           for (const { undo } of settled) undo();
         },
       };
+    },
+
+    async match({ id, scope, subnets }) {
+      const space = scope === 'local' ? SPACES.local : SPACES.global;
+      const pools = subnets.map(({ subnet, range }) => poolId(space, subnet, range));
+      const network = state.networks.get(id);
+      if (network?.pools === undefined || network.pools.join() === pools.join()) return;
+      if (pools.every((pool) => ipam.pool(pool) !== undefined)) await state.putNetwork({ ...network, pools });
     },
 
     async reserve(subnets) {

@@ -43,10 +43,11 @@ export interface Ipam {
   /**
    * A network is being made on this subnet.
    *
+   * @param suits whether what is known of the network speaks for a pool; absent, or where it speaks for none: the one asked for first.
    * @returns the pool that was opened for it, which is not ours to find out otherwise: Docker names the subnet only. `undo`: it
    * was not made. Undefined when no pool was opened lately.
    */
-  settlePool(subnet: Prefix): { readonly pool: PoolId; undo(): void } | undefined;
+  settlePool(subnet: Prefix, suits?: (id: PoolId) => boolean): { readonly pool: PoolId; undo(): void } | undefined;
   /** A pool that was given back is wanted after all: not all of the networks that share it have gone. */
   keepPool(id: PoolId): Promise<void>;
   /** No engine has a network on this pool: it goes, as soon as no container holds an address of it. */
@@ -139,7 +140,7 @@ export async function openIpam(store: Store, options: IpamOptions = {}): Promise
   return {
     openPool: (request) => pools.open(request),
     releasePool: (id, { inUse } = { inUse: false }) => pools.release(id, inUse),
-    settlePool: (subnet) => pools.settle(subnet),
+    settlePool: pools.settle,
     keepPool: (id) => pools.keep(id),
     removePool: (id) => pools.remove(id),
     ...leases,

@@ -50,7 +50,7 @@ export interface Pools {
   open(request: PoolRequest): Promise<Pool>;
   release(id: PoolId, inUse: boolean): Promise<void>;
   remove(id: PoolId): Promise<void>;
-  settle(subnet: Prefix): { readonly pool: PoolId; undo(): void } | undefined;
+  settle(subnet: Prefix, suits?: (id: PoolId) => boolean): { readonly pool: PoolId; undo(): void } | undefined;
   keep(id: PoolId): Promise<void>;
   /** A lease on this pool has gone: so does the pool, if that was all that kept it. */
   leaseGone(id: PoolId): Promise<void>;
@@ -275,11 +275,13 @@ export function createPools({ store, tables, writer, locks, bases, now, monotoni
         await removeUnlessLeased(record);
       }),
 
-    settle(subnet) {
-      const all = tables
+    settle(subnet, suits) {
+      const opened = tables
         .tablesOf(subnet)
         .flatMap((table) => [...table.pools].flatMap((id) => openingsOf(id).map((opening) => ({ id, opening }))))
         .sort((a, b) => a.opening.at - b.opening.at);
+      const suitable = opened.filter(({ id }) => suits?.(id) === true);
+      const all = suitable.length > 0 ? suitable : opened;
       // A pool that was open already was perhaps only asked for again, by an engine that has been restarted.
       const chosen = all.find(({ opening }) => opening.before !== 'open') ?? all.at(-1);
       if (chosen === undefined) return undefined;
