@@ -161,7 +161,10 @@ export function attachSuite(engine: EngineVersion): void {
       });
       const { problems } = await ask(host, '/health');
       assert.match(problems.join(), /eth1 of the container web is not plugged in/);
-      await docker(host, 'network disconnect extra web');
+      // Engines from 25 on plug several networks in any order.
+      const taken = (await interfaces(host, 'web')).find(({ name }) => name === 'eth1');
+      const ofBridge = taken?.addresses.some((on) => on.startsWith('172.17.'));
+      await docker(host, `network disconnect ${ofBridge === true ? 'bridge' : 'extra'} web`);
       await hasAddresses(host, 'web', 'eth1', [`${ADDRESS}/24`]);
       await reaches(other, ADDRESS);
       const [one] = await berth<readonly AttachmentView[]>(host, 'attachment ls');
