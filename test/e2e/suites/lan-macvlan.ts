@@ -155,7 +155,10 @@ export function macvlan(stage: LanStage): void {
       async () => (await elsewhere.exec(['ping', '-c1', '-W1', '192.168.160.140'], { check: false })).code === 0,
       10_000,
     );
-    assert.match((await host.berthApi('/metrics')).body, /berth_drifts_total\{kind="link",what="missing",repaired="true"\} 1/);
+    assert.match(
+      (await host.berthApi('/metrics')).body,
+      /berth_drifts_total\{kind="link",what="missing",repaired="true"\} 1/,
+    );
     assert.equal(await defaultRoute(host, 'c1'), `${GATEWAY} eth0`);
     const [shim] = / (bs[0-9a-f]{13})/.exec((await host.net(['ip', 'link'])).stdout)!.slice(1);
     await host.net(['ip', 'link', 'del', shim!]);
