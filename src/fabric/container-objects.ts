@@ -1,13 +1,14 @@
 /** The kernel objects that a container's options stand for. */
 
 import { createHash } from 'node:crypto';
-import type { KernelObject, Qdisc, VethLink } from '../kernel/objects.ts';
+import type { KernelObject, MacvlanLink, Qdisc, VethLink } from '../kernel/objects.ts';
 import { parseAddress } from '../model/address.ts';
 import { linkName } from '../model/ids.ts';
 import type { Endpoint } from '../model/network.ts';
 import { parsePrefix } from '../model/prefix.ts';
 import { type ContainerSettings, containerSettings } from './container-options.ts';
 import type { JoinAnswer } from './fabric.ts';
+import { pluggedAt } from './veth.ts';
 
 /** RTPROT_BOOT, as the engine marks the routes that it sets in a container. */
 const BOOT = 3;
@@ -40,7 +41,29 @@ export function containerObjects(endpoint: Endpoint, objects: readonly KernelObj
   return [
     ...(pair === undefined ? [] : limitsOfPair(endpoint, settings, pair.name)),
     ...inside(endpoint, settings, pair !== undefined),
+    ...release(endpoint, objects),
   ];
+}
+
+/**
+ * What a macvlan declares that the engine moves into a container in which it has limits: nothing leaves it before they are there.
+ * The kernel drops a link's queues when it moves it (dev_shutdown), but not this.
+ */
+export function heldBack(endpoint: Endpoint): Pick<MacvlanLink, 'protoDown'> {
+  return isLimited(endpoint) && pluggedAt(endpoint) === 'somewhere' ? { protoDown: true } : {};
+}
+
+function isLimited(endpoint: Endpoint): boolean {
+  const { rateIn, rateOut } = containerSettings(endpoint);
+  return rateIn !== undefined || rateOut !== undefined;
+}
+
+/** Comes after the limits (`batch.ts`). What we plug in ourselves has them before it is up. */
+function release(endpoint: Endpoint, objects: readonly KernelObject[]): readonly KernelObject[] {
+  const { sandbox: netns, sandboxInterface: name, attachment } = endpoint;
+  if (netns === undefined || name === undefined || attachment !== undefined || !isLimited(endpoint)) return [];
+  if (!objects.some((object) => object.kind === 'link' && object.type === 'macvlan')) return [];
+  return [{ kind: 'link', type: 'adopted', netns, name, protoDown: false }];
 }
 
 function inside(endpoint: Endpoint, settings: ContainerSettings, paired: boolean): readonly KernelObject[] {

@@ -95,7 +95,7 @@ test('links that need each other in a circle are left to the kernel to refuse', 
 test('limits are there before a link in a container is set up', () => {
   const netns = '/run/netns/c';
   const objects: KernelObject[] = [
-    { kind: 'link', type: 'adopted', netns, name: 'eth1', up: true },
+    { kind: 'link', type: 'adopted', netns, name: 'eth1', up: true, protoDown: false },
     { kind: 'address', netns, link: 'eth1', address: parseInterfaceAddress('10.1.0.1/24')! },
     { kind: 'filter', netns, link: 'eth1', parent: 'ingress', priority: 1, action: { redirect: 'bq1' } },
     { kind: 'qdisc', netns, link: 'eth1', parent: 'ingress', discipline: { type: 'ingress' } },

@@ -125,6 +125,22 @@ test('what happens in a container of which nothing is declared is nobody’s con
   assert.deepEqual(drifts, []);
 });
 
+test('a link that is held back has no carrier in the container until it is let go', async () => {
+  await kernel.remove('c');
+  const held: MacvlanLink = { ...link, protoDown: true };
+  await kernel.apply('c', [held]);
+  assert.deepEqual(await kernel.audit({ repair: false }), []);
+  ip('link', 'set', 'bp1', 'netns', container, 'name', 'eth0');
+  inside('address', 'add', '10.1.0.5/24', 'dev', 'eth0');
+  inside('link', 'set', 'eth0', 'up');
+  inside('route', 'add', 'default', 'via', '10.1.0.1');
+  assert.match(inside('link', 'show', 'eth0'), /NO-CARRIER/);
+  const letGo: KernelObject = { kind: 'link', type: 'adopted', netns, name: 'eth0', protoDown: false };
+  await kernel.apply('c', [placed, limit, letGo]);
+  assert.match(inside('link', 'show', 'eth0'), /LOWER_UP.* qdisc tbf/);
+  assert.deepEqual(await kernel.audit({ repair: false }), []);
+});
+
 test('a link that arrives in a container is told of by the name it had here', async () => {
   await kernel.remove('c');
   await kernel.apply('c', [link]);

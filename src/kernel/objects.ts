@@ -23,6 +23,8 @@ interface LinkCommon extends Placed {
   readonly mtu?: number;
   readonly mac?: Mac;
   readonly up?: boolean;
+  /** IFLA_PROTO_DOWN, of a macvlan: it has no carrier, and so sends nothing, up or not. Older kernels than 5.1 pass over it. */
+  readonly protoDown?: boolean;
   /** The bridge (or other master) it is a port of; null: of none. */
   readonly master?: string | null;
   /** IFLA_IFALIAS: says to whoever reads `ip link` whose it is. */

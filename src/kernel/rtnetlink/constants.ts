@@ -94,6 +94,7 @@ export const IFLA_NEW_IFINDEX = 49;
 export const IFLA_PARENT_DEV_NAME = 56;
 export const IFLA_EXT_MASK = 29;
 export const IFLA_LINK_NETNSID = 37;
+export const IFLA_PROTO_DOWN = 39;
 export const IFLA_PROP_LIST = 52;
 export const IFLA_ALT_IFNAME = 53;
 export const RTEXT_FILTER_SKIP_STATS = 8;

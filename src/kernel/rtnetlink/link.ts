@@ -28,6 +28,7 @@ import {
   IFLA_MTU,
   IFLA_NET_NS_FD,
   IFLA_PARENT_DEV_NAME,
+  IFLA_PROTO_DOWN,
   IN6_ADDR_GEN_MODE_EUI64,
   IN6_ADDR_GEN_MODE_NONE,
   NLM_F_CREATE,
@@ -62,6 +63,7 @@ export interface LinkRecord {
   readonly addressGeneration: number | undefined;
   readonly details: LinkDetails | undefined;
   readonly port: PortRecord | undefined;
+  readonly protoDown: boolean;
 }
 
 export interface PortRecord {
@@ -85,6 +87,7 @@ export interface LinkChange {
   readonly mtu?: number;
   readonly mac?: Mac;
   readonly up?: boolean;
+  readonly protoDown?: boolean;
   /** Index; 0: of none. */
   readonly master?: number;
   readonly alias?: string;
@@ -139,7 +142,7 @@ export function changeLink(target: number | string, change: LinkChange): Request
     writeLinkHeader(writer, typeof target === 'number' ? { ...extra, index: target } : extra);
     if (typeof target === 'string') writer.attributeString(IFLA_IFNAME, target);
   };
-  const { mtu, mac, master, alias, group, details, port, up } = change;
+  const { mtu, mac, master, alias, group, details, port, protoDown, up } = change;
 
   if (mtu !== undefined || mac !== undefined || master !== undefined || alias !== undefined || group !== undefined) {
     requests.push(
@@ -176,6 +179,14 @@ export function changeLink(target: number | string, change: LinkChange): Request
       }),
     );
   }
+  if (protoDown !== undefined) {
+    requests.push(
+      request(RTM_SETLINK, 0, (writer) => {
+        header(writer);
+        writer.attributeU8(IFLA_PROTO_DOWN, Number(protoDown));
+      }),
+    );
+  }
   if (up !== undefined) {
     requests.push(request(RTM_SETLINK, 0, (writer) => header(writer, { flags: up ? IFF_UP : 0, change: IFF_UP })));
   }
@@ -197,6 +208,11 @@ function addressGeneration(header: (writer: Writer) => void, off: boolean): Requ
       writer.nested(AF_INET6, () => writer.attributeU8(IFLA_INET6_ADDR_GEN_MODE, mode)),
     );
   });
+}
+
+/** Whether a request is the one of `changeLink` that fails where the kernel cannot take away the carrier of such a link. */
+export function setsProtoDown(request: Request): boolean {
+  return request.type === RTM_SETLINK && readAttributes(request.body.subarray(16)).has(IFLA_PROTO_DOWN);
 }
 
 /** Whether a request is the one of `changeLink` that fails, harmlessly, where the link has no IPv6. */
@@ -272,6 +288,7 @@ export function readLink({ body }: { readonly body: Uint8Array }): LinkRecord {
     addressGeneration: getU8(inet6, IFLA_INET6_ADDR_GEN_MODE),
     details: readDetails(type, nestedAttributes(info, IFLA_INFO_DATA)),
     port: getString(info, IFLA_INFO_SLAVE_KIND) === 'bridge' ? readPort(info) : undefined,
+    protoDown: getU8(attributes, IFLA_PROTO_DOWN) === 1,
   };
 }
 

@@ -1,6 +1,7 @@
 /** macvlan: each container has a MAC of its own on the host's interface, without a bridge in between (drivers/net/macvlan.c). */
 
 import { BerthError } from '../../../model/errors.ts';
+import { heldBack } from '../../container-objects.ts';
 import { linkMtu } from '../../mtu.ts';
 import { booleanOption, choiceOption } from '../../options.ts';
 import { containerLink, endpointAlias, pluggedAt } from '../../veth.ts';
@@ -74,6 +75,7 @@ export const macvlan: LanMode<MacvlanSettings> = {
       mac: endpoint.mac,
       alias: endpointAlias(endpoint),
       plugged: pluggedAt(endpoint),
+      ...heldBack(endpoint),
     },
     ...shimEndpointObjects(settings, endpoint, context.host),
   ],

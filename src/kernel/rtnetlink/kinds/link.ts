@@ -14,6 +14,7 @@ import {
   type LinkRecord,
   type LinkReferences,
   setsAddressGeneration,
+  setsProtoDown,
 } from '../link.ts';
 import { VXLAN_PORT } from '../link-details.ts';
 import type { Outcome, Request } from '../message.ts';
@@ -106,6 +107,7 @@ function foundLink(wanted: Link, record: LinkRecord, links: LinkTable): Link {
     mac: plugged === undefined ? record.mac : wanted.mac,
     plugged,
     up: (record.flags & IFF_UP) !== 0,
+    protoDown: record.protoDown,
     master: masterName(record, links),
     alias: record.alias ?? '',
     // Where there is no IPv6, there is no link-local address either.
@@ -202,6 +204,7 @@ function create(link: MadeLink, session: Session): boolean {
     ...(link.alias ? { alias: link.alias } : {}),
     ...(link.noLinkLocal === undefined ? {} : { noLinkLocal: link.noLinkLocal }),
     ...(link.port === undefined ? {} : { port: link.port }),
+    ...(link.protoDown === true ? { protoDown: true } : {}),
     ...(link.up === true ? { up: true } : {}),
   };
   try {
@@ -259,6 +262,7 @@ function change(link: Link, record: LinkRecord, session: Session, links: LinkTab
       ...(differs('noLinkLocal') ? { noLinkLocal: link.noLinkLocal! } : {}),
       ...(port ? { port: link.port! } : {}),
       ...(link.type !== 'adopted' && link.type !== 'nic' && detailsDiffer(link, record) ? { details: link } : {}),
+      ...(differs('protoDown') ? { protoDown: link.protoDown! } : {}),
       ...(differs('up') ? { up: link.up! } : {}),
     }),
   );
@@ -300,11 +304,12 @@ function detailsDiffer(link: MadeLink, { details }: LinkRecord): boolean {
   }
 }
 
-/** Sends changes; that a link without IPv6 has no IPv6 address mode is no failure. */
+/** Sends changes; that a link without IPv6 has no IPv6 address mode is no failure, nor that a carrier cannot be taken away. */
 function apply({ socket }: Session, requests: readonly Request[]): void {
   for (const [position, outcome] of socket.request(requests).entries()) {
     if (outcome.errno === 0) continue;
     if (outcome.errno === constants.errno.EAFNOSUPPORT && setsAddressGeneration(requests[position]!)) continue;
+    if (outcome.errno === constants.errno.EOPNOTSUPP && setsProtoDown(requests[position]!)) continue;
     throw new Refusal(outcome.errno, outcome.message);
   }
 }
