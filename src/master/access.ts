@@ -8,7 +8,7 @@ import type { ApiRequest } from './http.ts';
 export interface Access {
   /**
    * @returns the name of who asks; undefined when nobody needs a token.
-   * @throws BerthError TOKEN_MISSING, TOKEN_REFUSED, TOKEN_READ_ONLY, BAD_CONFIG
+   * @throws BerthError TOKEN_MISSING, TOKEN_REFUSED, TOKEN_READ_ONLY, BAD_TOKEN_FILE
    */
   check(request: Pick<ApiRequest, 'method' | 'header'>): Promise<string | undefined>;
 }
@@ -29,7 +29,7 @@ export const openAccess: Access = { check: () => Promise.resolve(undefined) };
  * time such as 2027-01-31T00:00:00Z.
  *
  * @param now wall clock in milliseconds.
- * @throws BerthError BAD_CONFIG when the file cannot be read or is not of that form.
+ * @throws BerthError BAD_TOKEN_FILE when the file cannot be read or is not of that form.
  */
 export async function tokenAccess(path: string, now: () => number = Date.now): Promise<Access> {
   let read = { changed: -1, tokens: [] as readonly Token[] };
@@ -41,7 +41,7 @@ export async function tokenAccess(path: string, now: () => number = Date.now): P
     } catch (error) {
       if (error instanceof BerthError) throw error;
       const why = error instanceof Error ? error.message : String(error);
-      throw new BerthError('BAD_CONFIG', `the token file cannot be read: ${why}`, { cause: error });
+      throw new BerthError('BAD_TOKEN_FILE', `the token file cannot be read: ${why}`, { cause: error });
     }
   };
   await tokens();
@@ -67,12 +67,12 @@ function digestOf(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }
 
-/** @throws BerthError BAD_CONFIG naming the line; never its content. */
+/** @throws BerthError BAD_TOKEN_FILE naming the line; never its content. */
 export function parseTokens(text: string): Token[] {
   const tokens: Token[] = [];
   for (const [index, line] of text.split('\n').entries()) {
     if (/^\s*(#.*)?$/.test(line)) continue;
-    const bad = (why: string) => new BerthError('BAD_CONFIG', `line ${index + 1} of the token file: ${why}`);
+    const bad = (why: string) => new BerthError('BAD_TOKEN_FILE', `line ${index + 1} of the token file: ${why}`);
     const [name, role, token, expiry, ...more] = line.trim().split(/\s+/);
     if (name === undefined || token === undefined || more.length > 0) throw bad('NAME ROLE TOKEN [EXPIRY] is wanted');
     if (role !== 'admin' && role !== 'read') throw bad('the role must be admin or read');

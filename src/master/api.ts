@@ -198,5 +198,6 @@ async function watch({ store }: ApiParts, request: ApiRequest): Promise<Answer> 
     throw new BerthError('BAD_REQUEST', `kind must be one of ${[...kindsByPath.keys()].join(', ')}`);
   }
   const tenant = query.get('tenant') ?? undefined;
-  return { lines: watchObjects(store, { kind: kind?.name, tenant, after: integerOf(query, 'after') }, signal) };
+  const after = integerOf(query, 'after');
+  return { lines: await watchObjects(store, { kind: kind?.name, tenant, after }, signal) };
 }

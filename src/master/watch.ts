@@ -4,7 +4,7 @@ import { keys } from '../model/keys.ts';
 import type { KindName } from '../model/objects/kind.ts';
 import { configView } from '../model/objects/view.ts';
 import { decodeObject, parseObjectKey } from '../objects/codec.ts';
-import type { Entry, Store } from '../store/store.ts';
+import type { Entry, Listing, Store } from '../store/store.ts';
 
 export interface WatchRequest {
   readonly kind: KindName | undefined;
@@ -13,21 +13,35 @@ export interface WatchRequest {
   readonly after: number | undefined;
 }
 
+type Line = Readonly<Record<string, unknown>>;
+
 /**
  * `{type: 'put', kind, key, revision, object}`, `{type: 'delete', kind, key, revision}`; `{type: 'synchronized', revision}` when
  * all that there was has been told; `{type: 'compacted', revision}` as the last line when what was to follow is forgotten: ask
  * again without `after`.
+ *
+ * @throws BerthError STORE_UNAVAILABLE, before the first line.
  */
-export async function* watchObjects(
+export async function watchObjects(
   store: Store,
-  { kind, tenant, after }: WatchRequest,
+  request: WatchRequest,
   signal: AbortSignal,
-): AsyncGenerator<Readonly<Record<string, unknown>>> {
-  const prefix = kind === undefined ? keys.objects : keys.object(kind, '');
+): Promise<AsyncGenerator<Line>> {
+  const prefix = request.kind === undefined ? keys.objects : keys.object(request.kind, '');
+  const listing = request.after === undefined ? await store.list(prefix) : undefined;
+  return lines(store, prefix, listing, request, signal);
+}
+
+async function* lines(
+  store: Store,
+  prefix: string,
+  listing: Listing | undefined,
+  { tenant, after = 0 }: WatchRequest,
+  signal: AbortSignal,
+): AsyncGenerator<Line> {
   const wanted = (key: string) => tenant === undefined || key === tenant || key.startsWith(`${tenant}:`);
   let from = after;
-  if (from === undefined) {
-    const listing = await store.list(prefix);
+  if (listing !== undefined) {
     for (const entry of listing.entries) {
       const line = putLine(entry);
       if (line !== undefined && wanted(line.key)) yield line;

@@ -50,6 +50,7 @@ const catalogue = {
   RACE_LOST: { status: 409, next: 'Try again: others were changing the same at the same time.' },
   TOKEN_MISSING: { status: 401, next: 'Send a token: Authorization: Bearer TOKEN' },
   TOKEN_REFUSED: { status: 401, next: 'Send a token that is in the token file of the master, and has not expired.' },
+  BAD_TOKEN_FILE: { status: 500, next: 'Correct the token file of the master; see: berth master --help' },
   TOKEN_READ_ONLY: { status: 403, next: 'Send a token whose role is admin.' },
 
   // Addresses.

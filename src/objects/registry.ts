@@ -86,10 +86,18 @@ export function openRegistry(store: Store, { now = Date.now }: RegistryOptions =
     return result.committed ? result.revision : undefined;
   };
 
+  /** One after the other: those of one process need not race. */
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <Value>(work: () => Promise<Value>): Promise<Value> => {
+    const turn = last.then(work);
+    last = turn.catch(() => undefined);
+    return turn;
+  };
+
   /** Runs a change until no other has come between. */
   const attempt = async (work: (snapshot: Snapshot) => Promise<Changed | undefined>): Promise<Changed> => {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const changed = await work(await replica.current());
+      const changed = await inTurn(async () => work(await replica.current()));
       if (changed !== undefined) return changed;
     }
     throw new BerthError('RACE_LOST', `others changed the cluster's objects ${ATTEMPTS} times while this waited`);
