@@ -7,6 +7,7 @@
 
 import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { apiPage } from './pages/api.ts';
 import { cliPage } from './pages/cli.ts';
 import { configurationPage } from './pages/configuration.ts';
 import { errorsPage } from './pages/errors.ts';
@@ -18,6 +19,7 @@ const root = join(import.meta.dirname, '..');
 /** A page and what makes it. */
 const pages: Readonly<Record<string, () => string>> = {
   'docs/errors.md': errorsPage,
+  'docs/api.md': apiPage,
   'docs/cli.md': cliPage,
   'docs/options.md': optionsPage,
   'docs/configuration.md': configurationPage,

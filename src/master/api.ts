@@ -8,6 +8,7 @@ import { version } from '../model/version.ts';
 import type { Changed, IfMatch, Registry } from '../objects/registry.ts';
 import type { Store } from '../store/store.ts';
 import type { Answer, ApiRequest } from './http.ts';
+import { openApi } from './openapi.ts';
 import { endpointView, findEndpoints, operOf } from './oper.ts';
 import { watchObjects } from './watch.ts';
 
@@ -41,6 +42,7 @@ export async function answer(parts: ApiParts, request: ApiRequest): Promise<Answ
   if (rest.length === 1) {
     if (name === 'watch') return read(request, () => watch(parts, request));
     if (name === 'status') return read(request, () => status(parts));
+    if (name === 'openapi.json') return read(request, async () => ({ json: openApi() }));
     if (name === 'endpoints') return read(request, () => listEndpoints(parts));
     if (EMPTY_KINDS.includes(name)) return read(request, async () => ({ json: [] }));
   }

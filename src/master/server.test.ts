@@ -85,6 +85,27 @@ describe('lists', () => {
   });
 });
 
+describe('the OpenAPI document', () => {
+  it('lists every kind with its fields, and leads nowhere that is not there', async () => {
+    await using bench = await startBench();
+    const document = (await bench.call('GET', 'openapi.json')).json;
+    assert.equal(document.openapi, '3.1.0');
+    assert.ok(document.components.schemas.network.properties.subnet.pattern.startsWith('^'));
+    const operations = Object.values(
+      document.paths as Record<string, Record<string, { operationId?: string }>>,
+    ).flatMap((path) => Object.values(path).flatMap(({ operationId }) => operationId ?? []));
+    assert.equal(new Set(operations).size, operations.length);
+    for (const [, target] of JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)) {
+      assert.ok(target!.split('/').reduce((at, part) => at?.[part], document) !== undefined, target);
+    }
+    // Every path that takes no parameter is there.
+    for (const path of Object.keys(document.paths)) {
+      if (path.includes('{') || path.includes('watch')) continue;
+      assert.equal((await bench.call('GET', path)).status, 200, path);
+    }
+  });
+});
+
 describe('status', () => {
   it('says plainly what is stored and not in force', async () => {
     await using bench = await startBench();

@@ -42,7 +42,7 @@ const catalogue = {
   REFERENCE_UNKNOWN: { status: 400, next: 'Create what is referred to first, or correct its name.' },
   OBJECT_UNKNOWN: { status: 404, next: 'List what there is with: netctl KIND ls' },
   OBJECT_CONFLICT: { status: 409, next: 'Choose what is free, or delete the other object first.' },
-  OBJECT_IMMUTABLE: { status: 409, next: 'Delete the object and create it again; what is the same need not be sent.' },
+  OBJECT_IMMUTABLE: { status: 409, next: 'Delete the object, and create it again as it should be.' },
   OBJECT_IN_USE: { status: 409, next: 'Delete what uses it first.' },
   TAGS_EXHAUSTED: { status: 409, next: 'Delete networks that are not needed, or widen the range: netctl global set' },
   CLUSTER_NOT_READY: { status: 409, next: 'Set what is missing with: netctl global set' },
