@@ -10,7 +10,7 @@ import { type Mac, macFromAddress, macFromIdentity } from '../model/mac.ts';
 import type { Endpoint, Json, Network, Subnet } from '../model/network.ts';
 import { contains, formatPrefix, overlaps } from '../model/prefix.ts';
 import type { PluginConfig } from './config.ts';
-import type { Conflicts } from './conflicts/conflicts.ts';
+import { AddressConflict, type Conflicts } from './conflicts/conflicts.ts';
 import type { Leased } from './dhcp/lease-for.ts';
 import type { Dhcp } from './dhcp/manager.ts';
 import type { HostFacts } from './host.ts';
@@ -329,7 +329,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
         try {
           await conflicts.settle(network, endpoint);
         } catch (error) {
-          await dhcp.conflicted(endpoint.id);
+          if (error instanceof AddressConflict) await dhcp.conflicted(endpoint.id, error.address);
           throw error;
         }
         const { isolated, ...answer } = await lifecycle.attach(

@@ -26,6 +26,8 @@ export interface Server {
   readonly address: Address;
   /** Where its answer came from: itself, or the router that relayed it. */
   readonly mac: Mac;
+  /** By which a DHCPv6 server is named (RFC 8415 §11); its address is the link-local one that it answered from. */
+  readonly duid?: Uint8Array;
 }
 
 /** What a server proposed, or granted. */

@@ -56,7 +56,8 @@ function framed(fixed: number[], ...options: number[][]): Uint8Array {
 test('what a router says', () => {
   const heard = decodeAdvertisement(advertisement)!;
   assert.equal(formatAddress(heard.router), 'fe80::1');
-  assert.deepEqual([heard.lifetime, heard.mtu], [1800, 1400]);
+  assert.deepEqual([heard.lifetime, heard.mtu, heard.managed, heard.otherwise], [1800, 1400, false, false]);
+  assert.deepEqual(heard.onLink.map(formatPrefix), ['2001:db8:7::/64']);
   assert.deepEqual(
     heard.prefixes.map(({ prefix, valid, preferred }) => [formatPrefix(prefix), valid, preferred]),
     [['2001:db8:7::/64', 86_400, 14_400]],
@@ -124,12 +125,12 @@ test('asked until a router answers, or given up', async () => {
       return () => listeners.delete(listener);
     },
   };
-  const heard = await solicit(port, mac, 5000);
+  const heard = await solicit(port, mac, 5000, ({ prefixes }) => prefixes.length > 0);
   assert.equal(heard?.prefixes.length, 1);
   assert.deepEqual(sent[0], encodeSolicitation(mac));
   // The sum over all 16-bit words with the pseudo-header is all ones when the checksum is right.
   assert.equal(sent[0]![54], 133);
   assert.equal(listeners.size, 0);
   const deaf: Port = { send: () => undefined, onFrame: () => () => undefined };
-  assert.equal(await solicit(deaf, mac, 50), undefined);
+  assert.equal(await solicit(deaf, mac, 50, () => true), undefined);
 });

@@ -14,6 +14,12 @@ export interface Advertisement {
   readonly router: Address;
   /** Seconds for which it is a default router; 0: it is none. */
   readonly lifetime: number;
+  /** Flag M: addresses are to be had by DHCPv6. */
+  readonly managed: boolean;
+  /** Flag O: other things, such as name servers, are. M says so too (RFC 4861 §4.2). */
+  readonly otherwise: boolean;
+  /** What is on the link itself (flag L), whoever gives its addresses. */
+  readonly onLink: readonly Prefix[];
   /** Of which hosts may make addresses of their own. */
   readonly prefixes: readonly { readonly prefix: Prefix; readonly valid: number; readonly preferred: number }[];
   readonly mtu?: number;
@@ -59,16 +65,37 @@ export function decodeAdvertisement(frame: Uint8Array): Advertisement | undefine
   const router = addressFromBytes(frame.subarray(ETHERNET + 8, ETHERNET + 24));
   if (router.value >> 118n !== 0b1111111010n) return undefined;
   const prefixes: Advertisement['prefixes'][number][] = [];
+  const onLink: Prefix[] = [];
   let mtu: number | undefined;
   for (let at = start + 16; at < start + length; ) {
     const size = (frame[at + 1] ?? 0) * 8;
     if (size === 0 || at + size > start + length) return undefined;
-    if (frame[at] === PREFIX_INFORMATION && size === 32) prefixes.push(...readPrefix(view, frame, at));
+    if (frame[at] === PREFIX_INFORMATION && size === 32) {
+      prefixes.push(...readPrefix(view, frame, at));
+      onLink.push(...readOnLink(view, frame, at));
+    }
     if (frame[at] === MTU && size === 8) mtu = view.getUint32(at + 4);
     at += size;
   }
   const usable = mtu !== undefined && mtu >= LEAST_MTU && mtu <= 0xffff;
-  return { router, lifetime: view.getUint16(start + 6), prefixes, ...(usable ? { mtu: mtu! } : {}) };
+  const flags = frame[start + 5]!;
+  return {
+    router,
+    lifetime: view.getUint16(start + 6),
+    managed: (flags & 0x80) !== 0,
+    otherwise: (flags & 0xc0) !== 0,
+    onLink,
+    prefixes,
+    ...(usable ? { mtu: mtu! } : {}),
+  };
+}
+
+/** RFC 4861 §6.3.4: with the flag L and a lifetime, and not the link-local one. */
+function readOnLink(view: DataView, frame: Uint8Array, at: number): readonly Prefix[] {
+  const length = frame[at + 2]!;
+  const address = addressFromBytes(frame.subarray(at + 16, at + 32));
+  if ((frame[at + 3]! & 0x80) === 0 || length > 128 || view.getUint32(at + 4) === 0) return [];
+  return address.value >> 118n === 0b1111111010n ? [] : [prefixOf({ address, length })];
 }
 
 /** RFC 4862 §5.5.3: with the flag A, not link-local, and of such a length that a 64-bit interface id fits. */
@@ -97,19 +124,27 @@ export function addressIn(prefix: Prefix, mac: Mac): InterfaceAddress {
 const QUESTIONS = [0, 500, 1500] as const;
 
 /**
- * Asks the routers of a link for a prefix.
+ * Asks the routers of a link what they advertise.
  *
  * @param patience milliseconds.
- * @returns the first advertisement with a prefix to make addresses of; undefined when none came.
+ * @param wanted what the advertisement must have.
+ * @returns the first that has it, or else the last that was heard; undefined when none came.
  */
-export async function solicit(port: Port, mac: Mac, patience: number): Promise<Advertisement | undefined> {
+export async function solicit(
+  port: Port,
+  mac: Mac,
+  patience: number,
+  wanted: (advertisement: Advertisement) => boolean,
+): Promise<Advertisement | undefined> {
   const { promise, resolve } = Promise.withResolvers<Advertisement | undefined>();
+  let last: Advertisement | undefined;
   const deaf = port.onFrame((frame) => {
     const heard = decodeAdvertisement(frame);
-    if (heard !== undefined && heard.prefixes.length > 0) resolve(heard);
+    last = heard ?? last;
+    if (heard !== undefined && wanted(heard)) resolve(heard);
   });
   const timers = QUESTIONS.map((after) => setTimeout(() => void port.send(encodeSolicitation(mac)), after));
-  timers.push(setTimeout(() => resolve(undefined), patience));
+  timers.push(setTimeout(() => resolve(last), patience));
   try {
     return await promise;
   } finally {

@@ -158,8 +158,8 @@ function readName(value: Uint8Array | undefined): string | undefined {
   return /^[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)*$/.test(text) ? text : undefined;
 }
 
-/** RFC 3397: names as in DNS, with pointers into the option's own bytes, backwards only. */
-function readSearchList(value: Uint8Array | undefined): readonly string[] {
+/** RFC 3397: names as in DNS, with pointers into the option's own bytes, backwards only. DHCPv6 has the same without pointers. */
+export function readSearchList(value: Uint8Array | undefined): readonly string[] {
   if (value === undefined) return [];
   const names: string[] = [];
   for (let at = 0; at < value.length && names.length < MOST; ) {

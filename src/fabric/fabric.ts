@@ -77,8 +77,10 @@ export interface DhcpSource {
   /** The link of this host that leads to the server. */
   readonly link: string;
   readonly clientId: 'mac' | 'identity';
-  /** `slaac`: an address of the prefix that a router advertises, too. */
-  readonly ipv6?: 'none' | 'slaac';
+  /** Absent: `dhcp`. */
+  readonly ipv4?: 'dhcp' | 'none';
+  /** `slaac`: of the prefix that a router advertises; `dhcp`: of a DHCPv6 server; `auto`: as the router says. Absent: `none`. */
+  readonly ipv6?: 'none' | 'auto' | 'slaac' | 'dhcp';
   readonly vendorClass?: string;
   /** The name that the user gave the container for this. */
   readonly identity?: string;

@@ -85,6 +85,14 @@ const catalogue = {
     status: 504,
     next: 'Check that a DHCP server serves that LAN and has free addresses; docs/lan-dhcp.md lists what else can be wrong.',
   },
+  DHCP_NO_ADDRESS: {
+    status: 409,
+    next: 'Make room on the DHCP server: remove machines that are not needed, or widen its range.',
+  },
+  DHCP_NO_ROUTER: {
+    status: 504,
+    next: 'Check that a router advertises itself on that LAN; where there is only a DHCPv6 server: -o ipv6=dhcp',
+  },
   DHCP_REFUSED: { status: 409, next: "Look into the DHCP server's log: its leases do not fit what is on the LAN." },
 
   // What Berth depends on.

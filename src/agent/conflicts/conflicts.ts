@@ -27,11 +27,21 @@ export interface Conflict {
   readonly since: number;
 }
 
+/** An address that cannot be used, because somebody else has it. */
+export class AddressConflict extends BerthError {
+  readonly address: Address;
+
+  constructor(address: Address, sentence: string) {
+    super('ADDRESS_CONFLICT', sentence);
+    this.address = address;
+  }
+}
+
 export interface Conflicts {
   /**
    * Refuses what is known without asking: an address of the host itself.
    *
-   * @throws BerthError ADDRESS_CONFLICT
+   * @throws AddressConflict
    */
   refuseOwn(network: Network, addresses: readonly Address[]): void;
   /** Begins to ask, so that the answer is there when it is needed. */
@@ -39,7 +49,7 @@ export interface Conflicts {
   /**
    * Waits for the answer, not longer than a moment, and goes on listening for some seconds when the container has started.
    *
-   * @throws BerthError ADDRESS_CONFLICT naming the address and the MAC that has it.
+   * @throws AddressConflict naming the address and the MAC that has it.
    */
   settle(network: Network, endpoint: Endpoint): Promise<void>;
   /** An endpoint that this agent found attached when it started, whose container is still there. */
@@ -209,7 +219,7 @@ export function createConflicts(parts: ConflictsParts): Conflicts {
       const link = hostLinkOf(address);
       if (link === undefined) continue;
       parts.metrics.addressConflict('refused');
-      throw new BerthError('ADDRESS_CONFLICT', `the address ${formatAddress(address)} is this host's own, on ${link}`);
+      throw new AddressConflict(address, `the address ${formatAddress(address)} is this host's own, on ${link}`);
     }
   }
 
@@ -237,8 +247,8 @@ export function createConflicts(parts: ConflictsParts): Conflicts {
       const claim = claims.find((one) => one !== undefined);
       if (claim !== undefined) {
         tell('refused', network, claim, 'the container was not started', endpoint.id);
-        throw new BerthError(
-          'ADDRESS_CONFLICT',
+        throw new AddressConflict(
+          claim.address,
           `another machine on the LAN has the address ${formatAddress(claim.address)}: its MAC address is ${claim.mac}`,
         );
       }

@@ -7,8 +7,8 @@ import { type DhcpLease, decodeLease, encodeLease } from './record.ts';
 export interface Book {
   get(key: string): DhcpLease | undefined;
   all(): readonly DhcpLease[];
-  /** Of an endpoint that uses one now, or did last. */
-  of(endpoint: EndpointId): DhcpLease | undefined;
+  /** Of an endpoint that uses them now, or did last: one of each family. */
+  of(endpoint: EndpointId): readonly DhcpLease[];
   /** Durable when it resolves. */
   put(lease: DhcpLease): Promise<void>;
   delete(key: string): Promise<void>;
@@ -43,10 +43,7 @@ export async function openBook(notes: Notes, unreadable: (key: string) => void):
     },
     get: (key) => leases.get(key),
     all: () => [...leases.values()],
-    of: (endpoint) => {
-      for (const lease of leases.values()) if (lease.endpoint === endpoint) return lease;
-      return undefined;
-    },
+    of: (endpoint) => [...leases.values()].filter((lease) => lease.endpoint === endpoint),
     async put(lease) {
       await notes.put(PREFIX + lease.key, encodeLease(lease));
       leases.set(lease.key, lease);

@@ -2,15 +2,15 @@
 
 import { decline, type Offer, type Outgoing, type Purpose, release } from '../../dhcp/client.ts';
 import { type Ending, exchange, frameOf } from '../../dhcp/exchange.ts';
-import { addressIn, solicit } from '../../dhcp/router.ts';
 import type { Terms } from '../../dhcp/terms.ts';
 import { type Address, formatAddress, sameAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { NetworkId } from '../../model/ids.ts';
-import { type InterfaceAddress, parseInterfaceAddress } from '../../model/prefix.ts';
+import { parseInterfaceAddress } from '../../model/prefix.ts';
 import type { Events } from '../events.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Book } from './book.ts';
+import { onLink } from './on-link.ts';
 import type { LinkPort, Ports, Where } from './ports.ts';
 import type { DhcpLease, Grant } from './record.ts';
 
@@ -39,8 +39,6 @@ export interface Conversation {
    * @throws BerthError DHCP_NO_ANSWER, DHCP_REFUSED, and what opening the link throws.
    */
   obtain(lease: DhcpLease, patience: number, wish?: Address): Promise<DhcpLease & { readonly granted: Grant }>;
-  /** An IPv6 address of a prefix that a router advertises; undefined when none does. */
-  autoconfigure(lease: DhcpLease, patience: number): Promise<InterfaceAddress | undefined>;
   /** Asks to keep an address. */
   keep(lease: DhcpLease, purpose: Purpose, where: Where, patience: number): Promise<Ending>;
   /** Another machine has the address: says so to the server, and forgets the lease. Nobody answers. */
@@ -55,22 +53,10 @@ const MOST_DECLINED = 3;
 const SHARE_WITH_LEASE = 0.5;
 
 export function createConversation(parts: ConversationParts): Conversation {
-  const { book, ports, events, metrics } = parts;
+  const { book, events, metrics } = parts;
 
-  async function on<Result>(
-    lease: DhcpLease,
-    where: Where,
-    work: (port: LinkPort) => Promise<Result>,
-  ): Promise<Result> {
-    try {
-      return await ports.use(where, work);
-    } catch (error) {
-      if (where.netns !== undefined || !(error instanceof BerthError) || error.code !== 'INTERFACE_UNKNOWN')
-        throw error;
-      await parts.prepare(lease.network);
-      return ports.use(where, work);
-    }
-  }
+  const on = <Result>(lease: DhcpLease, where: Where, work: (port: LinkPort) => Promise<Result>): Promise<Result> =>
+    onLink(parts, lease, where, work);
 
   async function talk(
     lease: DhcpLease,
@@ -187,18 +173,6 @@ export function createConversation(parts: ConversationParts): Conversation {
       );
     },
 
-    async autoconfigure(lease, patience) {
-      const { client, identity, link } = lease;
-      const where = { link, hears: 'router-advertisements' } as const;
-      const heard = await on(lease, where, (port) => solicit(port, client.mac, patience));
-      const [first] = heard?.prefixes ?? [];
-      if (first !== undefined) return addressIn(first.prefix, client.mac);
-      events.emit('dhcp.no-router', `no router on ${link} advertises an IPv6 prefix: ${identity} goes without IPv6`, {
-        link,
-      });
-      return undefined;
-    },
-
     keep: (lease, purpose, where, patience) => talk(lease, purpose, where, patience),
 
     async refuse(lease, why) {
@@ -230,6 +204,17 @@ export function createConversation(parts: ConversationParts): Conversation {
       }
       await book.delete(lease.key);
     },
+  };
+}
+
+/** Each lease by the protocol that it is of. */
+export function byFamily(four: Conversation, six: Conversation): Conversation {
+  const of = ({ family }: DhcpLease): Conversation => (family === 6 ? six : four);
+  return {
+    obtain: (lease, patience, wish) => of(lease).obtain(lease, patience, wish),
+    keep: (lease, purpose, where, patience) => of(lease).keep(lease, purpose, where, patience),
+    refuse: (lease, why) => of(lease).refuse(lease, why),
+    giveBack: (lease) => of(lease).giveBack(lease),
   };
 }
 

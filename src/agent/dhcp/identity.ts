@@ -31,9 +31,10 @@ export function describeIdentity(identity: Identity): string {
   }
 }
 
-/** The name of an identity's record on a link. */
-export function leaseKey(link: string, identity: string): string {
-  return createHash('sha256').update(`${link}\n${identity}`).digest('hex').slice(0, 32);
+/** The name of an identity's record on a link: it may have one of DHCPv6, too. */
+export function leaseKey(link: string, identity: string, family?: 6): string {
+  const whose = family === undefined ? identity : `${identity}\nIPv6`;
+  return createHash('sha256').update(`${link}\n${whose}`).digest('hex').slice(0, 32);
 }
 
 export interface ClientRequest {

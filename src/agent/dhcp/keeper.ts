@@ -259,13 +259,15 @@ export function createKeeper(parts: KeeperParts): Keeper {
     const place = inside(endpoint);
     if (place === undefined) return;
     const steps: KernelStep[] = [{ make: { kind: 'address', ...place, address: terms.address } }];
+    const { family } = terms.address.address;
     for (const { destination, via } of endpoint.routes ?? []) {
+      if (destination.address.family !== family) continue;
       steps.push({
         make: { kind: 'route', ...place, destination, ...(via === undefined ? { scope: 'link' } : { via }) },
       });
     }
-    const everything = prefixOf({ address: { family: 4, value: 0n }, length: 0 });
-    const gateway = endpoint.gateways?.find(({ family }) => family === 4);
+    const everything = prefixOf({ address: { family, value: 0n }, length: 0 });
+    const gateway = endpoint.gateways?.find((one) => one.family === family);
     if (gateway !== undefined) steps.push({ make: { kind: 'route', ...place, destination: everything, via: gateway } });
     await kernel.execute(steps);
   }

@@ -26,6 +26,8 @@ export interface Applicant {
   readonly mac?: Mac;
   /** The one that all containers of the network have. */
   readonly sharedMac?: Mac;
+  /** Of which the lease is to be. Absent: 4. */
+  readonly family?: 6;
 }
 
 export interface LeaseForParts {
@@ -46,12 +48,16 @@ export interface LeaseForParts {
  * @throws BerthError MAC_IN_USE
  */
 export function leaseFor(applicant: Applicant, parts: LeaseForParts): DhcpLease {
-  const { network, source, who, endpoint, sharedMac } = applicant;
+  const { network, source, who, endpoint, sharedMac, family } = applicant;
   const { book, pending, isUsed } = parts;
   const remembered = book
     .all()
     .find(
-      ({ container, network: of }) => container !== undefined && container === who.container?.id && of === network.id,
+      (lease) =>
+        lease.container !== undefined &&
+        lease.container === who.container?.id &&
+        lease.network === network.id &&
+        lease.family === family,
     );
   const byName = who.identity.kind === 'container' || who.identity.kind === 'compose';
   const common = {
@@ -63,7 +69,7 @@ export function leaseFor(applicant: Applicant, parts: LeaseForParts): DhcpLease 
   const name = describeIdentity(who.identity);
   for (let number = 1; ; number += 1) {
     const identity = number === 1 ? name : `${name} #${number}`;
-    const key = leaseKey(source.link, identity);
+    const key = leaseKey(source.link, identity, family);
     const known = book.get(key);
     const taken = known === undefined ? pending.has(key) : isUsed(known);
     const own = endpoint !== undefined && (pending.get(key) === endpoint || known?.endpoint === endpoint);
@@ -85,7 +91,7 @@ export function leaseFor(applicant: Applicant, parts: LeaseForParts): DhcpLease 
       ...(source.vendorClass === undefined ? {} : { vendorClass: source.vendorClass }),
     });
     const same = known?.client.mac === client.mac;
-    return { ...(same ? known : {}), key, identity, link: source.link, client, ...common };
+    return { ...(same ? known : {}), key, identity, link: source.link, client, ...common, ...(family && { family }) };
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parseAddress } from '../../model/address.ts';
 import type { Mac } from '../../model/mac.ts';
 import { container, id, network, openStage } from './testing/stage.ts';
 
@@ -219,7 +220,7 @@ test('an address that another machine has is declined, and the next start gets a
   const stage = await openStage();
   await stage.engineHas(container('web'));
   const { address } = await stage.start('e1');
-  await stage.dhcp.conflicted(id('e1'));
+  await stage.dhcp.conflicted(id('e1'), parseAddress(address)!);
   await stage.stop('e1');
   await stage.heard();
   assert.equal(stage.server.heard.at(-1), 'decline br0');

@@ -14,13 +14,17 @@ import type { Network } from '../../model/network.ts';
 import type { InterfaceAddress } from '../../model/prefix.ts';
 import { keyedMutex } from '../mutex.ts';
 import type { State } from '../state.ts';
-import { type ConversationParts, createConversation } from './conversation.ts';
+import { byFamily, type ConversationParts, createConversation } from './conversation.ts';
+import { createConversation6 } from './conversation6.ts';
+import { ipv6LeaseOf, ipv6Of } from './ipv6.ts';
 import { createKeeper, type KeeperParts } from './keeper.ts';
 import { type Applicant, type Leased, leased, leaseFor } from './lease-for.ts';
 import { isOf, readPoolId } from './pool-id.ts';
 import type { DhcpLease, Grant } from './record.ts';
+import { createRouters } from './routers.ts';
 import { takeUp } from './take-up.ts';
-import { createObserver, type ObserverParts } from './who.ts';
+import { createUsage, type UsageParts } from './usage.ts';
+import { createObserver, type ObserverParts, type Who } from './who.ts';
 
 export interface LeaseSight extends DhcpLease {
   /** Milliseconds since the epoch. */
@@ -53,8 +57,8 @@ export interface Dhcp {
   find(address: Address): InterfaceAddress | undefined;
   /** The endpoint stands in the records, or its making has failed. */
   settled(endpoint: EndpointId): void;
-  /** Another machine has the endpoint's address: the next start is to get another one. */
-  conflicted(endpoint: EndpointId): Promise<void>;
+  /** Another machine has an address of the endpoint: the next start is to get another one. */
+  conflicted(endpoint: EndpointId, address: Address): Promise<void>;
   /** The endpoint's container is about to run. */
   attached(endpoint: EndpointId): void;
   /** A network goes: its leases are given back, as long as the link to the server is there. Never rejects. */
@@ -74,20 +78,15 @@ export interface Dhcp {
 export interface DhcpParts
   extends Omit<ConversationParts, 'isTaken'>,
     Omit<KeeperParts, 'conversation' | 'mutex'>,
-    Omit<ObserverParts, 'isUsed' | 'networks'> {
+    Omit<ObserverParts, 'isUsed' | 'networks'>,
+    Omit<UsageParts, 'pending' | 'startedAt'> {
   readonly state: State;
   readonly hostKey: string;
-  /** A new engine process says nothing of the endpoints of the one before. */
-  engineIsNew(): boolean;
-  /** Whether a container's network namespace may still have processes in it. */
-  readonly occupied: (sandbox: string) => boolean;
   context(): FabricContext;
   /** Milliseconds within which CreateEndpoint is answered: the engine gets an error after 10 s. A renewal has as long. */
   readonly patience: number;
 }
 
-/** Routers answer within half a second (RFC 4861 §10). */
-const PATIENCE_FOR_ROUTER = 2000;
 /** How long an address waits for its endpoint. */
 const PATIENCE_FOR_CLAIM = 60_000;
 /** How long a network's removal is held up by its leases: nobody answers when they are given back. */
@@ -99,15 +98,16 @@ export function createDhcp(parts: DhcpParts): Dhcp {
   /** Leases of endpoints that are not in the records yet, by key. */
   const pending = new Map<string, EndpointId | undefined>();
   const background = new Set<Promise<void>>();
-  const startedAt = parts.now();
-  /** Endpoints of a process before this one whose containers were seen to be there still. */
-  const seen = new Set<EndpointId>();
+  const { isLive, isUsed, isTaken, forget } = createUsage({ ...parts, pending, startedAt: parts.now() });
   /** Pools that were asked for since the last look at what is in use. */
   const expected = new Set<string>();
 
   let adopting = false;
 
-  const conversation = createConversation({ ...parts, isTaken });
+  const routers = createRouters(parts);
+  const conversation4 = createConversation({ ...parts, isTaken });
+  const conversation6 = createConversation6({ ...parts, isTaken, routers });
+  const conversation = byFamily(conversation4, conversation6);
   const observer = createObserver({ ...parts, isUsed, networks });
   const keeper = createKeeper({ ...parts, conversation, mutex });
 
@@ -124,26 +124,6 @@ export function createDhcp(parts: DhcpParts): Dhcp {
       .map(({ id }) => id);
   }
 
-  function isLive(lease: DhcpLease): boolean {
-    if (pending.has(lease.key)) return true;
-    const endpoint = lease.endpoint === undefined ? undefined : state.endpoints.get(lease.endpoint);
-    return endpoint !== undefined && endpoint.phase !== 'removing';
-  }
-
-  /**
-   * Whether a container uses it, in truth. An engine that was killed, or a host that lost its power, has left endpoints behind
-   * of containers that are gone.
-   */
-  function isUsed(lease: DhcpLease): boolean {
-    if (!isLive(lease)) return false;
-    const endpoint = lease.endpoint === undefined ? undefined : state.endpoints.get(lease.endpoint);
-    const doubtful = parts.engineIsNew() || (endpoint !== undefined && endpoint.createdAt < startedAt);
-    if (pending.has(lease.key) || endpoint?.sandbox === undefined || !doubtful || seen.has(endpoint.id)) return true;
-    if (!parts.occupied(endpoint.sandbox)) return false;
-    if (!parts.engineIsNew()) seen.add(endpoint.id);
-    return true;
-  }
-
   function byAddress(address: Address, link: string | undefined): (DhcpLease & { granted: Grant }) | undefined {
     for (const lease of book.all()) {
       const { granted } = lease;
@@ -153,39 +133,46 @@ export function createDhcp(parts: DhcpParts): Dhcp {
     return undefined;
   }
 
-  function isTaken(lease: DhcpLease, { address }: Grant['terms']): boolean {
-    return book
-      .all()
-      .some(
-        (other) =>
-          other.key !== lease.key &&
-          other.link === lease.link &&
-          other.granted !== undefined &&
-          other.lost === undefined &&
-          isLive(other) &&
-          sameAddress(other.granted.terms.address.address, address.address),
-      );
-  }
-
   interface Wish extends Pick<Applicant, 'endpoint' | 'mac'>, Pick<CreateEndpoint, 'exposes'> {
     readonly name?: string;
     readonly address?: Address;
   }
 
-  async function obtain(network: Network, source: DhcpSource, wish: Wish): Promise<DhcpLease & { granted: Grant }> {
-    const began = parts.monotonic();
+  /** Who asks, and the lease that is to be his. */
+  async function apply(
+    network: Network,
+    source: DhcpSource,
+    wish: Wish,
+  ): Promise<{ readonly who: Who; readonly lease: DhcpLease; readonly until: number }> {
+    const until = parts.monotonic() + parts.patience;
     const who = await observer.identify(network, source, wish);
     const sharedMac = fabricOf(network.fabric).sharedMac?.(network, parts.context());
-    const applicant = { network, source, who, ...wish, ...(sharedMac === undefined ? {} : { sharedMac }) };
+    const applicant: Applicant = {
+      network,
+      source,
+      who,
+      ...wish,
+      ...(sharedMac === undefined ? {} : { sharedMac }),
+      ...(source.ipv4 === 'none' ? { family: 6 } : {}),
+    };
     const lease = leaseFor(applicant, { ...parts, pending, isUsed, marks: observer.marks });
+    // At once: the next one who asks must not be taken for the same.
     pending.set(lease.key, wish.endpoint);
+    return { who, until, lease };
+  }
+
+  async function obtain(
+    { who, lease, until }: Awaited<ReturnType<typeof apply>>,
+    wish: Wish,
+  ): Promise<DhcpLease & { granted: Grant }> {
     try {
       const kept = await mutex.run(lease.key, () => {
         // What was kept, or given back, while this waited.
         const { granted: _old, requested: _older, lost: _gone, ...rest } = lease;
         const now = book.get(lease.key);
-        const before = now?.client.mac === lease.client.mac ? now.granted : undefined;
-        const left = Math.max(parts.patience - (parts.monotonic() - began), 500);
+        const same = now?.client.mac === lease.client.mac && now.stateless === undefined;
+        const before = same ? now.granted : undefined;
+        const left = Math.max(until - parts.monotonic(), 500);
         return conversation.obtain(
           { ...rest, ...(before === undefined ? {} : { granted: before }) },
           left,
@@ -211,6 +198,21 @@ export function createDhcp(parts: DhcpParts): Dhcp {
       if (pending.get(lease.key) === wish.endpoint) pending.delete(lease.key);
       throw error;
     }
+  }
+
+  /** As `obtain`, over IPv6, in the way that the network has it. */
+  function obtain6(
+    source: DhcpSource,
+    applied: Awaited<ReturnType<typeof apply>>,
+    wish: Wish,
+  ): Promise<InterfaceAddress | undefined> {
+    const lease = applied.lease.family === 6 ? applied.lease : ipv6LeaseOf(applied.lease, book);
+    pending.set(lease.key, wish.endpoint);
+    const patience = applied.until - parts.monotonic();
+    return ipv6Of(
+      { source, lease, patience, obtain: () => obtain({ ...applied, lease }, wish) },
+      { ...parts, conversation: conversation6, routers },
+    );
   }
 
   /** In the background: nobody's look at the engine waits for a server that is not there. */
@@ -244,7 +246,8 @@ export function createDhcp(parts: DhcpParts): Dhcp {
     const { container, network } = lease;
     if (container === undefined || !state.networks.has(network) || !observer.isOn(container, network)) return false;
     // It has another one: who it was could not be told when it started.
-    return !book.all().some((other) => other.container === container && other.network === network && isLive(other));
+    const sameKind = (other: DhcpLease) => other.network === network && other.family === lease.family;
+    return !book.all().some((other) => other.container === container && sameKind(other) && isLive(other));
   }
 
   /** Those whose network has gone, or was never made. */
@@ -261,16 +264,17 @@ export function createDhcp(parts: DhcpParts): Dhcp {
   async function pair(networks: readonly EngineNetwork[]): Promise<void> {
     for (const { endpoints } of networks) {
       for (const { id, container } of endpoints) {
-        const lease = book.of(id);
-        if (lease === undefined || container.length !== 64) continue;
+        if (container.length !== 64) continue;
         const marks = observer.marks(container);
-        if (lease.container === container && (lease.root !== undefined || marks === undefined)) continue;
-        await mutex.run(lease.key, async () => {
-          const now = book.get(lease.key);
-          if (now?.endpoint !== id) return;
-          const { root: _its, exposes: _too, ...rest } = now;
-          await book.put({ ...rest, container, ...marks });
-        });
+        for (const lease of book.of(id)) {
+          if (lease.container === container && (lease.root !== undefined || marks === undefined)) continue;
+          await mutex.run(lease.key, async () => {
+            const now = book.get(lease.key);
+            if (now?.endpoint !== id) return;
+            const { root: _its, exposes: _too, ...rest } = now;
+            await book.put({ ...rest, container, ...marks });
+          });
+        }
       }
     }
   }
@@ -291,26 +295,29 @@ export function createDhcp(parts: DhcpParts): Dhcp {
   return {
     serves,
     async acquire(network, { endpoint, mac, options, exposes }) {
-      const began = parts.monotonic();
       const source = sourceOf(network, options)!;
-      const lease = await obtain(network, source, {
+      const wish: Wish = {
         endpoint,
         ...(mac === undefined ? {} : { mac }),
         ...(exposes === undefined ? {} : { exposes }),
-      });
-      const got = leased(lease);
-      if (source.ipv6 !== 'slaac') return got;
-      const own = await conversation.autoconfigure(
-        lease,
-        // The engine gets an error 2 s after the patience with servers.
-        Math.min(PATIENCE_FOR_ROUTER, parts.patience + 1500 - (parts.monotonic() - began)),
-      );
-      return own === undefined ? got : { ...got, addresses: [...got.addresses, own] };
+      };
+      const applied = await apply(network, source, wish);
+      // Both at the same time, and both to their end: what one has got is kept for the next attempt when the other fails.
+      const [four, six] = await Promise.allSettled([
+        source.ipv4 === 'none' ? undefined : obtain(applied, wish),
+        (source.ipv6 ?? 'none') === 'none' ? undefined : obtain6(source, applied, wish),
+      ]);
+      if (four.status === 'rejected') throw four.reason;
+      if (six.status === 'rejected') throw six.reason;
+      const own = six.value === undefined ? [] : [six.value];
+      if (four.value === undefined) return { mac: applied.lease.client.mac, addresses: own, gateways: [], routes: [] };
+      const got = leased(four.value);
+      return { ...got, addresses: [...got.addresses, ...own] };
     },
     async reserve(network, wish) {
       const link = fabricOf(network.fabric).wire?.(network);
       if (link === undefined) throw new BerthError('BAD_OPTION', 'there is no DHCP server on a network of this driver');
-      const { key, granted } = await obtain(network, { link, clientId: 'mac' }, wish);
+      const { key, granted } = await obtain(await apply(network, { link, clientId: 'mac' }, wish), wish);
       const { address } = granted.terms;
       if (wish.address !== undefined && !sameAddress(address.address, wish.address)) {
         pending.delete(key);
@@ -345,17 +352,18 @@ export function createDhcp(parts: DhcpParts): Dhcp {
     settled(endpoint) {
       for (const [key, id] of pending) if (id === endpoint) pending.delete(key);
     },
-    async conflicted(endpoint) {
-      const lease = book.of(endpoint);
-      if (lease === undefined) return;
-      await later(
-        mutex.run(lease.key, () => conversation.refuse(lease, 'another machine has it')),
-        'decline a DHCP lease',
-      );
+    async conflicted(endpoint, address) {
+      for (const lease of book.of(endpoint)) {
+        const { granted } = lease;
+        if (granted === undefined || !sameAddress(granted.terms.address.address, address)) continue;
+        await later(
+          mutex.run(lease.key, () => conversation.refuse(lease, 'another machine has it')),
+          'decline a DHCP lease',
+        );
+      }
     },
     attached(endpoint) {
-      const lease = book.of(endpoint);
-      if (lease !== undefined) keeper.watch(lease.key);
+      for (const { key } of book.of(endpoint)) keeper.watch(key);
     },
     async networkGoes(network) {
       const leases = book.all().filter((one) => one.network === network);
@@ -381,7 +389,7 @@ export function createDhcp(parts: DhcpParts): Dhcp {
       await observer.look();
       adopt();
       await pair(networks);
-      for (const id of seen) if (!state.endpoints.has(id)) seen.delete(id);
+      forget();
       await forgetPools();
       await sweep();
     },

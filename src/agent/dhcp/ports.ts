@@ -13,8 +13,8 @@ export interface Where {
   readonly link: string;
   /** Absent: our own. */
   readonly netns?: string;
-  /** Absent: `dhcp4`. */
-  readonly hears?: Extract<Hearing, 'dhcp4' | 'router-advertisements'>;
+  /** Absent: `dhcp4`. With `dhcp6` come neighbour solicitations: servers ask whom they are to answer. */
+  readonly hears?: Extract<Hearing, 'dhcp4' | 'dhcp6' | 'router-advertisements'>;
 }
 
 export interface Ports {
@@ -45,7 +45,12 @@ export function createPorts(kernel: Pick<Kernel, 'packets'>): Ports {
     // Servers that do not heed the broadcast flag answer to the MAC of a container that is not there yet.
     const promiscuous = netns === undefined;
     const opened = kernel
-      .packets({ link, ...(netns === undefined ? {} : { netns }), hears: [hears], promiscuous })
+      .packets({
+        link,
+        ...(netns === undefined ? {} : { netns }),
+        hears: hears === 'dhcp6' ? [hears, 'neighbours'] : [hears],
+        promiscuous,
+      })
       .then((port) => {
         port.onFrame((frame) => {
           for (const listener of listeners) listener(frame);

@@ -22,6 +22,10 @@ export interface DhcpLease {
   /** In words, such as `container web`. */
   readonly identity: string;
   readonly link: string;
+  /** Of DHCPv6. Absent: IPv4. */
+  readonly family?: 6;
+  /** The address is of the container's own making; only what a server says besides is kept with it. */
+  readonly stateless?: true;
   readonly network: NetworkId;
   readonly client: Client;
   /** The container that it is kept for, as soon as it is known. */
@@ -53,6 +57,11 @@ const seconds = z
   .nullable()
   .transform((value) => value ?? Infinity);
 
+const hex = z
+  .string()
+  .regex(/^([0-9a-f]{2})+$/)
+  .transform((text) => Uint8Array.from(Buffer.from(text, 'hex')));
+
 const GrantRecord = z.object({
   terms: z.object({
     address: parsed(parseInterfaceAddress),
@@ -69,6 +78,7 @@ const GrantRecord = z.object({
     hostName: z.string().optional(),
   }),
   serverMac: parsed(parseMac),
+  serverDuid: hex.optional(),
   requestedAt: z.number(),
 });
 
@@ -77,10 +87,12 @@ const Record = z.object({
   key: z.string(),
   identity: z.string(),
   link: z.string(),
+  family: z.literal(6).optional(),
+  stateless: z.literal(true).optional(),
   network: z.string(),
   client: z.object({
     mac: parsed(parseMac),
-    clientId: z.string().regex(/^([0-9a-f]{2})+$/),
+    clientId: hex,
     hostName: z.string().optional(),
     vendorClass: z.string().optional(),
   }),
@@ -98,10 +110,10 @@ function compact<Value extends object>(value: Value): Value {
   return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as Value;
 }
 
-function decodeGrant({ terms, serverMac, requestedAt }: z.output<typeof GrantRecord>): Grant {
+function decodeGrant({ terms, serverMac, serverDuid, requestedAt }: z.output<typeof GrantRecord>): Grant {
   return {
     terms: compact({ ...terms, routes: terms.routes.map(compact) }) as Terms,
-    server: { address: terms.server, mac: serverMac },
+    server: compact({ address: terms.server, mac: serverMac, duid: serverDuid }) as Server,
     requestedAt,
   };
 }
@@ -115,7 +127,7 @@ export function decodeLease(value: Json): DhcpLease | undefined {
     ...rest,
     network: network as NetworkId,
     endpoint: endpoint as EndpointId | undefined,
-    client: compact({ ...client, clientId: Uint8Array.from(Buffer.from(client.clientId, 'hex')) }),
+    client: compact(client),
     requested: requested && decodeGrant(requested),
     granted: granted && decodeGrant(granted),
   }) as DhcpLease;
@@ -141,6 +153,7 @@ function encodeGrant({ terms, server, requestedAt }: Grant): Json {
       search: [...search],
     },
     serverMac: server.mac,
+    serverDuid: server.duid && Buffer.from(server.duid).toString('hex'),
     requestedAt,
   };
 }

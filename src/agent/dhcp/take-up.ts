@@ -59,7 +59,7 @@ async function confirm(endpoint: Endpoint, source: DhcpSource, parts: TakeUpPart
     });
     return undefined;
   }
-  if (book.of(endpoint.id) !== undefined || book.get(key) !== undefined) return undefined;
+  if (book.of(endpoint.id).length > 0 || book.get(key) !== undefined) return undefined;
   const requestedAt = Math.round(parts.now() - (parts.monotonic() - ending.requestedAt));
   const granted: Grant = { terms: ending.terms, server: ending.server, requestedAt };
   // It went while the server was asked: nobody would give this back.

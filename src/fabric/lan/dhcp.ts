@@ -14,9 +14,15 @@ export const dhcpOptions: readonly OptionSpec[] = [
   },
   {
     name: 'ipv6',
-    values: 'none, slaac',
+    values: 'none, auto, dhcp, slaac',
     default: 'none',
-    help: 'With dhcp: slaac gives containers an IPv6 address too, of the prefix that a router advertises and their MAC.',
+    help: 'With dhcp: gives containers an IPv6 address, too. dhcp: of a DHCPv6 server; slaac: of the prefix that a router advertises, and their MAC; auto: as the router says.',
+  },
+  {
+    name: 'ipv4',
+    values: 'dhcp, none',
+    default: 'dhcp',
+    help: 'With dhcp: none leaves IPv4 out, for a LAN that has only IPv6.',
   },
   {
     name: 'dhcp_client_id',
@@ -47,10 +53,14 @@ export const dhcpEndpointOptions: readonly OptionSpec[] = [
   },
 ];
 
+const ipv4Ways = ['dhcp', 'none'] as const;
+const ipv6Ways = ['none', 'auto', 'dhcp', 'slaac'] as const;
+
 /** What a network, and one container on it, want of DHCP. */
 export interface DhcpWish {
   readonly clientId: 'mac' | 'identity';
-  readonly ipv6: 'none' | 'slaac';
+  readonly ipv4: (typeof ipv4Ways)[number];
+  readonly ipv6: (typeof ipv6Ways)[number];
   readonly vendorClass?: string;
   readonly identity?: string;
   readonly hostName?: string;
@@ -59,10 +69,12 @@ export interface DhcpWish {
 /** @throws BerthError BAD_OPTION */
 export function checkDhcp(options: OptionValues, request: NetworkRequest): void {
   const on = booleanOption(options, 'dhcp', false);
-  const [stray] = ['dhcp_client_id', 'dhcp_vendor_class', 'ipv6'].filter((name) => options.has(name));
+  const [stray] = ['dhcp_client_id', 'dhcp_vendor_class', 'ipv6', 'ipv4'].filter((name) => options.has(name));
   if (!on && stray !== undefined) throw new BerthError('BAD_OPTION', `the option '${stray}' goes with 'dhcp'`);
   choiceOption(options, 'dhcp_client_id', ['mac', 'identity'], 'mac');
-  choiceOption(options, 'ipv6', ['none', 'slaac'], 'none');
+  const ipv6 = choiceOption(options, 'ipv6', ipv6Ways, 'none');
+  if (choiceOption(options, 'ipv4', ipv4Ways, 'dhcp') === 'none' && ipv6 === 'none')
+    throw new BerthError('BAD_OPTION', "with 'ipv4=none' containers need an IPv6 address: say with 'ipv6' from where");
   word(options, 'dhcp_vendor_class', 64);
   if (on && request.subnets.length > 0) {
     throw new BerthError(
@@ -97,7 +109,8 @@ export function readDhcp(network: Network, request: EndpointRequest): DhcpWish |
   const hostName = own.get('hostname');
   return {
     clientId: choiceOption(options, 'dhcp_client_id', ['mac', 'identity'], 'mac'),
-    ipv6: choiceOption(options, 'ipv6', ['none', 'slaac'], 'none'),
+    ipv4: choiceOption(options, 'ipv4', ipv4Ways, 'dhcp'),
+    ipv6: choiceOption(options, 'ipv6', ipv6Ways, 'none'),
     ...(vendorClass === undefined ? {} : { vendorClass }),
     ...(identity === undefined ? {} : { identity }),
     ...(hostName === undefined ? {} : { hostName }),

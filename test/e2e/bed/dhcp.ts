@@ -31,10 +31,19 @@ export interface ServedLease {
   readonly clientId: string;
 }
 
+/** A line of its part for DHCPv6. */
+export interface ServedLease6 {
+  readonly association: number;
+  readonly address: string;
+  readonly name: string;
+  readonly duid: string;
+}
+
 export interface DhcpServer {
   readonly machine: Machine;
   /** What it has leased now. */
   leases(): readonly ServedLease[];
+  leases6(): readonly ServedLease6[];
   /** All that it has written, messages of clients included, since it was first started. */
   log(): Promise<string>;
   stop(): Promise<void>;
@@ -87,6 +96,7 @@ export async function startDhcp(machine: Machine, options: DhcpOptions): Promise
   return {
     machine,
     leases: () => (existsSync(file) ? readLeases(readFileSync(file, 'utf8')) : []),
+    leases6: () => (existsSync(file) ? readLeases6(readFileSync(file, 'utf8')) : []),
     log: () => Promise.resolve(readFileSync(join(machine.dir, 'log/dnsmasq.log'), 'utf8')),
     async stop() {
       await running?.stop();
@@ -101,6 +111,20 @@ export async function startDhcp(machine: Machine, options: DhcpOptions): Promise
     freeze: () => running!.freeze(),
     thaw: () => running!.thaw(),
   };
+}
+
+/** After the server's own `duid …`: `expiry IAID address name DUID` a line. */
+function readLeases6(text: string): ServedLease6[] {
+  return text
+    .split('\n')
+    .map((line) => line.split(' '))
+    .filter(([expiry, association]) => /^\d+$/.test(expiry ?? '') && /^\d+$/.test(association ?? ''))
+    .map(([, association = '', address = '', name = '', duid = '']) => ({
+      association: Number(association),
+      address,
+      name: name === '*' ? '' : name,
+      duid,
+    }));
 }
 
 /** `expiry mac address name client-id` a line, with `*` for what is not known; then `duid …`, and leases of DHCPv6. */
