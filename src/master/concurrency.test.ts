@@ -136,6 +136,28 @@ describe('what comes between', () => {
     await store.close();
   });
 
+  it('a gate that a master left closed when it died is waited for', async () => {
+    await using bench = await startBench();
+    await bench.call('POST', ...network('default', 'net', '10.1.1.0/24'));
+    const lease = await bench.store.grantLease(0.3);
+    await bench.store.transact({ then: [{ do: 'put', key: keys.gate('default:net'), value: '{}', lease }] });
+    assert.equal((await bench.call('DELETE', 'networks/default:net/')).status, 200);
+  });
+
+  it('a gate that opens too early is closed again', async () => {
+    const store = disturbed(createMemoryStore());
+    await using bench = await startBench({}, store);
+    await bench.call('POST', ...network('default', 'net', '10.1.1.0/24'));
+    store.next = async () => {
+      await store.transact({ then: [{ do: 'delete', key: keys.gate('default:net') }] });
+      // Somebody comes in while it is open.
+      await addEndpoint(store, 'default:net', 'ep1');
+    };
+    const reply = await bench.call('DELETE', 'networks/default:net/');
+    assert.deepEqual([reply.status, reply.text], [409, 'Error: Network has active endpoints']);
+    await store.close();
+  });
+
   it('an address that an agent leases is not given to a service as well', async () => {
     const store = disturbed(createMemoryStore());
     await using bench = await startBench({}, store);

@@ -2,11 +2,11 @@
 
 import { readFileSync } from 'node:fs';
 import { BerthError } from '../model/errors.ts';
+import type { StoreLocation } from '../store/location.ts';
 import type { Listen } from './server.ts';
 
 export interface MasterOptions {
-  /** `sqlite:PATH` */
-  readonly store: string;
+  readonly store: StoreLocation;
   readonly listen: readonly string[];
   readonly tlsCert?: string | undefined;
   readonly tlsKey?: string | undefined;

@@ -5,7 +5,7 @@ import { BerthError } from '../model/errors.ts';
 import { kindOf } from '../model/objects/kinds.ts';
 import { version } from '../model/version.ts';
 import { openRegistry, type Registry } from '../objects/registry.ts';
-import { openSqliteStore } from '../store/sqlite/store.ts';
+import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 import { openAccess, tokenAccess } from './access.ts';
 import { type MasterOptions, parseListen, readTls } from './config.ts';
@@ -14,7 +14,7 @@ import { type ApiServer, serveApi } from './server.ts';
 /**
  * Runs a master until SIGTERM or SIGINT, in the foreground, logging to standard error.
  *
- * @throws BerthError BAD_CONFIG, STATE_LOCKED, STORE_CORRUPT, STORE_NEWER, STORE_UNAVAILABLE
+ * @throws BerthError BAD_CONFIG, STATE_LOCKED, STORE_CORRUPT, STORE_NEWER, STORE_DENIED, STORE_UNAVAILABLE
  */
 export async function runMaster(options: MasterOptions): Promise<void> {
   const { promise: told, resolve: tell } = Promise.withResolvers<NodeJS.Signals>();
@@ -86,13 +86,6 @@ export async function startMaster(
     throw error;
   }
   return { servers, registry, close };
-}
-
-/** @throws BerthError BAD_CONFIG, and those of opening it */
-async function openStore(address: string): Promise<Store> {
-  const [, path] = /^sqlite:(.+)$/.exec(address) ?? [];
-  if (path === undefined) throw new BerthError('BAD_CONFIG', `the store '${address}' is not of the form sqlite:PATH`);
-  return await openSqliteStore(path);
 }
 
 /** What every cluster has from its first start on; a cluster that has it already keeps it as it is. */

@@ -28,7 +28,6 @@ export const keys = {
   clusterEndpoints: 'berth/cluster-endpoint/',
   networkEndpoints: (network: string) => `berth/cluster-endpoint/${network}/`,
   clusterEndpoint: (network: string, id: string) => `berth/cluster-endpoint/${network}/${id}`,
-  hosts: 'berth/host/',
   /** Agents that run: each key hangs on an expiring lease. */
   agents: 'berth/agent/',
   agent: (host: string) => `berth/agent/${host}`,

@@ -10,6 +10,7 @@ import type { Kind, Objects } from '../model/objects/kind.ts';
 import type { Condition, Operation, Store } from '../store/store.ts';
 
 export interface Gate {
+  readonly key: string;
   /** It is still closed by us. */
   readonly conditions: readonly Condition[];
   /** It opens. */
@@ -17,10 +18,13 @@ export interface Gate {
 }
 
 /** Seconds until a gate opens by itself when whoever closed it has died. */
-const TTL = 15;
+const TTL = 5;
 
-/** Milliseconds to wait for somebody else's to open. */
+/** Milliseconds to wait for somebody else's to open: longer than it stays closed when nobody opens it. */
 const PATIENCE = 8000;
+
+/** How often a gate that has opened by itself, because the store was slow, is closed again. */
+const ATTEMPTS = 3;
 
 /** The network whose gate a change needs closed; undefined: none. */
 export function needsGate(
@@ -39,20 +43,33 @@ export function needsGate(
   return takes && objects.get('network', network) !== undefined ? network : undefined;
 }
 
-/** Does some work while a gate is closed, which opens however the work ends. @throws BerthError RACE_LOST */
+/** The gate has opened before the work was done: nothing was changed. */
+export class GateOpened extends Error {}
+
+/**
+ * Does some work while a gate is closed, which opens however the work ends.
+ *
+ * @param work may throw GateOpened, and is then done again.
+ * @throws BerthError RACE_LOST
+ */
 export async function withGate<Value>(
   store: Store,
   network: string | undefined,
   work: (gate: Gate | undefined) => Promise<Value>,
 ): Promise<Value> {
   if (network === undefined) return await work(undefined);
-  const lease = await store.grantLease(TTL);
-  try {
-    return await work(await close(store, network, lease));
-  } finally {
-    // Ends the gate with it; a store that is away ends both by itself.
-    await store.revokeLease(lease).catch(() => undefined);
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const lease = await store.grantLease(TTL);
+    try {
+      return await work(await close(store, network, lease));
+    } catch (error) {
+      if (!(error instanceof GateOpened)) throw error;
+    } finally {
+      // Ends the gate with it; a store that is away ends both by itself.
+      await store.revokeLease(lease).catch(() => undefined);
+    }
   }
+  throw new BerthError('RACE_LOST', `the store is too slow to change the network ${network}`);
 }
 
 async function close(store: Store, network: string, lease: string): Promise<Gate> {
@@ -64,7 +81,7 @@ async function close(store: Store, network: string, lease: string): Promise<Gate
       then: [{ do: 'put', key, value: JSON.stringify({ version: SCHEMA_VERSION }), lease }],
     });
     if (result.committed) {
-      return { conditions: [{ key, is: 'at', revision: result.revision }], operations: [{ do: 'delete', key }] };
+      return { key, conditions: [{ key, is: 'at', revision: result.revision }], operations: [{ do: 'delete', key }] };
     }
     for await (const message of store.watch(key, result.revision + 1, deadline)) {
       if (message.type === 'compacted' || message.changes.some((change) => change.type === 'delete')) break;

@@ -10,7 +10,7 @@ import { draftDelete, draftPut, readBody } from '../model/objects/change.ts';
 import type { ClusterObject, Kind, Objects } from '../model/objects/kind.ts';
 import type { Condition, Operation, Store, TransactionResult } from '../store/store.ts';
 import { encodeObject } from './codec.ts';
-import { type Gate, needsGate, withGate } from './gate.ts';
+import { type Gate, GateOpened, needsGate, withGate } from './gate.ts';
 import { openReplica, type Snapshot } from './replica.ts';
 import { checkRuleAddress, checkUnused, claimVip, releaseVip } from './usage.ts';
 
@@ -57,6 +57,7 @@ const ATTEMPTS = 100;
 
 /** What a change writes beside the head, and what it requires beside it. */
 interface Writes {
+  readonly gate: Gate | undefined;
   readonly conditions: readonly Condition[];
   readonly operations: readonly Operation[];
 }
@@ -72,9 +73,9 @@ export function openRegistry(store: Store, { now = Date.now }: RegistryOptions =
     let result: TransactionResult;
     try {
       result = await store.transact({
-        if: [unchanged, ...writes.conditions],
+        if: [unchanged, ...(writes.gate?.conditions ?? []), ...writes.conditions],
         // The head first: who sees it in a page of changes then knows that the others are of the same.
-        then: [{ do: 'put', key, value }, ...writes.operations],
+        then: [{ do: 'put', key, value }, ...(writes.gate?.operations ?? []), ...writes.operations],
       });
     } catch (error) {
       if (asBerthError(error).code !== 'STORE_UNAVAILABLE') throw error;
@@ -83,7 +84,9 @@ export function openRegistry(store: Store, { now = Date.now }: RegistryOptions =
       if (found?.value === value) return found.modRevision;
       throw error;
     }
-    return result.committed ? result.revision : undefined;
+    if (result.committed) return result.revision;
+    if (writes.gate !== undefined && result.failed.key === writes.gate.key) throw new GateOpened();
+    return undefined;
   };
 
   /** One after the other: those of one process need not race. */
@@ -130,10 +133,10 @@ export function openRegistry(store: Store, { now = Date.now }: RegistryOptions =
     const revision = await commit(
       { head },
       {
-        conditions: [...(gate?.conditions ?? []), ...(claim?.conditions ?? [])],
+        gate,
+        conditions: claim?.conditions ?? [],
         operations: [
           { do: 'put', key: keys.object(kind.name, key), value: encodeObject(object) },
-          ...(gate?.operations ?? []),
           ...(claim?.operations ?? []),
         ],
       },
@@ -157,10 +160,10 @@ export function openRegistry(store: Store, { now = Date.now }: RegistryOptions =
     const revision = await commit(
       { head },
       {
-        conditions: gate?.conditions ?? [],
+        gate,
+        conditions: [],
         operations: [
           ...gone.map((object): Operation => ({ do: 'delete', key: keys.object(object.kind, object.key) })),
-          ...(gate?.operations ?? []),
           ...release,
         ],
       },

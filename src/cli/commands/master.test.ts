@@ -17,13 +17,14 @@ it('berth master listens on this host alone unless told otherwise', async () => 
   assert.deepEqual(options.listen, ['127.0.0.1:9999']);
   assert.equal(options.forwardMode, 'routing');
   assert.equal(options.tokenFile, undefined);
+  assert.deepEqual(options.store, { kind: 'sqlite', path: '/var/lib/berth/cluster.db' });
 });
 
 it('berth master hands over what it was given', async () => {
   const given = ['--store', 'sqlite:/x', '--listen', ':1', '--listen', ':2', '--token-file', '/t', '--audit-log', '/a'];
   const options = await parse([...given, '--tls-cert', '/c', '--tls-key', '/k', '--forward-mode', 'bridge']);
   assert.deepEqual(options, {
-    store: 'sqlite:/x',
+    store: { kind: 'sqlite', path: '/x' },
     listen: [':1', ':2'],
     tlsCert: '/c',
     tlsKey: '/k',
@@ -34,4 +35,17 @@ it('berth master hands over what it was given', async () => {
     fabricMode: 'default',
     clusterMode: 'docker',
   });
+});
+
+it('berth master finds etcd, with TLS and a user', async () => {
+  const etcd = ['--store', 'etcd://10.0.0.1,10.0.0.2:2479/blue', '--etcd-ca', '/ca'];
+  assert.deepEqual((await parse([...etcd, '--etcd-user', 'u', '--etcd-password-file', '/p'])).store, {
+    kind: 'etcd',
+    urls: ['https://10.0.0.1:2379', 'https://10.0.0.2:2479'],
+    prefix: '/blue/',
+    ca: '/ca',
+    user: 'u',
+    passwordFile: '/p',
+  });
+  await assert.rejects(parse(['--store', 'consul://x']), { code: 'BAD_CONFIG' });
 });

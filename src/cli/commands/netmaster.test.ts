@@ -11,7 +11,7 @@ describe('netmaster', () => {
   it('takes the flags of the transcript', () => {
     const words = ['--etcd-endpoints', 'http://172.16.112.128:2379', ...modes];
     assert.deepEqual(readNetmasterFlags(words, {}), {
-      store: 'etcd:http://172.16.112.128:2379',
+      store: { kind: 'etcd', urls: ['http://172.16.112.128:2379'], prefix: '/' },
       listen: ['0.0.0.0:9999'],
       logLevel: 'info',
       forwardMode: 'bridge',
@@ -39,6 +39,19 @@ describe('netmaster', () => {
     assert.equal(readNetmasterFlags(['--fwdmode', 'routing'], environment).forwardMode, 'routing');
   });
 
+  it('uses all etcd servers, not only the first', () => {
+    const store = (...words: string[]) => readNetmasterFlags([...modes, ...words], {}).store;
+    const urls = (of: ReturnType<typeof store>) => (of.kind === 'etcd' ? of.urls : []);
+    assert.deepEqual(urls(store('--etcd', 'http://a:2379,http://b:2380,c')), [
+      'http://a:2379',
+      'http://b:2380',
+      'http://c:2379',
+    ]);
+    assert.deepEqual(urls(store('--etcd', 'https://a:2379')), ['https://a:2379']);
+    assert.deepEqual(urls(store()), ['http://127.0.0.1:2379']);
+    assert.deepEqual(store('--store', 'sqlite:/x'), { kind: 'sqlite', path: '/x' });
+  });
+
   it('listens where it is told, twice when the ports differ', () => {
     const listen = (...words: string[]) => readNetmasterFlags([...modes, ...words], {}).listen;
     assert.deepEqual(listen('--listen-url', ':9990'), [':9990']);
@@ -59,6 +72,7 @@ describe('netmaster', () => {
     [[...modes, '--infra', 'xyz'], /^--infra must be default or aci or aci-opflex, not 'xyz'$/],
     [[...modes, '--nosuch'], /^there is no flag '--nosuch'$/],
     [[...modes, 'word'], /^there is no flag 'word'$/],
+    [[...modes, '--etcd', 'http://a:1,https://b:1'], /^--etcd-endpoints .* is no list of URLs of one kind$/],
     [[...modes, '--log-level'], /^--log-level needs a value$/],
   ];
   for (const [words, why] of refused) {

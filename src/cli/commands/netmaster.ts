@@ -2,6 +2,7 @@
 
 import type { MasterOptions } from '../../master/config.ts';
 import { BerthError } from '../../model/errors.ts';
+import { parseStoreLocation } from '../../store/location.ts';
 import { type ExitCode, exitCode } from '../failure.ts';
 import type { Surroundings } from '../session.ts';
 
@@ -19,7 +20,12 @@ const flags = {
   mode: { names: ['mode', 'plugin-mode', 'cluster-mode'], env: 'MODE', help: 'orchestrator: docker' },
   netmode: { names: ['netmode', 'network-mode'], env: 'NET_MODE', help: 'vlan or vxlan; each network says its own' },
   fwdmode: { names: ['fwdmode', 'forward-mode'], env: 'FORWARD_MODE', help: 'bridge or routing' },
-  etcd: { names: ['etcd-endpoints', 'etcd'], env: 'ETCD_ENDPOINTS', help: 'etcd servers, separated by commas' },
+  etcd: {
+    names: ['etcd-endpoints', 'etcd'],
+    env: 'ETCD_ENDPOINTS',
+    help: 'etcd servers, separated by commas',
+    standard: 'http://127.0.0.1:2379',
+  },
   consul: { names: ['consul-endpoints', 'consul'], env: 'CONSUL_ENDPOINTS', help: 'refused: Berth uses etcd' },
   logLevel: { names: ['log-level'], env: 'LOG_LEVEL', help: 'how much is logged', standard: 'INFO' },
   jsonLog: { names: ['use-json-log', 'json-log'], env: 'USE_JSON_LOG', help: 'logs are JSON always', switch: true },
@@ -75,13 +81,22 @@ export function readNetmasterFlags(
   const level = value('logLevel').toUpperCase();
   const [listen, control] = [value('listen'), value('control')];
   return {
-    store: value('store') || `etcd:${value('etcd') || 'http://127.0.0.1:2379'}`,
+    store: parseStoreLocation(value('store') || etcdLocation(value('etcd')), '--store', '/var/lib/berth/cluster.db'),
     listen: control === '' || port(control) === port(listen) ? [listen] : [listen, control],
     logLevel: LEVELS[level] ?? level.toLowerCase(),
     forwardMode,
     clusterMode: mode,
     fabricMode: oneOf('infra', ['default', 'aci', 'aci-opflex']),
   };
+}
+
+/** `http://a:2379,http://b:2379` as we write it. @throws BerthError BAD_CONFIG */
+function etcdLocation(endpoints: string): string {
+  const urls = endpoints.split(',').map((endpoint) => /^(?:(https?):\/\/)?([^/]+)\/?$/.exec(endpoint.trim()));
+  const schemes = new Set(urls.map((url) => url?.[1] ?? 'http'));
+  if (urls.includes(null) || schemes.size > 1)
+    throw bad(`--etcd-endpoints '${endpoints}' is no list of URLs of one kind`);
+  return `${schemes.has('https') ? 'etcds' : 'etcd'}://${urls.map((url) => url![2]).join(',')}`;
 }
 
 function port(address: string): string | undefined {
