@@ -41,7 +41,7 @@ import { createRegistration } from './registration.ts';
 import { createSandboxes } from './sandboxes.ts';
 import { openState, storeNotes } from './state.ts';
 import { createStatus } from './status.ts';
-import { claimStore } from './store-claim.ts';
+import { claimStore, refuseHalfMigrated } from './store-claim.ts';
 import { watchStore } from './store-health.ts';
 
 /** The one folder whose sockets the engine finds without a discovery file (moby `pkg/plugins/discovery_unix.go`). */
@@ -97,6 +97,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   const { store } = storeHealth;
   // Before anything is done: whoever serves there has containers that are none of ours.
   await refuseServed([apiSocket(config.runDir), ...config.plugins.flatMap((plugin) => socketOf(config, plugin) ?? [])]);
+  await refuseHalfMigrated(store);
   if (config.store.kind === 'etcd') cleanup.defer(await claimStore(store, hostname()));
   const kernel = crash.kernel(await openKernel({ ovsDatabase: config.ovsDatabase }));
   cleanup.defer(() => kernel.close());

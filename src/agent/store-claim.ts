@@ -11,6 +11,16 @@ import type { LeaseId, Store } from '../store/store.ts';
 const TTL = 15;
 const RENEWAL = 5000;
 
+/** @throws BerthError STATE_LOCKED when the state has not come here as a whole yet. */
+export async function refuseHalfMigrated(store: Store): Promise<void> {
+  const migration = await store.get(keys.migration);
+  if (migration === undefined) return;
+  throw new BerthError(
+    'STATE_LOCKED',
+    `the state is being moved into this store from ${migration.value}, or that was given up half way; run berth store migrate again`,
+  );
+}
+
 /**
  * Writes down for good that the store is this host's, and for as long as the agent runs that it runs.
  *

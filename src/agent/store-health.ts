@@ -1,6 +1,7 @@
 /** How the store is, as its last answers show: nobody should have to read a log to learn that the disk is full. */
 
 import { asBerthError } from '../model/errors.ts';
+import { keys } from '../model/keys.ts';
 import type { Store, Transaction, TransactionResult } from '../store/store.ts';
 import type { Events } from './events.ts';
 
@@ -16,14 +17,13 @@ export interface StoreHealth {
 
 /** Milliseconds between attempts to write to a store that failed. */
 const PROBE_INTERVAL = 1000;
-const PROBE = 'berth/probe/';
 
 /**
  * A failure of the store itself is a problem until something has been written to it again; should nobody else want to write,
  * we do, to a key of our own, because reading succeeds on a full disk.
  */
 export function watchStore(store: Store, host: string, events: Events): StoreHealth {
-  const key = PROBE + host;
+  const key = keys.probes + host;
   let problem: string | undefined;
   let revision = 0;
   let timer: NodeJS.Timeout | undefined;

@@ -102,6 +102,7 @@ describe('completion', () => {
         'doctor',
         'audit',
         'gc',
+        'store',
         'agent',
         'master',
         'completion',

@@ -6,6 +6,7 @@ import { agentCommand } from './commands/agent.ts';
 import { attachCommands } from './commands/attach.ts';
 import { masterCommand } from './commands/master.ts';
 import { reserveCommands } from './commands/reserve.ts';
+import { storeCommands } from './commands/store.ts';
 import { uplinkCommands } from './commands/uplink.ts';
 import { type ExitCode, exitCode } from './failure.ts';
 import { guide } from './help.ts';
@@ -113,6 +114,8 @@ export function buildProgram(surroundings: Surroundings, finish: (code: ExitCode
       ],
     },
   );
+
+  storeCommands(program, on, stateDirOption);
 
   program.commandsGroup('Run:');
   agentCommand(program);

@@ -104,6 +104,7 @@ const catalogue = {
   TIMEOUT: { status: 504, next: 'Try again; if it lasts, see: berth status' },
   STORE_UNAVAILABLE: { status: 503, next: 'Check the disk or the etcd servers; running containers are not affected.' },
   STORE_FULL: { status: 507, next: 'Free disk space; nothing was changed.' },
+  STORE_NOT_EMPTY: { status: 409, next: 'Give another prefix or file, or replace what is there with --force.' },
   STORE_DENIED: {
     status: 502,
     next: 'Correct the user, the password or the certificate for etcd, or grant the rights; docs/store.md lists them.',
@@ -117,7 +118,7 @@ const catalogue = {
     next: 'Restore the file from a backup, or move it away and start again; docs/troubleshooting.md.',
   },
   STORE_NEWER: { status: 500, next: 'Start the version of Berth that wrote the state, or a later one.' },
-  STATE_LOCKED: { status: 409, next: 'Stop the other agent, or give this one its own --state-dir.' },
+  STATE_LOCKED: { status: 409, next: 'Stop the other one, or give this one its own --state-dir or prefix in etcd.' },
   ENGINE_UNREACHABLE: { status: 503, next: 'Start Docker, or give its socket with --docker.' },
   AGENT_UNREACHABLE: { status: 503, next: 'Start the agent with: berth agent' },
   SHUTTING_DOWN: { status: 503, next: 'Try again when the agent has restarted.' },

@@ -31,6 +31,11 @@ export const keys = {
   /** Agents that run: each key hangs on an expiring lease. */
   agents: 'berth/agent/',
   agent: (host: string) => `berth/agent/${host}`,
+  /** All of Berth's keys begin so. */
+  all: 'berth/',
+  probes: 'berth/probe/',
+  /** Stands while state is being moved here from another store, and ever after when that was given up half way. */
+  migration: 'berth/migration',
   /** The host that a store is for, where only one may use it. */
   owner: 'berth/owner',
   journals: (host: string) => `berth/journal/${host}/`,

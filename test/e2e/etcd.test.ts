@@ -116,6 +116,43 @@ describe('a host on etcd', () => {
     await reaches([host, 'three'], one);
   });
 
+  test('moves into a state file and back, while containers run; refuses while the agent runs, and what is not empty', async () => {
+    const { host } = stage();
+    const [etcd, file] = [STORE[1]!, 'sqlite'];
+    const local = FLAGS.slice(STORE.length);
+    const migrate = (from: string, to: string, ...flags: string[]) =>
+      host.berth('store', 'migrate', '--from', from, '--to', to, ...flags);
+    await populate(host);
+    const [one, two] = [await addressOf(host, 'one'), await addressOf(host, 'two')];
+
+    const refused = await migrate(etcd, file);
+    assert.equal(refused.code, 1);
+    assertPlainError(refused.stderr, /the agent of h1 runs on the source/);
+    await host.stopBerth();
+    const looked = await migrate(etcd, file, '--dry-run');
+    assert.match(looked.stdout, /\d+ to write, 0 to remove\nNothing was changed/);
+    const moved = await migrate(etcd, file);
+    assert.equal(moved.code, 0, moved.stderr);
+
+    await host.startBerth(local);
+    await settled(host, ['one', 'two'], [one, two]);
+    await docker(host, 'rm -f two');
+    await start(host, 'three', '--network net');
+    await reaches([host, 'three'], one);
+    const three = await addressOf(host, 'three');
+    assertPlainError((await migrate(file, etcd)).stderr, /in use by another process/);
+
+    await host.stopBerth();
+    const taken = await migrate(file, etcd);
+    assertPlainError(taken.stderr, /the target holds \d+ keys of Berth/);
+    const back = await migrate(file, etcd, '--force');
+    assert.equal(back.code, 0, back.stderr);
+    await host.startBerth(FLAGS);
+    await settled(host, ['one', 'three'], [one, three]);
+    await start(host, 'four', '--network net');
+    await reaches([host, 'four'], one);
+  });
+
   test('refuses the store of another host, and a start without etcd, each with a sentence', async () => {
     const { host } = stage();
     const beside = ['--state-dir', '/tmp/b', '--run-dir', '/tmp/b', '--plugin-dir', '/tmp/b'];
