@@ -226,6 +226,7 @@ export interface DhcpView {
   readonly hostName?: string;
   readonly dns: readonly string[];
   readonly domain?: string;
+  readonly search: readonly string[];
   /** Why the container does not have its address any more. */
   readonly lost?: string;
 }

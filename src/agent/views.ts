@@ -223,9 +223,10 @@ export function dhcpLeaseView(lease: LeaseSight, names: Names): LeaseView {
       ...optional('expiresAt', expiry !== undefined && Number.isFinite(expiry) ? iso(expiry) : undefined),
       ...optional('renewsAt', next && iso(next.at)),
       ...optional('gateway', granted?.terms.gateway && formatAddress(granted.terms.gateway)),
-      ...optional('hostName', client.hostName),
+      ...optional('hostName', client.fqdn ?? client.hostName),
       dns: (granted?.terms.dns ?? []).map(formatAddress),
       ...optional('domain', granted?.terms.domain),
+      search: granted?.terms.search ?? [],
       ...optional('lost', lost?.reason),
     },
   };

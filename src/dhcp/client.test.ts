@@ -97,6 +97,15 @@ test('a wish is told', () => {
   assert.equal(addressIn(conversation({ kind: 'discover', wish: address }).said(), 'requestedAddress'), '192.168.7.20');
 });
 
+test('a whole name stands in the place of the host name, and a time is wished for', () => {
+  const said = (more: Partial<Client>) => begin({ ...client, ...more }, { kind: 'discover' }, 0, dice()).send!.message;
+  const named = said({ fqdn: 'web.lan.example', leaseTime: 600 });
+  assert.equal(option(named, 'hostName'), undefined, 'RFC 4702: never both');
+  assert.deepEqual(Buffer.from(option(named, 'fqdn')!).toString('latin1'), '\x05\0\0\x03web\x03lan\x07example\0');
+  assert.deepEqual([...option(named, 'leaseTime')!], [0, 0, 2, 88]);
+  assert.deepEqual([option(said({}), 'fqdn'), option(said({}), 'leaseTime')], [undefined, undefined]);
+});
+
 test('silence is met with repetition, ever more slowly, and never in step with others', () => {
   const talk = conversation({ kind: 'discover' });
   const waits: number[] = [];

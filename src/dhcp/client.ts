@@ -18,6 +18,10 @@ export interface Client {
   readonly clientId: Uint8Array;
   /** Option 12. */
   readonly hostName?: string;
+  /** Option 81, in the place of 12: a whole name that the server is asked to put into the DNS (RFC 4702). */
+  readonly fqdn?: string;
+  /** Option 51: how long the lease should last, in seconds. The server decides. */
+  readonly leaseTime?: number;
   /** Option 60. */
   readonly vendorClass?: string;
 }
@@ -101,6 +105,7 @@ const REQUEST_ATTEMPTS = 4;
 const WANTED = [
   code.subnetMask,
   code.classlessRoutes,
+  code.classlessRoutesMicrosoft,
   code.router,
   code.dns,
   code.hostName,
@@ -266,7 +271,10 @@ function outgoing(exchange: Exchange, now: number): Outgoing {
   if (phase === 'requesting') options.set(code.server, addressBytes(offer!.server));
   options.set(code.clientId, client.clientId);
   options.set(code.largestMessage, Uint8Array.of(LARGEST >> 8, LARGEST & 255));
-  if (client.hostName !== undefined) options.set(code.hostName, Buffer.from(client.hostName, 'latin1'));
+  if (client.leaseTime !== undefined) options.set(code.leaseTime, encodeSeconds(client.leaseTime));
+  // Never both (RFC 4702 §3.1).
+  if (client.fqdn !== undefined) options.set(code.fqdn, encodeFqdn(client.fqdn));
+  else if (client.hostName !== undefined) options.set(code.hostName, Buffer.from(client.hostName, 'latin1'));
   if (client.vendorClass !== undefined) options.set(code.vendorClass, Buffer.from(client.vendorClass, 'latin1'));
   options.set(code.parameters, Uint8Array.from(WANTED));
   const seconds = Math.floor((now - exchange.began) / 1000);
@@ -286,6 +294,18 @@ function request(
   const { mac } = client;
   const common = { op: 'request', transaction, seconds, mac, options } as const;
   return current === undefined ? { ...common, broadcast: true } : { ...common, broadcast: false, current };
+}
+
+/** RFC 4702 §2: that the server is to make the address record (S), the name as in DNS messages (E), and two unused bytes. */
+function encodeFqdn(name: string): Uint8Array {
+  const labels = name.split('.').map((label) => Buffer.from(label, 'latin1'));
+  return Uint8Array.of(0b0101, 0, 0, ...labels.flatMap((label) => [label.length, ...label]), 0);
+}
+
+function encodeSeconds(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value);
+  return bytes;
 }
 
 function newTransaction(chance: Chance): number {

@@ -18,7 +18,7 @@ export const messageType = {
   release: 7,
 } as const;
 
-/** Option codes: RFC 2132, and RFC 4702 (81), 3397 (119), 3442 (121). */
+/** Option codes: RFC 2132, and RFC 4702 (81), 3397 (119), 3442 (121); 249 is Microsoft's number for 121 (MS-DHCPE §2.2.8). */
 export const code = {
   subnetMask: 1,
   router: 3,
@@ -41,6 +41,7 @@ export const code = {
   fqdn: 81,
   searchList: 119,
   classlessRoutes: 121,
+  classlessRoutesMicrosoft: 249,
 } as const;
 
 export interface Message {

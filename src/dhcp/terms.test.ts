@@ -77,6 +77,7 @@ test('classless routes stand in the place of the router', () => {
     granted({ [code.classlessRoutes]: Uint8Array.of(24, 10, 1, 2, ...bytesOf('192.168.7.2')) })!.gateway,
     undefined,
   );
+  assert.equal(formatAddress(granted({ [code.classlessRoutesMicrosoft]: routes })!.gateway!), '192.168.7.254');
   // What cannot be read to its end is as if it were not there.
   assert.ok(granted({ [code.classlessRoutes]: routes.subarray(0, -1) })!.gateway);
   assert.ok(granted({ [code.classlessRoutes]: Uint8Array.of(33, 1, 2, 3, 4, 5, 1, 2, 3, 4) })!.gateway);

@@ -79,7 +79,9 @@ function readTimes(options: Message['options'], lease: number): Pick<Terms, 'ren
 
 /** With classless routes the router option counts for nothing (RFC 3442, "DHCP Client Behavior"). */
 function readRouting(options: Message['options']): Pick<Terms, 'gateway' | 'routes'> {
-  const classless = readClasslessRoutes(options.get(code.classlessRoutes));
+  const classless =
+    readClasslessRoutes(options.get(code.classlessRoutes)) ??
+    readClasslessRoutes(options.get(code.classlessRoutesMicrosoft));
   if (classless === undefined) {
     const [gateway] = readAddresses(options.get(code.router));
     return { ...(gateway === undefined ? {} : { gateway }), routes: [] };

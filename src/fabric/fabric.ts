@@ -82,9 +82,17 @@ export interface DhcpSource {
   /** `slaac`: of the prefix that a router advertises; `dhcp`: of a DHCPv6 server; `auto`: as the router says. Absent: `none`. */
   readonly ipv6?: 'none' | 'auto' | 'slaac' | 'dhcp';
   readonly vendorClass?: string;
+  /** The domain in which the server is asked to enter the container's name. */
+  readonly domain?: string;
+  /** Seconds that a lease should last. */
+  readonly leaseTime?: number;
   /** The name that the user gave the container for this. */
   readonly identity?: string;
   readonly hostName?: string;
+  /** The client id that the user gave the container: option 61 as it is sent. */
+  readonly ownClientId?: Uint8Array;
+  /** The address that it must be. */
+  readonly address?: Address;
 }
 
 /** How the containers on a network are made known by name on its LAN. */

@@ -103,28 +103,44 @@ describe('across what stops', () => {
     await served(server, []);
   });
 
-  test('a host that loses its power', async () => {
+  test('a host that loses its power: those that start by themselves are known by their ports', async () => {
     const { host, other, server } = stage();
     await createNetwork(host);
-    await start(host, 'web', '--restart always --network lan');
+    await start(host, 'web', '--restart always --expose 80 --network lan');
+    await start(host, 'db', '--restart always --expose 5432 --network lan');
     await start(host, 'stopped', '--network lan');
-    const addresses = [await addressOf(host, 'web'), await addressOf(host, 'stopped')];
-    // Its endpoint is to be known by then.
-    await waitFor('the lease to be paired', async () => {
-      const { stdout } = await host.berth('lease', 'ls', '--json');
-      return (JSON.parse(stdout) as { container?: string }[]).every(({ container }) => container !== undefined);
-    });
+    const names = ['web', 'db', 'stopped'];
+    const addresses = await Promise.all(names.map((name) => addressOf(host, name)));
     await host.powerOff();
     await host.powerOn();
     await host.startBerth();
     await host.startEngine();
-    await waitFor('the container', async () => (await inspect(host, 'web')).State.Running, 30_000);
-    assert.equal(await addressOf(host, 'web'), addresses[0]);
-    await reaches(other, addresses[0]!);
+    for (const [index, name] of ['web', 'db'].entries()) {
+      await waitFor(`container ${name}`, async () => (await inspect(host, name)).State.Running, 30_000);
+      assert.equal(await addressOf(host, name), addresses[index], name);
+      await reaches(other, addresses[index]!);
+    }
     await docker(host, 'start stopped');
-    assert.equal(await addressOf(host, 'stopped'), addresses[1]);
-    await docker(host, 'rm -f web stopped');
+    assert.equal(await addressOf(host, 'stopped'), addresses[2]);
+    await docker(host, 'rm -f web db stopped');
     await served(server, []);
+  });
+
+  test('an agent that has lost its state takes the leases over, and gives them back in the end', async () => {
+    const { host, other, server } = stage();
+    await restartServer(server, short);
+    await createNetwork(host);
+    await start(host, 'web', '--network lan');
+    const address = await addressOf(host, 'web');
+    await host.stopBerth();
+    await host.sh('rm -rf /var/lib/berth/*');
+    await host.startBerth();
+    assert.match(await told(host, 'dhcp.adopted', 0), new RegExp(address.replaceAll('.', '\\.')));
+    await told(host, 'dhcp.renewed', 0);
+    await reaches(other, address);
+    await docker(host, 'rm -f web');
+    await served(server, []);
+    await restartServer(server, usual);
   });
 
   test('a container that is taken off the network gives its address back', async () => {

@@ -126,6 +126,45 @@ describe('what a DHCP server may say', () => {
     await restartServer(server, usual);
   });
 
+  test('what the user asks for: a lease time, a name in a domain, a client id, an address', async () => {
+    const { host, server } = stage();
+    await restartServer(server, {
+      ...usual,
+      flags: [
+        '--domain=lan.example',
+        '--dhcp-host=id:box-7,192.168.7.60',
+        '--dhcp-option=249,10.9.0.0/16,192.168.7.20',
+      ],
+    });
+    await createNetwork(host, 'lan', '-o dhcp_domain=lan.example', '-o dhcp_lease_time=600');
+    const before = (await server.log()).length;
+    await start(host, 'web', '--network lan');
+    const said = (await server.log()).slice(before);
+    assert.match(said, /client provides name: web\.lan\.example/);
+    assert.match(said, /lease-time\s+10m/);
+    assert.deepEqual(
+      server.leases().map(({ name }) => name),
+      ['web'],
+    );
+    const { stdout: routes } = await enter(host, 'web', 'ip', 'route', 'show', '10.9.0.0/16');
+    assert.match(routes, /via 192\.168\.7\.20 dev eth0/);
+
+    await docker(host, `run -d --name box --network none ${await host.image()} sleep 1000000`);
+    await docker(host, 'network disconnect none box');
+    const connect = 'network connect --driver-opt';
+    await docker(host, `${connect} client_id=box-7 lan box`);
+    assert.equal((await inspect(host, 'box')).NetworkSettings.Networks.lan!.IPAddress, '192.168.7.60');
+    await docker(host, 'network disconnect lan box');
+    await docker(host, `${connect} ip=192.168.7.155 lan box`);
+    assert.equal(await addressOf(host, 'box'), '192.168.7.155');
+    await docker(host, 'network disconnect lan box');
+    const refused = await dockerFails(host, `${connect} ip=192.168.99.1 lan box`);
+    assert.match(refused, /the DHCP server on br0 gives 192\.168\.7\.\d+, and not 192\.168\.99\.1/);
+    await docker(host, 'rm -f web box');
+    await served(server, []);
+    await restartServer(server, usual);
+  });
+
   test('no server: an error that says so, within the time that Docker has', async () => {
     const { host, server } = stage();
     await server.stop();
@@ -172,38 +211,43 @@ for (const engine of ['20.10', '28.5'] as const) {
   describe(`many containers, engine ${engine}`, () => {
     const stage = dhcpStage(engine);
 
-    test('compose up and down ten times: the same addresses each time, and nothing is left', async () => {
-      const { host, other, server } = stage();
-      const file = join(host.dir, 'compose.yaml');
-      writeFileSync(
-        file,
-        `
+    for (const [title, told, rounds] of [
+      ['one after the other, ten times', 'depends_on: [db]', 10],
+      ['at the same moment, told apart by their ports', 'expose: ["80"]', 3],
+    ] as const)
+      test(`compose up and down, ${title}: the same addresses each time, and nothing is left`, async () => {
+        const { host, other, server } = stage();
+        const file = join(host.dir, 'compose.yaml');
+        writeFileSync(
+          file,
+          `
 services:
   web:
     image: ${await host.image()}
     command: [sleep, "1000000"]
     networks: { lan: {} }
-    depends_on: [db]
+    ${told}
   db:
     image: ${await host.image()}
     command: [sleep, "1000000"]
     networks: { lan: {} }
+    expose: ["5432"]
 networks:
   lan: { driver: berth-lan, driver_opts: { dhcp: "true" }, ipam: { driver: "null" } }
 `,
-      );
-      const project = ['-f', file, '-p', 'demo'];
-      const seen = new Set<string>();
-      for (let round = 1; round <= 10; round += 1) {
-        await host.compose(...project, 'up', '-d');
-        const addresses = [await addressOf(host, 'demo-db-1'), await addressOf(host, 'demo-web-1')];
-        seen.add(addresses.join(' '));
-        if (round === 1) for (const address of addresses) await reaches(other, address);
-        await host.compose(...project, 'down', '--timeout', '0');
-        await served(server, []);
-      }
-      assert.equal(seen.size, 1, [...seen].join(', '));
-    });
+        );
+        const project = ['-f', file, '-p', 'demo'];
+        const seen = new Set<string>();
+        for (let round = 1; round <= rounds; round += 1) {
+          await host.compose(...project, 'up', '-d');
+          const addresses = [await addressOf(host, 'demo-db-1'), await addressOf(host, 'demo-web-1')];
+          seen.add(addresses.join(' '));
+          if (round === 1) for (const address of addresses) await reaches(other, address);
+          await host.compose(...project, 'down', '--timeout', '0');
+          await served(server, []);
+        }
+        assert.equal(seen.size, 1, [...seen].join(', '));
+      });
 
     test('of several that were stopped, each has its own address again when it is started', async () => {
       const { host, server } = stage();

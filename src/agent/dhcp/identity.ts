@@ -46,8 +46,13 @@ export interface ClientRequest {
   readonly mac?: Mac;
   /** `mac`: option 61 is the MAC, as reservations in most servers expect. `identity`: it is a DUID of the identity. */
   readonly clientId: 'mac' | 'identity';
+  /** In its place, what the user gave. */
+  readonly ownClientId?: Uint8Array;
   readonly hostName?: string;
+  /** In which the name is to be entered into the DNS. */
+  readonly domain?: string;
   readonly vendorClass?: string;
+  readonly leaseTime?: number;
 }
 
 export function clientOf(request: ClientRequest): Client {
@@ -57,15 +62,19 @@ export function clientOf(request: ClientRequest): Client {
   const hostName = request.hostName === undefined ? undefined : toHostName(request.hostName);
   return {
     mac,
-    clientId:
-      request.clientId === 'mac'
-        ? // RFC 2132 §9.14: the hardware's type and its address.
-          Uint8Array.of(1, ...macBytes(mac))
-        : // RFC 4361 §6.1: type 255, an identity association, and a DUID; of type 4, a UUID (RFC 6355).
-          Uint8Array.of(255, ...digest.subarray(8, 12), 0, 4, ...digest.subarray(12, 28)),
+    clientId: request.ownClientId ?? clientIdOf(request.clientId, mac, digest),
     ...(hostName === undefined ? {} : { hostName }),
+    ...(hostName === undefined || request.domain === undefined ? {} : { fqdn: `${hostName}.${request.domain}` }),
     ...(request.vendorClass === undefined ? {} : { vendorClass: request.vendorClass }),
+    ...(request.leaseTime === undefined ? {} : { leaseTime: request.leaseTime }),
   };
+}
+
+function clientIdOf(kind: ClientRequest['clientId'], mac: Mac, digest: Uint8Array): Uint8Array {
+  // RFC 2132 §9.14: the hardware's type and its address.
+  if (kind === 'mac') return Uint8Array.of(1, ...macBytes(mac));
+  // RFC 4361 §6.1: type 255, an identity association, and a DUID; of type 4, a UUID (RFC 6355).
+  return Uint8Array.of(255, ...digest.subarray(8, 12), 0, 4, ...digest.subarray(12, 28));
 }
 
 /** A container's name as a host name (RFC 1123 §2.1): letters, digits and hyphens, none at the ends, 63 at most. */

@@ -87,8 +87,11 @@ export function leaseFor(applicant: Applicant, parts: LeaseForParts): DhcpLease 
       ...(mac === undefined ? {} : { mac }),
       // Those that share a MAC can be told apart by nothing else.
       clientId: sharedMac === undefined ? source.clientId : 'identity',
+      ...(source.ownClientId === undefined ? {} : { ownClientId: source.ownClientId }),
       ...(hostName === undefined ? {} : { hostName }),
+      ...(source.domain === undefined ? {} : { domain: source.domain }),
       ...(source.vendorClass === undefined ? {} : { vendorClass: source.vendorClass }),
+      ...(source.leaseTime === undefined ? {} : { leaseTime: source.leaseTime }),
     });
     const same = known?.client.mac === client.mac;
     return { ...(same ? known : {}), key, identity, link: source.link, client, ...common, ...(family && { family }) };

@@ -91,6 +91,21 @@ test('a MAC or a name that the user gives decides, whoever else waits', async ()
   assert.equal((await stage.start('e5', { options: { identity: 'db' } })).mac, named.mac);
 });
 
+test('an address that was asked for is had, or the start fails and the other one is given back', async () => {
+  const stage = await openStage();
+  stage.server.wishes = true;
+  const options = { ip: '192.168.7.77' };
+  assert.equal((await stage.start('e1', { options })).address, '192.168.7.77');
+  stage.server.wishes = false;
+  await assert.rejects(stage.start('e2', { options: { ip: '192.168.7.78' } }), {
+    code: 'ADDRESS_TAKEN',
+    message: /the DHCP server on br0 gives 192\.168\.7\.\d+, and not 192\.168\.7\.78/,
+  });
+  await stage.heard();
+  assert.equal(stage.server.heard.at(-1), 'release br0');
+  assert.equal(stage.dhcp.leases().length, 1);
+});
+
 test('an address that another container has is declined', async () => {
   const stage = await openStage();
   const { address } = await stage.start('e1');

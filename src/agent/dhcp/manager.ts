@@ -37,7 +37,7 @@ export interface Dhcp {
   /**
    * An address for an endpoint that is about to be made. Its lease is safe from being given back until `settled` is called.
    *
-   * @throws BerthError DHCP_NO_ANSWER, DHCP_REFUSED, MAC_IN_USE, INTERFACE_UNKNOWN, …
+   * @throws BerthError DHCP_NO_ANSWER, DHCP_REFUSED, ADDRESS_TAKEN, MAC_IN_USE, INTERFACE_UNKNOWN, …
    */
   acquire(network: Network, request: CreateEndpoint): Promise<Leased>;
   /**
@@ -180,6 +180,11 @@ export function createDhcp(parts: DhcpParts): Dhcp {
         );
       });
       const { terms } = kept.granted;
+      if (wish.address !== undefined && !sameAddress(terms.address.address, wish.address)) {
+        await mutex.run(lease.key, () => conversation.giveBack(kept));
+        const [given, wanted] = [terms.address.address, wish.address].map(formatAddress);
+        throw new BerthError('ADDRESS_TAKEN', `the DHCP server on ${lease.link} gives ${given}, and not ${wanted}`);
+      }
       if (who.unsure) {
         events.emit(
           'dhcp.unsure',
@@ -300,6 +305,7 @@ export function createDhcp(parts: DhcpParts): Dhcp {
         endpoint,
         ...(mac === undefined ? {} : { mac }),
         ...(exposes === undefined ? {} : { exposes }),
+        ...(source.address === undefined ? {} : { address: source.address }),
       };
       const applied = await apply(network, source, wish);
       // Both at the same time, and both to their end: what one has got is kept for the next attempt when the other fails.
@@ -318,16 +324,10 @@ export function createDhcp(parts: DhcpParts): Dhcp {
       const link = fabricOf(network.fabric).wire?.(network);
       if (link === undefined) throw new BerthError('BAD_OPTION', 'there is no DHCP server on a network of this driver');
       const { key, granted } = await obtain(await apply(network, { link, clientId: 'mac' }, wish), wish);
-      const { address } = granted.terms;
-      if (wish.address !== undefined && !sameAddress(address.address, wish.address)) {
-        pending.delete(key);
-        const [given, wanted] = [address.address, wish.address].map(formatAddress);
-        throw new BerthError('ADDRESS_TAKEN', `the DHCP server on ${link} gives ${given}, and not ${wanted}`);
-      }
       setTimeout(() => {
         if (pending.get(key) === undefined) pending.delete(key);
       }, PATIENCE_FOR_CLAIM).unref();
-      return address;
+      return granted.terms.address;
     },
     async claim(network, request) {
       const link = fabricOf(network.fabric).wire?.(network);

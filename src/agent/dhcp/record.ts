@@ -95,6 +95,8 @@ const Record = z.object({
     clientId: hex,
     hostName: z.string().optional(),
     vendorClass: z.string().optional(),
+    fqdn: z.string().optional(),
+    leaseTime: z.number().optional(),
   }),
   container: z.string().optional(),
   root: z.string().optional(),

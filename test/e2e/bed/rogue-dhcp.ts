@@ -4,6 +4,8 @@
  *   garbage   answers everything with messages that are wrong in every way a network knows, and then offers 192.168.7.250
  *             under a transaction of its own
  *   refuse    answers every request with a NAK
+ *   lend ADDRESS SECONDS
+ *             gives everybody the same address, for less time than dnsmasq would
  */
 
 import { createSocket } from 'node:dgram';
@@ -11,7 +13,7 @@ import { decodeMessage, encodeMessage, messageType, typeOf } from '../../../src/
 import { answer } from '../../../src/dhcp/testing/server.ts';
 import { parseAddress } from '../../../src/model/address.ts';
 
-const [mode] = process.argv.slice(2);
+const [mode, lent = '', seconds = ''] = process.argv.slice(2);
 const socket = createSocket({ type: 'udp4', reuseAddr: true });
 
 function say(bytes: Uint8Array): void {
@@ -24,6 +26,13 @@ socket.on('message', (bytes) => {
   const how = { server: '192.168.7.66', yours: '192.168.7.250' };
   if (mode === 'refuse') {
     if (typeOf(message) === messageType.request) say(encodeMessage(answer(message, 'nak', how)));
+    return;
+  }
+  if (mode === 'lend') {
+    const type = typeOf(message);
+    const terms = { ...how, yours: lent, lease: Number(seconds) };
+    if (type === messageType.discover) say(encodeMessage(answer(message, 'offer', terms)));
+    if (type === messageType.request) say(encodeMessage(answer(message, 'ack', terms)));
     return;
   }
   const offer = encodeMessage(answer(message, 'offer', how));

@@ -46,6 +46,8 @@ export interface FakeServer {
   silent: boolean;
   /** Refuses whatever is requested, and offers nothing. */
   refuses: boolean;
+  /** Gives an address that is asked for. */
+  wishes: boolean;
   /** Of what it grants. */
   how: Answer;
   /** The next address. */
@@ -66,9 +68,10 @@ function serve(server: FakeServer, where: string, message: Message, say: (frame:
     if (type === 'request') say(framed(answer(message, 'nak')));
     return;
   }
-  const held = server.leased.get(message.mac) ?? `192.168.7.${server.next}`;
   const asked = message.options.get(50);
   const wanted = message.current === undefined ? asked?.join('.') : formatAddress(message.current);
+  const free = (server.wishes ? wanted : undefined) ?? `192.168.7.${server.next}`;
+  const held = server.leased.get(message.mac) ?? free;
   if (type === 'request' && wanted !== undefined && wanted !== held && server.leased.has(message.mac)) {
     say(framed(answer(message, 'nak')));
     return;
@@ -91,6 +94,7 @@ export async function openStage(store = createMemoryStore()) {
     names: new Map(),
     silent: false,
     refuses: false,
+    wishes: false,
     how: {},
     next: 20,
   };
