@@ -2,7 +2,7 @@
 
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { hostname, uptime } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Logger, pino } from 'pino';
 import * as z from 'zod';
@@ -23,6 +23,7 @@ import { type Config, loadConfig, type PluginConfig } from './config.ts';
 import { createConflicts } from './conflicts/conflicts.ts';
 import { crashPoints } from './crash-points.ts';
 import { hostKey, openBook } from './dhcp/book.ts';
+import { readMarks } from './dhcp/engine-files.ts';
 import { createDhcp } from './dhcp/manager.ts';
 import { mountPoints } from './dhcp/mounts.ts';
 import { withDhcpPools } from './dhcp/pools.ts';
@@ -165,12 +166,14 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     metrics,
     now,
     monotonic,
+    uptime: () => uptime() * 1000,
     context: lifecycle.context,
     prepare: lifecycle.prepare,
     patience: 8000,
     engineIsNew: leases.engineIsNew,
     occupied: mayBeOccupied,
     mountPoints,
+    written: (container) => readMarks(collector.engine().info?.folder ?? '/var/lib/docker', container),
   });
   cleanup.defer(() => dhcp.close());
   const networkDriver = createNetworkDriver({

@@ -35,6 +35,7 @@ export const infoAnswer = z.object({
   ServerVersion: text,
   LiveRestoreEnabled: z.boolean().nullish(),
   Swarm: z.object({ LocalNodeState: text }).nullish(),
+  DockerRootDir: text,
 });
 
 const container = z.object({ Name: text, EndpointID: text, MacAddress: text, IPv4Address: text, IPv6Address: text });
@@ -103,6 +104,7 @@ export function toInfo(answer: z.output<typeof infoAnswer>, apiVersion: string):
     apiVersion,
     liveRestore: answer.LiveRestoreEnabled ?? false,
     swarm: swarm !== '' && swarm !== 'inactive',
+    ...(answer.DockerRootDir === '' ? {} : { folder: answer.DockerRootDir }),
   };
 }
 

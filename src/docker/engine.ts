@@ -12,6 +12,8 @@ export interface EngineInfo {
   readonly apiVersion: string;
   readonly liveRestore: boolean;
   readonly swarm: boolean;
+  /** Where it keeps its files. */
+  readonly folder?: string;
 }
 
 /** A network as the engine has it, from `GET /networks/{id}`. */

@@ -7,7 +7,7 @@ import type { StatusView } from '../../src/agent/api.ts';
 import { startDhcp } from './bed/dhcp.ts';
 import type { Host } from './bed/host.ts';
 import { outside4 } from './bed/lan.ts';
-import { repository } from './bed/machine.ts';
+import { type Machine, repository } from './bed/machine.ts';
 import { waitFor } from './bed/process.ts';
 import { addressOf, defaultRoute, docker, dockerFails, interfaces, reaches, start } from './suites/containers.ts';
 import {
@@ -92,10 +92,12 @@ describe('where the server is, and what it remembers', () => {
 describe('a lease that runs out', () => {
   const stage = dhcpStage();
 
+  let machine: Machine | undefined;
+
   async function lend(seconds: number) {
     const { host, lan, server } = stage();
     await server.stop();
-    const machine = await lan.machine(`lender-${seconds}`, '192.168.7.66/24');
+    machine ??= await lan.machine('lender', '192.168.7.66/24');
     const lender = await machine.netSpawn(
       [process.execPath, join(repository, 'test/e2e/bed/rogue-dhcp.ts'), 'lend', '192.168.7.77', `${seconds}`],
       { name: 'lender' },

@@ -137,9 +137,24 @@ test('when the server gives another address instead, the next start of the conta
 test('a lease that runs out without an answer is lost', async () => {
   const stage = await running();
   stage.server.silent = true;
-  pass(stage, 3601);
+  pass(stage, 3599);
+  assert.equal((await until(stage, 'dhcp.unanswered')).asked, 'rebind');
+  pass(stage, 2);
   await until(stage, 'dhcp.lost');
   assert.match(stage.dhcp.problems()[0]!, /ran out/);
+});
+
+test('after a sleep that was longer than the lease the address is taken first, and then asked for', async () => {
+  const stage = await running();
+  const asked = stage.server.heard.length;
+  stage.clock.now += 4_000_000;
+  stage.clock.slept += 4_000_000;
+  stage.dhcp.attached(id('e1'));
+  await until(stage, 'dhcp.regained');
+  assert.match(done(stage)[0]!, /^- .*192\.168\.7\.20/);
+  assert.match(done(stage).at(-2)!, /^\+ .*192\.168\.7\.20/);
+  assert.deepEqual(stage.server.heard.slice(asked), ['discover br0', 'request br0']);
+  assert.match(stage.told.find(({ event }) => event === 'dhcp.lost')!.message, /ran out while nobody kept it/);
 });
 
 test('an agent that was restarted goes on renewing, and takes a lost address again', async () => {

@@ -39,12 +39,14 @@ export interface KeeperParts {
   readonly mutex: KeyedMutex;
   now(): number;
   monotonic(): number;
+  /** Milliseconds of a clock that nobody sets, and that goes on while the machine sleeps. */
+  uptime(): number;
   /** Milliseconds for an answer: a server that is there answers at once, and another try comes. */
   readonly patience: number;
 }
 
 interface Watch {
-  /** `monotonic` when the lease was asked for. */
+  /** `uptime` when the lease was asked for. */
   readonly origin: number;
   /** `requestedAt` of the grant that this is about. */
   readonly requestedAt: number;
@@ -54,7 +56,7 @@ interface Watch {
 
 /** Between attempts to get a lost lease back. */
 const REGAIN = 20_000;
-/** The wall clock may be set, and does not stand still while the machine sleeps: it is looked at this often. */
+/** Timers stand still while the machine sleeps, and the wall clock may be set: the clocks are looked at this often. */
 const GLANCE = 60_000;
 
 export function createKeeper(parts: KeeperParts): Keeper {
@@ -76,7 +78,7 @@ export function createKeeper(parts: KeeperParts): Keeper {
   }
 
   function after(watch: Watch): { readonly steady: number; readonly either: number } {
-    const steady = parts.monotonic() - watch.origin;
+    const steady = parts.uptime() - watch.origin;
     return { steady, either: Math.max(steady, parts.now() - watch.requestedAt) };
   }
 
@@ -87,7 +89,7 @@ export function createKeeper(parts: KeeperParts): Keeper {
     clearTimeout(known?.timer);
     // A clock that was set back while nobody looked makes a lease no younger than new.
     const age = Math.max(0, parts.now() - requestedAt);
-    const fresh: Watch = { origin: parts.monotonic() - age, requestedAt };
+    const fresh: Watch = { origin: parts.uptime() - age, requestedAt };
     watches.set(lease.key, fresh);
     return fresh;
   }
@@ -110,7 +112,7 @@ export function createKeeper(parts: KeeperParts): Keeper {
   }
 
   function bare(key: string): Watch {
-    const fresh: Watch = { origin: parts.monotonic(), requestedAt: parts.now() };
+    const fresh: Watch = { origin: parts.uptime(), requestedAt: parts.now() };
     watches.set(key, fresh);
     return fresh;
   }
@@ -152,6 +154,11 @@ export function createKeeper(parts: KeeperParts): Keeper {
     const shown = formatAddress(granted.terms.address.address);
     if (due.what === 'expire') {
       await lose(lease, endpoint, `its lease of ${granted.terms.lease} s ran out, and no DHCP server answered`);
+      return;
+    }
+    // Nothing was asked in time, and it may be another machine's by now: whether it still can be had is asked without it.
+    if (after(watch).steady >= granted.terms.lease * 1000) {
+      await lose(lease, endpoint, `its lease of ${granted.terms.lease} s ran out while nobody kept it`);
       return;
     }
     const { address } = granted.terms.address;

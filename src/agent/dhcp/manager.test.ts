@@ -252,6 +252,42 @@ test('a container of which the engine does not answer is not waited for', async 
   assert.equal(stage.dhcp.leases()[0]!.identity, 'container web', 'the others are known not to start');
 });
 
+test('of two that start at the same moment, one of which the engine has not told: neither is taken for the other', async () => {
+  const stage = await openStage();
+  stage.exposed.set('web', ['80/tcp']);
+  stage.locked.add('db');
+  await stage.engineHas(container('web'), container('db'));
+  stage.mounted.add('web');
+  stage.mounted.add('db');
+  await stage.start('e1');
+  assert.match(stage.dhcp.leases()[0]!.identity, /^endpoint /);
+  assert.ok(stage.events().includes('dhcp.unsure'));
+  // Its ports are not those of the one that is known.
+  await stage.start('e2', { exposes: ['5432/tcp'] });
+  assert.equal(stage.dhcp.leases()[1]!.identity, 'container db');
+});
+
+test('what the engine has written down stands in for what it does not answer', async () => {
+  const stage = await openStage();
+  for (const [name, port] of [
+    ['web', '80/tcp'],
+    ['db', '5432/tcp'],
+    ['other', '1/tcp'],
+  ] as const) {
+    stage.locked.add(name);
+    stage.written.set(name.padEnd(64, '0'), { root: `/roots/${name}`, exposes: [port] });
+  }
+  await stage.engineHas(container('web'), container('db'), container('other'));
+  stage.mounted.add('web');
+  stage.mounted.add('db');
+  await stage.start('e1', { exposes: ['5432/tcp'] });
+  await stage.start('e2');
+  assert.deepEqual(
+    stage.dhcp.leases().map(({ identity }) => identity),
+    ['container db', 'container web'],
+  );
+});
+
 test('of two that start at the same moment, each is known by its ports', async () => {
   const stage = await openStage();
   stage.exposed.set('web', ['443/tcp', '80/tcp']).set('db', ['5432/tcp']);

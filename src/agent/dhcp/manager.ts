@@ -221,10 +221,16 @@ export function createDhcp(parts: DhcpParts): Dhcp {
   }
 
   /** In the background: nobody's look at the engine waits for a server that is not there. */
-  function adopt(): void {
+  function adopt(networks: readonly EngineNetwork[]): void {
     if (adopting) return;
     adopting = true;
-    const work = takeUp({ ...parts, conversation, sourceOf: (network) => sourceOf(network, {}) })
+    const there = new Set<string>(networks.flatMap(({ endpoints }) => endpoints.map(({ id }) => id)));
+    const work = takeUp({
+      ...parts,
+      conversation,
+      sourceOf: (network) => sourceOf(network, {}),
+      isThere: (id) => there.has(id),
+    })
       .then((keys) => {
         for (const key of keys) keeper.watch(key);
       })
@@ -387,7 +393,7 @@ export function createDhcp(parts: DhcpParts): Dhcp {
     async learn(networks) {
       if (!active()) return;
       await observer.look();
-      adopt();
+      adopt(networks);
       await pair(networks);
       forget();
       await forgetPools();

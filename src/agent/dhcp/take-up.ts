@@ -5,6 +5,7 @@
 
 import type { DhcpSource } from '../../fabric/fabric.ts';
 import { formatAddress } from '../../model/address.ts';
+import type { EndpointId } from '../../model/ids.ts';
 import type { Endpoint, Network } from '../../model/network.ts';
 import type { Events } from '../events.ts';
 import type { State } from '../state.ts';
@@ -22,6 +23,8 @@ export interface TakeUpParts {
   /** Milliseconds for an answer. */
   readonly patience: number;
   sourceOf(network: Network): DhcpSource | undefined;
+  /** Whether the engine has an endpoint: one of ours that it has not is on its way out, and gets no lease again. */
+  isThere(endpoint: EndpointId): boolean;
   now(): number;
   monotonic(): number;
 }
@@ -30,7 +33,9 @@ export interface TakeUpParts {
 export async function takeUp(parts: TakeUpParts): Promise<readonly string[]> {
   const { book, state } = parts;
   const known = new Set(book.all().map(({ endpoint }) => endpoint));
-  const unknown = [...state.endpoints.values()].filter(({ id, phase }) => phase === 'attached' && !known.has(id));
+  const unknown = [...state.endpoints.values()].filter(
+    ({ id, phase }) => phase === 'attached' && !known.has(id) && parts.isThere(id),
+  );
   const taken = await Promise.all(
     unknown.map(async (endpoint) => {
       const network = state.networks.get(endpoint.network);

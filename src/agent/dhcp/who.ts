@@ -55,6 +55,8 @@ export interface ObserverParts {
   /** Whether a container uses a lease, in truth. */
   isUsed(lease: DhcpLease): boolean;
   readonly mountPoints: () => ReadonlySet<string>;
+  /** What the engine has written down of a container, where that can be read. */
+  readonly written: (container: string) => Marks | undefined;
   /** Milliseconds of a clock that nobody sets. */
   monotonic(): number;
 }
@@ -140,9 +142,12 @@ export function createObserver(parts: ObserverParts): Observer {
   }
 
   function marks(container: string): Marks | undefined {
-    const known = seen.get(container);
-    if (known !== undefined) return known;
-    const lease = book.all().find((one) => one.container === container);
+    const known = seen.get(container) ?? parts.written(container);
+    if (known !== undefined) {
+      seen.set(container, known);
+      return known;
+    }
+    const lease = book.all().find((one) => one.container === container && one.root !== undefined);
     return lease && marksOf(lease);
   }
 
@@ -163,8 +168,9 @@ export function createObserver(parts: ObserverParts): Observer {
     const points = parts.mountPoints();
     const rootOf = (id: string): string | undefined => marks(id)?.root;
     const isThere = (id: string): boolean => isMounted({ id, ...marks(id) }, points);
-    const mounted = waiting.filter(({ id }) => isThere(id));
-    if (mounted.length > 0) return mounted;
+    // Of one that is not known it cannot be told.
+    const unknown = ({ id }: ListedContainer): boolean => marks(id) === undefined;
+    if (waiting.some(({ id }) => isThere(id))) return waiting.filter((one) => unknown(one) || isThere(one.id));
     // None of them: that is worth something only where mounts of containers are seen at all.
     const sees = containers.some(({ id, running }) => running && rootOf(id) !== undefined && isThere(id));
     return sees ? waiting.filter(({ id }) => rootOf(id) === undefined) : waiting;
@@ -174,7 +180,9 @@ export function createObserver(parts: ObserverParts): Observer {
   function exposing(waiting: readonly ListedContainer[], ports: readonly string[] = []): readonly ListedContainer[] {
     if (waiting.length < 2 || ports.length === 0) return waiting;
     const same = waiting.filter(({ id }) => marks(id)?.exposes?.join() === ports.join());
-    return same.length > 0 ? same : waiting;
+    if (same.length > 0) return same;
+    const unknown = waiting.filter(({ id }) => marks(id) === undefined);
+    return unknown.length > 0 ? unknown : waiting;
   }
 
   return {

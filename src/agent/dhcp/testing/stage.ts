@@ -22,6 +22,7 @@ import { openState, storeNotes } from '../../state.ts';
 import { openBook } from '../book.ts';
 import { createDhcp } from '../manager.ts';
 import { createPorts } from '../ports.ts';
+import type { Marks } from '../who.ts';
 
 export const network: Network = {
   id: 'n1'.padEnd(64, '0') as NetworkId,
@@ -104,6 +105,7 @@ export async function openStage(store = createMemoryStore()) {
   const mounted = new Set<string>();
   const locked = new Set<string>();
   const exposed = new Map<string, readonly string[]>();
+  const written = new Map<string, Marks>();
   const out = { flushed: Promise.resolve() };
   const kernel = {
     packets({ link, netns }: PacketRequest): Promise<PacketPort> {
@@ -141,7 +143,7 @@ export async function openStage(store = createMemoryStore()) {
   events.follow((event) => told.push(event));
   let containers: readonly ListedContainer[] = [];
   const book = await openBook(storeNotes(store, 'h'), () => undefined);
-  const clock = { now: 1_000_000, monotonic: 0 };
+  const clock = { now: 1_000_000, monotonic: 0, slept: 0 };
   const started = performance.now();
   const passed = () => performance.now() - started;
   const dhcp = createDhcp({
@@ -158,6 +160,7 @@ export async function openStage(store = createMemoryStore()) {
         return Promise.resolve(found && { ...found, hostName: '', labels: {}, networkMode: '', ...marks });
       },
     },
+    written: (wanted) => written.get(wanted),
     mountPoints: () => new Set([...mounted].map((name) => `/roots/${name}`)),
     state,
     kernel,
@@ -166,6 +169,7 @@ export async function openStage(store = createMemoryStore()) {
     metrics: createMetrics(),
     now: () => Math.round(clock.now + passed()),
     monotonic: () => clock.monotonic + passed(),
+    uptime: () => clock.monotonic + clock.slept + passed(),
     context: () => ({ host: { links: [], addresses: [], routes: [] } }) as never,
     prepare: (id) => {
       prepared.push(id);
@@ -188,6 +192,8 @@ export async function openStage(store = createMemoryStore()) {
     missing,
     /** Containers whose root file system is mounted. */
     mounted,
+    /** What the engine has written down, by the container's id. */
+    written,
     /** When what is sent has gone out. */
     out,
     /** Containers of which the engine does not answer, as while they are being started. */

@@ -3,6 +3,7 @@
  * points that accept only one MAC (Documentation/networking/ipvlan.rst).
  */
 
+import { BerthError } from '../../../model/errors.ts';
 import { linkMtu } from '../../mtu.ts';
 import { booleanOption, choiceOption } from '../../options.ts';
 import { containerLink, endpointAlias, pluggedAt } from '../../veth.ts';
@@ -29,12 +30,18 @@ export const ipvlan: LanMode<IpvlanSettings> = {
   plan({ options, host }) {
     const { name, vlan } = parentWithVlan(requiredParent(options, 'ipvlan'), options, host);
     if (vlan === undefined) checkParent(name, 'ipvlan', host);
+    const variant = choiceOption(options, 'ipvlan_mode', ['l2', 'l3', 'l3s'], 'l2');
+    if (variant !== 'l2' && booleanOption(options, 'dhcp', false))
+      throw new BerthError(
+        'BAD_OPTION',
+        `dhcp=true goes with ipvlan_mode=l2: in ${variant} nobody on the LAN would find an address that its DHCP server gave, as there are no broadcasts`,
+      );
     return {
       ...readCommon(options),
       mode: 'ipvlan',
       parent: name,
       ...(vlan === undefined ? {} : { vlan }),
-      variant: choiceOption(options, 'ipvlan_mode', ['l2', 'l3', 'l3s'], 'l2'),
+      variant,
       hostAccess: booleanOption(options, 'host_access', true),
     };
   },
