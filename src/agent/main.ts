@@ -188,7 +188,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     now,
     occupied: mayBeOccupied,
   });
-  const sandboxes = createSandboxes({ state, kernel, host, lifecycle, events });
+  const sandboxes = createSandboxes({ state, kernel, host, lifecycle, events, found: dhcp.attached });
   cleanup.defer(() => sandboxes.close());
   const attachments = createAttachments({
     dhcp,

@@ -39,6 +39,8 @@ export function createSandboxes(parts: {
   host: HostFacts;
   lifecycle: Lifecycle;
   events: Events;
+  /** Where an endpoint's interface is has become known. */
+  found(id: EndpointId): void;
 }): Sandboxes {
   const { state, kernel, lifecycle, events } = parts;
   const timers = new Set<NodeJS.Timeout>();
@@ -107,6 +109,7 @@ export function createSandboxes(parts: {
         .announce({ netns: now.sandbox!, link: plugged.index, mac: endpoint.mac, addresses })
         .catch(() => undefined);
       await state.putEndpoint(seen);
+      parts.found(id);
       await settle(seen);
     });
     return true;

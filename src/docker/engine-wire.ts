@@ -108,6 +108,13 @@ export function toInfo(answer: z.output<typeof infoAnswer>, apiVersion: string):
   };
 }
 
+/** As the engine tells them a driver, `80/tcp`: it takes `80` from clients, too, and Compose says it so. */
+export function exposedPorts(ports: Readonly<Record<string, unknown>> | null | undefined): readonly string[] {
+  return Object.keys(ports ?? {})
+    .map((port) => (port.includes('/') ? port : `${port}/tcp`))
+    .toSorted();
+}
+
 /** Undefined for a network whose id no driver could have been told. */
 export function toNetwork(answer: z.output<typeof networkAnswer>): EngineNetwork | undefined {
   const id = parseNetworkId(answer.Id);
@@ -167,7 +174,7 @@ export function toContainer(answer: z.output<typeof containerAnswer>): EngineCon
   const running = answer.State?.Running ?? false;
   const sandbox = answer.NetworkSettings?.SandboxKey ?? '';
   const root = answer.GraphDriver?.Data?.MergedDir ?? '';
-  const exposes = Object.keys(answer.Config?.ExposedPorts ?? {}).toSorted();
+  const exposes = exposedPorts(answer.Config?.ExposedPorts);
   return {
     id: answer.Id,
     name: answer.Name.replace(/^\//, ''),

@@ -16,7 +16,7 @@ function write(path: string, text: string): void {
 test('where a container is mounted, and its ports', () => {
   write(
     'containers/aa/config.v2.json',
-    '{"Driver":"overlay2","Config":{"ExposedPorts":{"80/tcp":{},"443/tcp":{}}},"State":{}}',
+    '{"Driver":"overlay2","Config":{"ExposedPorts":{"80":{},"443/tcp":{}}},"State":{}}',
   );
   write('image/overlay2/layerdb/mounts/aa/mount-id', 'c0ffee');
   assert.deepEqual(readMarks(folder, 'aa'), {

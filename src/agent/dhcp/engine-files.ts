@@ -8,6 +8,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { exposedPorts } from '../../docker/engine-wire.ts';
 import type { Marks } from './who.ts';
 
 const Config = z.object({
@@ -24,7 +25,7 @@ export function readMarks(folder: string, id: string): Marks | undefined {
   try {
     const text = readFileSync(join(folder, 'containers', id, 'config.v2.json'), 'utf8');
     const { Driver: driver, Config: config } = Config.parse(JSON.parse(text));
-    const exposes = Object.keys(config.ExposedPorts ?? {}).toSorted();
+    const exposes = exposedPorts(config.ExposedPorts);
     const root = readRoot(folder, driver, id);
     return { ...(root === undefined ? {} : { root }), ...(exposes.length === 0 ? {} : { exposes }) };
   } catch {

@@ -9,6 +9,7 @@ import type { Events } from '../events.ts';
 import type { Book } from './book.ts';
 import type { Conversation6 } from './conversation6.ts';
 import { leaseKey } from './identity.ts';
+import { isSameClient } from './lease-for.ts';
 import type { DhcpLease, Grant } from './record.ts';
 import type { Routers } from './routers.ts';
 
@@ -101,5 +102,5 @@ function knownFor(
   book: Pick<Book, 'get'>,
 ): Pick<DhcpLease, 'granted' | 'requested' | 'lost'> {
   const known = book.get(key);
-  return known?.client.mac === client.mac && known.stateless === undefined ? known : {};
+  return known !== undefined && isSameClient(known.client, client) && known.stateless === undefined ? known : {};
 }

@@ -157,6 +157,24 @@ test('after a sleep that was longer than the lease the address is taken first, a
   assert.match(stage.told.find(({ event }) => event === 'dhcp.lost')!.message, /ran out while nobody kept it/);
 });
 
+test('a lost address is taken as soon as it is known where the container has its interface', async () => {
+  const stage = await running();
+  const endpoint = stage.state.endpoints.get(id('e1'))!;
+  const { sandboxInterface: _later, ...early } = endpoint;
+  await stage.state.putEndpoint(early);
+  stage.server.silent = true;
+  pass(stage, 3601);
+  await until(stage, 'dhcp.lost');
+  assert.deepEqual(done(stage), []);
+  await stage.state.putEndpoint(endpoint);
+  stage.dhcp.attached(endpoint.id);
+  while (done(stage).length === 0) await stage.heard();
+  assert.match(done(stage)[0]!, /^- .*192\.168\.7\.20/);
+  stage.dhcp.attached(endpoint.id);
+  await stage.heard();
+  assert.equal(done(stage).length, 1);
+});
+
 test('an agent that was restarted goes on renewing, and takes a lost address again', async () => {
   const before = await running();
   await before.dhcp.close();

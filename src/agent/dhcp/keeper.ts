@@ -51,6 +51,8 @@ interface Watch {
   /** `requestedAt` of the grant that this is about. */
   readonly requestedAt: number;
   triedAfter?: number;
+  /** A lost address is off the container. */
+  taken?: boolean;
   timer?: NodeJS.Timeout;
 }
 
@@ -105,7 +107,7 @@ export function createKeeper(parts: KeeperParts): Keeper {
     const { granted } = lease;
     const watch = granted === undefined ? (watches.get(key) ?? bare(key)) : watchOf({ ...lease, granted });
     clearTimeout(watch.timer);
-    const wait = waitFor(lease, watch);
+    const wait = isToTake(lease, running(lease)!, watch) ? 0 : waitFor(lease, watch);
     if (wait === undefined) return;
     watch.timer = setTimeout(() => void act(key), Math.min(Math.max(wait, 0), GLANCE));
     watch.timer.unref();
@@ -115,6 +117,11 @@ export function createKeeper(parts: KeeperParts): Keeper {
     const fresh: Watch = { origin: parts.uptime(), requestedAt: parts.now() };
     watches.set(key, fresh);
     return fresh;
+  }
+
+  /** A lost address that is still on the container: where that is was not known, or a crash came in between. */
+  function isToTake(lease: DhcpLease, endpoint: Endpoint, watch: Watch): boolean {
+    return lease.lost !== undefined && watch.taken !== true && inside(endpoint) !== undefined;
   }
 
   function waitFor(lease: DhcpLease, watch: Watch): number | undefined {
@@ -134,6 +141,7 @@ export function createKeeper(parts: KeeperParts): Keeper {
         const watch = watches.get(key);
         const endpoint = lease && running(lease);
         if (closed || lease === undefined || watch === undefined || endpoint === undefined) return;
+        if (isToTake(lease, endpoint, watch)) watch.taken = await take(endpoint, lease.lost!.address);
         const wait = waitFor(lease, watch);
         if (wait === undefined || wait > 0) return;
         if (lease.granted === undefined) await regain(lease, endpoint, watch);
@@ -216,9 +224,9 @@ export function createKeeper(parts: KeeperParts): Keeper {
     const held = lease.lost?.address ?? formatPrefix(granted!.terms.address);
     await book.put({ ...rest, lost: { address: held, reason } });
     clearTimeout(watches.get(lease.key)?.timer);
-    watches.delete(lease.key);
+    const watch = bare(lease.key);
     if (lease.lost !== undefined) return;
-    await take(endpoint, held);
+    watch.taken = await take(endpoint, held);
     events.emit(
       'dhcp.lost',
       `${lease.identity} has lost the address ${held.replace(/\/.*/, '')}: ${reason}; start the container again to give it another one`,
@@ -226,19 +234,18 @@ export function createKeeper(parts: KeeperParts): Keeper {
     );
   }
 
-  /** Off the container's interface; routes through it go with it. */
-  async function take(endpoint: Endpoint, held: string): Promise<void> {
+  /** Off the container's interface; routes through it go with it. @returns false while it is not known where that is. */
+  async function take(endpoint: Endpoint, held: string): Promise<boolean> {
     const place = inside(endpoint);
     const address = parseInterfaceAddress(held);
-    if (place === undefined || address === undefined) return;
+    if (place === undefined || address === undefined) return false;
     await kernel.execute([{ unmake: { kind: 'address', ...place, address } }]);
+    return true;
   }
 
   /** A server may be back, and mostly gives the same address again. */
   async function regain(lease: DhcpLease, endpoint: Endpoint, watch: Watch): Promise<void> {
     const held = lease.lost!.address;
-    // A crash may have come in between.
-    if (watch.triedAfter === undefined) await take(endpoint, held);
     watch.triedAfter = after(watch).steady;
     const got = await conversation.obtain(lease, parts.patience).catch((error: unknown) => asBerthError(error));
     if (!('granted' in got)) return;

@@ -1,5 +1,6 @@
 /** Which lease a container is to have: the one that was kept for it, or one for its identity. */
 
+import type { Client } from '../../dhcp/client.ts';
 import type { DhcpSource } from '../../fabric/fabric.ts';
 import { sameAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
@@ -48,7 +49,7 @@ export interface LeaseForParts {
  * @throws BerthError MAC_IN_USE
  */
 export function leaseFor(applicant: Applicant, parts: LeaseForParts): DhcpLease {
-  const { network, source, who, endpoint, sharedMac, family } = applicant;
+  const { network, source, who, endpoint, family } = applicant;
   const { book, pending, isUsed } = parts;
   const remembered = book
     .all()
@@ -65,7 +66,13 @@ export function leaseFor(applicant: Applicant, parts: LeaseForParts): DhcpLease 
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(who.container === undefined ? {} : { container: who.container.id, ...parts.marks(who.container.id) }),
   };
-  if (byName && remembered !== undefined && !isUsed(remembered)) return { ...remembered, ...common };
+  if (byName && remembered !== undefined && !isUsed(remembered)) {
+    return {
+      ...remembered,
+      client: clientFor(applicant, remembered.identity, parts, remembered.client.mac),
+      ...common,
+    };
+  }
   const name = describeIdentity(who.identity);
   for (let number = 1; ; number += 1) {
     const identity = number === 1 ? name : `${name} #${number}`;
@@ -78,24 +85,39 @@ export function leaseFor(applicant: Applicant, parts: LeaseForParts): DhcpLease 
       const { mac } = who.identity;
       throw new BerthError('MAC_IN_USE', `the MAC address ${mac} is held by another container on ${source.link}`);
     }
-    const mac = sharedMac ?? applicant.mac;
-    const hostName = source.hostName ?? who.container?.name;
-    const client = clientOf({
-      identity,
-      hostKey: parts.hostKey,
-      link: source.link,
-      ...(mac === undefined ? {} : { mac }),
-      // Those that share a MAC can be told apart by nothing else.
-      clientId: sharedMac === undefined ? source.clientId : 'identity',
-      ...(source.ownClientId === undefined ? {} : { ownClientId: source.ownClientId }),
-      ...(hostName === undefined ? {} : { hostName }),
-      ...(source.domain === undefined ? {} : { domain: source.domain }),
-      ...(source.vendorClass === undefined ? {} : { vendorClass: source.vendorClass }),
-      ...(source.leaseTime === undefined ? {} : { leaseTime: source.leaseTime }),
-    });
-    const same = known?.client.mac === client.mac;
+    const client = clientFor(applicant, identity, parts);
+    const same = known !== undefined && isSameClient(known.client, client);
     return { ...(same ? known : {}), key, identity, link: source.link, client, ...common, ...(family && { family }) };
   }
+}
+
+/** Whether a server takes both for the same: by the client id (RFC 2131 §4.2), and by the MAC where it knows no better. */
+export function isSameClient(one: Client, other: Client): boolean {
+  return one.mac === other.mac && Buffer.compare(one.clientId, other.clientId) === 0;
+}
+
+/** @param before the MAC that it had, which it keeps unless another one is wanted. */
+function clientFor(
+  { source, who, sharedMac, mac: wanted }: Applicant,
+  identity: string,
+  { hostKey }: LeaseForParts,
+  before?: Mac,
+): Client {
+  const mac = sharedMac ?? wanted ?? before;
+  const hostName = source.hostName ?? who.container?.name;
+  return clientOf({
+    identity,
+    hostKey,
+    link: source.link,
+    ...(mac === undefined ? {} : { mac }),
+    // Those that share a MAC can be told apart by nothing else.
+    clientId: sharedMac === undefined ? source.clientId : 'identity',
+    ...(source.ownClientId === undefined ? {} : { ownClientId: source.ownClientId }),
+    ...(hostName === undefined ? {} : { hostName }),
+    ...(source.domain === undefined ? {} : { domain: source.domain }),
+    ...(source.vendorClass === undefined ? {} : { vendorClass: source.vendorClass }),
+    ...(source.leaseTime === undefined ? {} : { leaseTime: source.leaseTime }),
+  });
 }
 
 /** What Docker is told of a lease. */

@@ -106,6 +106,23 @@ test('an address that was asked for is had, or the start fails and the other one
   assert.equal(stage.dhcp.leases().length, 1);
 });
 
+test('who comes again as another client gives back what it had as the one before', async () => {
+  const stage = await openStage();
+  await stage.engineHas(container('web'));
+  const before = await stage.start('e1');
+  await stage.stop('e1');
+  const after = await stage.start('e2', { options: { client_id: 'box' } });
+  assert.equal(after.mac, before.mac);
+  assert.deepEqual(stage.server.heard.slice(2), ['release br0', 'discover br0', 'request br0']);
+  await stage.stop('e2');
+  const mac = '02:11:22:33:44:55' as Mac;
+  await stage.start('e3', { mac, options: { identity: 'web' } });
+  await stage.stop('e3');
+  await stage.start('e4', { options: { identity: 'web' } });
+  await stage.heard();
+  assert.equal(stage.server.leased.has(mac), false);
+});
+
 test('an address that another container has is declined', async () => {
   const stage = await openStage();
   const { address } = await stage.start('e1');

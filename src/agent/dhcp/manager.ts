@@ -18,7 +18,7 @@ import { byFamily, type ConversationParts, createConversation } from './conversa
 import { createConversation6 } from './conversation6.ts';
 import { ipv6LeaseOf, ipv6Of } from './ipv6.ts';
 import { createKeeper, type KeeperParts } from './keeper.ts';
-import { type Applicant, type Leased, leased, leaseFor } from './lease-for.ts';
+import { type Applicant, isSameClient, type Leased, leased, leaseFor } from './lease-for.ts';
 import { isOf, readPoolId } from './pool-id.ts';
 import type { DhcpLease, Grant } from './record.ts';
 import { createRouters } from './routers.ts';
@@ -59,7 +59,7 @@ export interface Dhcp {
   settled(endpoint: EndpointId): void;
   /** Another machine has an address of the endpoint: the next start is to get another one. */
   conflicted(endpoint: EndpointId, address: Address): Promise<void>;
-  /** The endpoint's container is about to run. */
+  /** The endpoint's container is about to run, or where its interface is has become known. */
   attached(endpoint: EndpointId): void;
   /** A network goes: its leases are given back, as long as the link to the server is there. Never rejects. */
   networkGoes(network: NetworkId): Promise<void>;
@@ -166,12 +166,14 @@ export function createDhcp(parts: DhcpParts): Dhcp {
     wish: Wish,
   ): Promise<DhcpLease & { granted: Grant }> {
     try {
-      const kept = await mutex.run(lease.key, () => {
+      const kept = await mutex.run(lease.key, async () => {
         // What was kept, or given back, while this waited.
         const { granted: _old, requested: _older, lost: _gone, ...rest } = lease;
         const now = book.get(lease.key);
-        const same = now?.client.mac === lease.client.mac && now.stateless === undefined;
-        const before = same ? now.granted : undefined;
+        const same = now !== undefined && isSameClient(now.client, lease.client);
+        // The server would keep it for a client that never comes again.
+        if (now?.granted !== undefined && !same) await conversation.giveBack(now);
+        const before = same && now.stateless === undefined ? now.granted : undefined;
         const left = Math.max(until - parts.monotonic(), 500);
         return conversation.obtain(
           { ...rest, ...(before === undefined ? {} : { granted: before }) },
@@ -214,8 +216,10 @@ export function createDhcp(parts: DhcpParts): Dhcp {
     const lease = applied.lease.family === 6 ? applied.lease : ipv6LeaseOf(applied.lease, book);
     pending.set(lease.key, wish.endpoint);
     const patience = applied.until - parts.monotonic();
+    // The address that is wished for is one of IPv4.
+    const { address: _other, ...rest } = wish;
     return ipv6Of(
-      { source, lease, patience, obtain: () => obtain({ ...applied, lease }, wish) },
+      { source, lease, patience, obtain: () => obtain({ ...applied, lease }, rest) },
       { ...parts, conversation: conversation6, routers },
     );
   }

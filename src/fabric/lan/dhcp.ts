@@ -98,14 +98,9 @@ export interface DhcpWish {
 /** @throws BerthError BAD_OPTION */
 export function checkDhcp(options: OptionValues, request: NetworkRequest): void {
   const on = booleanOption(options, 'dhcp', false);
-  const [stray] = [
-    'dhcp_client_id',
-    'dhcp_vendor_class',
-    'dhcp_domain',
-    'dhcp_lease_time',
-    'ipv6',
-    'ipv4',
-  ].filter((name) => options.has(name));
+  const [stray] = ['dhcp_client_id', 'dhcp_vendor_class', 'dhcp_domain', 'dhcp_lease_time', 'ipv6', 'ipv4'].filter(
+    (name) => options.has(name),
+  );
   if (!on && stray !== undefined) throw new BerthError('BAD_OPTION', `the option '${stray}' goes with 'dhcp'`);
   choiceOption(options, 'dhcp_client_id', ['mac', 'identity'], 'mac');
   const ipv6 = choiceOption(options, 'ipv6', ipv6Ways, 'none');
