@@ -13,7 +13,7 @@ const wish = (options: Record<string, string>, own: Record<string, string> = {})
   readDhcp({ id: 'n' as NetworkId, options: { dhcp: 'true', ...options } } as unknown as Network, { options: own })!;
 
 test('what is not told is left to the server', () => {
-  assert.deepEqual(wish({}), { clientId: 'mac', ipv6: 'none' });
+  assert.deepEqual(wish({}), { clientId: 'mac', ipv4: 'dhcp', ipv6: 'none' });
 });
 
 test('a domain and a time for all containers of a network', () => {
