@@ -91,8 +91,9 @@ function groupOper(group: ClusterObject, { endpoints, leased }: Found, objects: 
   const own = endpoints.filter((endpoint) => endpoint.group === group.key);
   const tag = network.allocated.tag;
   return omitEmpty({
-    allocatedIPAddresses: formatAddresses(taken),
-    availableIPAddresses: pool === undefined ? '' : formatAddresses(without(pool, taken)),
+    // Contiv leaves these out where a tenant lists its groups.
+    allocatedIPAddresses: withTag ? formatAddresses(taken) : '',
+    availableIPAddresses: withTag && pool !== undefined ? formatAddresses(without(pool, taken)) : '',
     endpoints: own.map((endpoint) => endpointView(endpoint, objects)),
     externalPktTag: network.config.encap === 'vxlan' ? tag : undefined,
     groupTag: withTag ? group.config.cfgdTag || tagOf(group.key) : undefined,
