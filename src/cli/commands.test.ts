@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type {
+  AttachmentView,
   DriftView,
   EndpointView,
   GarbageView,
   LeaseView,
   NetworkView,
   PoolView,
+  ReservationView,
   StatusView,
 } from '../agent/api.ts';
 import { berth, fakeAgent, sendError } from './fake-agent.ts';
@@ -322,4 +324,48 @@ it('confirm asks the agent to keep the bridge', async () => {
   await using agent = await fakeAgent({ 'POST /v1/networks/shop/confirm': networks[0] });
   const { stdout } = await berth(['network', 'confirm', 'shop', '--run-dir', agent.runDir]);
   assert.equal(stdout, 'shop is confirmed\n');
+});
+
+describe('what somebody has made is listed below the command that makes it, too', () => {
+  const createdAt = '2026-11-20T11:00:00Z';
+  const reservation: ReservationView = { address: '10.1.0.20', subnet: '10.1.0.0/24', container: 'web', createdAt };
+  const attachment: AttachmentView = {
+    id: id('c'),
+    container: 'web',
+    containerId: id('d'),
+    interface: 'eth1',
+    network: id('a'),
+    networkName: 'lan',
+    adHoc: false,
+    addresses: ['10.1.0.9/24'],
+    gateways: [],
+    mac: '02:02:0a:c9:00:02',
+    state: 'plugged',
+    keep: false,
+    networkOptions: {},
+    options: {},
+    objects: [],
+    createdAt,
+  };
+  const answers = { 'GET /v1/reservations': [reservation], 'GET /v1/attachments': [attachment] };
+  for (const [short, long] of [
+    ['reserve', 'reservation'],
+    ['attach', 'attachment'],
+  ] as const) {
+    it(`berth ${short} ls`, async () => {
+      await using agent = await fakeAgent(answers);
+      const [listed, same, quiet] = await Promise.all(
+        [
+          [short, 'ls'],
+          [long, 'ls'],
+          [short, 'list', '-q'],
+        ].map((words) => berth([...words, '--run-dir', agent.runDir])),
+      );
+      assert.deepEqual(listed, same);
+      assert.equal(listed!.stderr, '');
+      assert.match(listed!.stdout, /web/);
+      assert.equal(quiet!.code, 0);
+      assert.doesNotMatch(quiet!.stdout, /web/);
+    });
+  }
 });

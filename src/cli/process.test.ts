@@ -79,6 +79,7 @@ describe('completion', () => {
       { id: 'a'.repeat(64), name: 'shop', plugin: 'berth' },
       { id: 'b'.repeat(64), plugin: 'local' },
     ],
+    'GET /v1/attachments': [{ container: 'web', interface: 'eth1', addresses: [] }],
     'GET /v1/pools': [{ id: 'local/10.1.0.0-24', leases: 3 }],
   };
   const cases: readonly (readonly [line: string, words: string[]])[] = [
@@ -118,6 +119,10 @@ describe('completion', () => {
     ['berth audit --r', ['--repair', '--run-dir']],
     ["berth completion ''", ['bash', 'zsh', 'fish']],
     ["berth network confirm shop ''", []],
+    ["berth reserve ''", ['ls']],
+    ["berth reserve 10.1.0.5 ''", []],
+    ["berth attach ''", ['ls', 'web']],
+    ["berth detach ''", ['web']],
   ];
   for (const [line, words] of cases) {
     it(`of ${line}`, async () => {

@@ -6,12 +6,12 @@ import { agentCommand } from './commands/agent.ts';
 import { attachCommands } from './commands/attach.ts';
 import { masterCommand } from './commands/master.ts';
 import { reserveCommands } from './commands/reserve.ts';
+import { resourceCommands } from './commands/resource.ts';
 import { storeCommands } from './commands/store.ts';
-import { uplinkCommands } from './commands/uplink.ts';
 import { type ExitCode, exitCode } from './failure.ts';
 import { guide } from './help.ts';
-import type { ResourceKind } from './resources.ts';
-import { type GlobalOptions, openSession, type Surroundings, type Work } from './session.ts';
+import { type Binder, type GlobalOptions, openSession, type Surroundings } from './session.ts';
+import { usageError } from './usage-error.ts';
 
 export const defaultRunDir = '/run/berth';
 
@@ -64,7 +64,7 @@ export function buildProgram(surroundings: Surroundings, finish: (code: ExitCode
       examples: [['berth status'], ['berth status --json | jq .counts']],
     },
   );
-  for (const resource of resources) addResource(program, resource, on);
+  resourceCommands(program, on);
   guide(
     on(program.command('events'), async () => (await import('./events.ts')).events).description(
       'follow what happens, until Ctrl-C',
@@ -148,8 +148,6 @@ export function buildProgram(surroundings: Surroundings, finish: (code: ExitCode
   return program;
 }
 
-type Binder = (command: Command, load: () => Promise<Work>) => Command;
-
 function dockerOption(): Option {
   return new Option('--docker <address>', 'address of the Docker engine')
     .env('BERTH_DOCKER')
@@ -178,115 +176,4 @@ function stateDirOption(): Option {
   return new Option('--state-dir <dir>', 'directory of the agent’s state')
     .env('BERTH_STATE_DIR')
     .default('/var/lib/berth');
-}
-
-interface ResourceShape {
-  readonly kind: ResourceKind;
-  readonly what: string;
-  readonly argument: string;
-  readonly argumentHelp: string;
-  readonly sample: string;
-}
-
-const resources: readonly ResourceShape[] = [
-  {
-    kind: 'network',
-    what: 'networks',
-    argument: 'network',
-    argumentHelp: 'id, unique beginning of an id, or Docker’s name',
-    sample: 'lan',
-  },
-  {
-    kind: 'endpoint',
-    what: 'endpoints: one for each container on a network',
-    argument: 'endpoint',
-    argumentHelp: 'id, or unique beginning of an id',
-    sample: '3f2a',
-  },
-  {
-    kind: 'attachment',
-    what: 'attachments: containers that `berth attach` plugged in',
-    argument: 'attachment',
-    argumentHelp: 'name of the container, id, or unique beginning of an id',
-    sample: 'web',
-  },
-  {
-    kind: 'pool',
-    what: 'pools of addresses',
-    argument: 'pool',
-    argumentHelp: 'id of the pool',
-    sample: 'local/10.1.0.0-24',
-  },
-  {
-    kind: 'lease',
-    what: 'leases: who holds which address',
-    argument: 'address',
-    argumentHelp: 'an IP address',
-    sample: '10.1.0.5',
-  },
-  {
-    kind: 'reservation',
-    what: 'reservations: which address is kept for whom',
-    argument: 'reserved',
-    argumentHelp: 'an address that is reserved',
-    sample: '10.1.0.20',
-  },
-  {
-    kind: 'name',
-    what: 'names of containers on LANs',
-    argument: 'name',
-    argumentHelp: 'a name in full, or the name of a container',
-    sample: 'web.local',
-  },
-  {
-    kind: 'uplink',
-    what: 'uplinks: NICs of this host that bridges were made from',
-    argument: 'uplink',
-    argumentHelp: 'the NIC or its bridge',
-    sample: 'eth0',
-  },
-];
-
-function addResource(program: Command, shape: ResourceShape, on: Binder): void {
-  const { kind, what, argument, argumentHelp, sample } = shape;
-  const group = program.command(kind).description(`list and inspect ${what}`);
-  const ls = on(group.command('ls'), async () => {
-    const { list } = await import('./resources.ts');
-    return (session, _args, options) => list(kind, session, options);
-  })
-    .alias('list')
-    .description(`list ${what}`)
-    .option('-q, --quiet', 'print only ids')
-    .option('--no-trunc', 'print whole ids');
-  if (kind === 'lease') ls.option('--pool <pool>', 'only those of one pool');
-  guide(ls, { examples: [[`berth ${kind} ls`], [`berth ${kind} ls --json`]] });
-  const inspectCommand = on(group.command('inspect'), async () => {
-    const { inspect } = await import('./resources.ts');
-    return (session, args) => inspect(kind, session, args[0] as readonly string[]);
-  })
-    .alias('show')
-    .description(`print everything about ${/^[aeiou]/.test(kind) ? 'an' : 'a'} ${kind}`)
-    .argument(`<${argument}...>`, argumentHelp);
-  guide(inspectCommand, {
-    remark: 'With --json always an array, one element for each that was found.',
-    examples: [[`berth ${kind} inspect ${sample}`], [`berth ${kind} inspect --json ${sample}`]],
-  });
-  if (kind === 'uplink') uplinkCommands(group, on);
-  if (kind !== 'network') return;
-  const confirmCommand = on(group.command('confirm'), async () => {
-    const { confirm } = await import('./resources.ts');
-    return (session, args) => confirm(session, args[0] as string);
-  })
-    .description('keep the bridge that Berth made of an uplink; unconfirmed, it is undone')
-    .argument('<network>', argumentHelp);
-  guide(confirmCommand, { examples: [['berth network confirm lan']] });
-}
-
-/** A parser's complaint in the words of every other error: what failed, and what to do next. */
-function usageError(text: string): string {
-  const sentence = text.trim().replace(/^error: /, '');
-  const [what, suggestion] = sentence.split('\n') as [string, string?];
-  const meant = suggestion?.match(/\(Did you mean (?:one of )?(.*)\?\)/)?.[1];
-  const next = meant === undefined ? 'See what there is with: berth --help' : `Did you mean ${meant}?`;
-  return `berth: ${what}\n  next: ${next}\n`;
 }

@@ -1,5 +1,6 @@
 /** What a command has at hand while it runs: the agent, the output, and the options that every command knows. */
 
+import type { Command } from 'commander';
 import type { Client } from './client.ts';
 import type { ExitCode } from './failure.ts';
 import { withProgress } from './progress.ts';
@@ -35,6 +36,9 @@ export type Work = (
   args: readonly (string | readonly string[] | undefined)[],
   options: Readonly<Record<string, unknown>>,
 ) => Promise<ExitCode | undefined>;
+
+/** Ties a command of the command line to what it does, which is loaded only when it is asked for. */
+export type Binder = (command: Command, load: () => Promise<Work>) => Command;
 
 export async function openSession(surroundings: Surroundings, options: GlobalOptions): Promise<Session> {
   const { agentClient } = await import('./client.ts');

@@ -45,7 +45,9 @@ function visible(command: Command): Command[] {
 function section(command: Command, path: string): string {
   const name = `${path} ${command.name()}`;
   const children = visible(command);
-  if (children.length > 0) return children.map((child) => section(child, name)).join('');
+  const below = children.map((child) => section(child, name)).join('');
+  // Some do something themselves beside what is below them, and take an argument for that.
+  if (children.length > 0 && command.registeredArguments.length === 0) return below;
   const usage = [
     name,
     ...command.registeredArguments.map((argument) => {
@@ -59,7 +61,7 @@ function section(command: Command, path: string): string {
 ### ${usage.join(' ')}
 
 ${description.charAt(0).toUpperCase()}${description.slice(1)}.${aliases}
-${optionsTable(command.options)}${guideText(command)}`;
+${optionsTable(command.options)}${guideText(command)}${below}`;
 }
 
 export function cliPage(): string {

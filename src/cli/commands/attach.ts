@@ -2,9 +2,8 @@
 
 import { type Command, Option } from 'commander';
 import { guide } from '../help.ts';
-import type { Work } from '../session.ts';
-
-type Binder = (command: Command, load: () => Promise<Work>) => Command;
+import type { Binder } from '../session.ts';
+import { listCommand } from './resource.ts';
 
 const collect = (value: string, before: readonly string[] | undefined): string[] => [...(before ?? []), value];
 
@@ -64,6 +63,8 @@ export function attachCommands(program: Command, on: Binder): void {
       ['berth attach web --mode macvlan --parent eth0 --vlan 120 --address 10.1.20.5/24 --interface lan0'],
     ],
   });
+  // Which attachments there are: who looks for them begins here.
+  listCommand(attach, 'attachment', on);
   guide(
     on(program.command('detach'), async () => (await import('../attach.ts')).detach)
       .description('unplug what `berth attach` plugged in')

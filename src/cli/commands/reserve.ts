@@ -2,12 +2,11 @@
 
 import type { Command } from 'commander';
 import { guide } from '../help.ts';
-import type { Work } from '../session.ts';
-
-type Binder = (command: Command, load: () => Promise<Work>) => Command;
+import type { Binder } from '../session.ts';
+import { listCommand } from './resource.ts';
 
 export function reserveCommands(program: Command, on: Binder): void {
-  guide(
+  const reserve = guide(
     on(program.command('reserve'), async () => (await import('../reserve.ts')).reserve)
       .description('keep an address for somebody: it is not given out by itself any more')
       .argument('<address>', 'an address of a pool of Berth')
@@ -21,10 +20,11 @@ export function reserveCommands(program: Command, on: Binder): void {
       examples: [
         ['berth reserve 192.168.1.20 --for web'],
         ['berth reserve 192.168.1.21 --network lan --mac 0a:00:00:00:00:05'],
-        ['berth reservation ls'],
+        ['berth reserve ls'],
       ],
     },
   );
+  listCommand(reserve, 'reservation', on);
   guide(
     on(program.command('unreserve'), async () => (await import('../reserve.ts')).unreserve)
       .description('give a reserved address free again; who has it keeps it')

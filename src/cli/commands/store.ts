@@ -2,9 +2,7 @@
 
 import { type Command, Option } from 'commander';
 import { guide } from '../help.ts';
-import type { Work } from '../session.ts';
-
-type Binder = (command: Command, load: () => Promise<Work>) => Command;
+import type { Binder } from '../session.ts';
 
 export function storeCommands(program: Command, on: Binder, stateDir: () => Option): void {
   const group = program.command('store').description('where the state is kept');

@@ -2,9 +2,7 @@
 
 import type { Command } from 'commander';
 import { guide } from '../help.ts';
-import type { Work } from '../session.ts';
-
-type Binder = (command: Command, load: () => Promise<Work>) => Command;
+import type { Binder } from '../session.ts';
 
 /** @param group the command `berth uplink`. */
 export function uplinkCommands(group: Command, on: Binder): void {

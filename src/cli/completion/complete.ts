@@ -58,15 +58,14 @@ async function candidates(program: Command, session: Session, words: readonly st
   if (unfinished.startsWith('-')) {
     return optionsOf(command).map(({ long, short, description }) => ({ value: long ?? short!, description }));
   }
-  const visible = command.commands.filter((candidate) => !candidate.name().startsWith('__'));
-  if (visible.length > 0) {
-    return visible.map((candidate) => ({ value: candidate.name(), description: candidate.description() }));
-  }
+  const visible = command.commands
+    .filter((candidate) => positionals === 0 && !candidate.name().startsWith('__'))
+    .map((candidate) => ({ value: candidate.name(), description: candidate.description() }));
   const argument =
     command.registeredArguments[positionals] ?? command.registeredArguments.findLast((it) => it.variadic);
-  if (argument === undefined) return [];
+  if (argument === undefined) return visible;
   if (argument.argChoices !== undefined) return argument.argChoices.map((value) => ({ value, description: '' }));
-  return ask(runDir, argument.name());
+  return [...visible, ...(await ask(runDir, argument.name()))];
 }
 
 function optionsOf(command: Command): Command['options'] {
