@@ -16,8 +16,8 @@ import type { LanMode, Plan } from '../mode.ts';
 import { bridgeOption, readCommon } from '../options.ts';
 import type { BridgeSettings } from '../settings.ts';
 import { bridgeName } from '../uplink/bridge-name.ts';
+import { checkRisks } from '../uplink/check.ts';
 import { isLeased, leaseAnswers } from '../uplink/lease.ts';
-import { checkManagers } from '../uplink/managers/check.ts';
 import { readNote } from '../uplink/note.ts';
 import { checkUplink } from '../uplink/suitable.ts';
 import { confirmUplink, maintainUplinks, openUplink, returnUnusedUplink, uplinksDisturbed } from '../uplink/trial.ts';
@@ -31,7 +31,7 @@ export const bridge: LanMode<BridgeSettings> = {
       name: 'confirm',
       values: 'auto, manual, none',
       default: 'auto',
-      help: 'With parent: auto puts everything back at once when a gateway that answered before does not answer any more; manual puts it back unless `berth network confirm` comes in time; none does not look.',
+      help: 'With parent: auto puts everything back at once when a gateway that answered before (where none did: every neighbour that did) does not answer any more; manual puts it back unless `berth network confirm` comes in time; none does not look.',
     },
     {
       name: 'confirm_timeout',
@@ -67,7 +67,7 @@ export const bridge: LanMode<BridgeSettings> = {
     }
     if ((await readNote(context.notes, parent)) === undefined) {
       checkUplink(parent, bridge, plan.host);
-      if (settings.confirm !== 'manual') await checkManagers(parent, bridge, plan.host);
+      if (settings.confirm !== 'manual') await checkRisks(parent, bridge, context);
     }
     const mac = plan.host.links.find(({ name }) => name === parent)?.mac;
     const leased = mac !== undefined && (await isLeased(parent, bridge, plan.host));

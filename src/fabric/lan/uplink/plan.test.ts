@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { HostLink, HostView } from '../../../kernel/kernel.ts';
 import type { Mac } from '../../../model/mac.ts';
+import type { FabricContext } from '../../fabric.ts';
+import { checkRisks } from './check.ts';
 import { connectionsTo } from './connections.ts';
 import { hostFiles } from './fixture.ts';
 import { joinedGroups } from './multicast.ts';
-import { rulesNaming } from './packet-filter.ts';
-import { type PlanFacts, risksOf } from './plan.ts';
+import { legacyRulesNaming, rulesNaming } from './packet-filter.ts';
+import { type PlanFacts, risksOf } from './risks.ts';
 
 const nic: HostLink = {
   index: 2,
@@ -34,6 +36,7 @@ const facts = (change: Partial<PlanFacts> = {}): PlanFacts => ({
   filterRules: [],
   wireless: false,
   groups: [],
+  advertised: false,
   ...change,
 });
 
@@ -93,19 +96,36 @@ test('what calls for somebody who confirms', () => {
 test('what is worth to know', () => {
   const caller = { local: '192.168.1.2', localPort: 22, remote: '192.168.1.9', remotePort: 4000 };
   assert.match(levels({ caller, connections: [caller] })[0]!, /^warning: your ssh session from 192\.168\.1\.9/);
-  assert.match(levels({ filterRules: ['inet f: x'] })[0]!, /^warning: 1 rules .* the first: inet f: x/);
+  const rules = ['a', 'b'].map((text) => ({ text, input: true }));
+  assert.deepEqual(levels({ filterRules: [...rules, { text: 'c', input: false }] }), [
+    'manual: a rule of the packet filter names eth0 and will not match what comes in on br-eth0, unless it names that, too: a and 1 more',
+    'warning: a rule of the packet filter names eth0 and will not match what goes out by br-eth0, unless it names that, too: c',
+  ]);
+  assert.match(levels({ advertised: true })[0]!, /^manual: what routers advertise on eth0 is read by a program/);
   assert.match(levels({ groups: ['224.0.0.251'] })[0]!, /^warning: programs have joined 224\.0\.0\.251 on eth0/);
   assert.match(levels({ link: { ...nic, running: false } })[0]!, /^warning: eth0 has no carrier/);
 });
 
-test('rules of the packet filter that name an interface', () => {
+test('rules of the packet filter that name an interface and not the bridge', () => {
   const ruleset = `table inet filter {
+	set outside {
+		type ifname
+		elements = { "eth0",
+			     "ppp0" }
+	}
+	flowtable f {
+		hook ingress priority filter; devices = { "eth0" };
+	}
 	chain input {
 		type filter hook input priority filter; policy drop;
 		iifname "eth0" tcp dport 22 accept
 		iifname "eth01" accept
+		iifname { "br-eth0", "eth0" } accept
+		iifname "eth*" accept
 		iif "eth0" udp dport 53 accept comment "eth0"
 		comment "eth0" accept
+		log prefix "eth0" accept
+		oifname "eth0" masquerade
 	}
 }
 table inet berth {
@@ -113,11 +133,47 @@ table inet berth {
 		iifname "eth0" accept
 	}
 }
+table netdev own {
+	chain in {
+		type filter hook ingress device "eth0" priority 0; policy accept;
+	}
+}
 `;
-  assert.deepEqual(rulesNaming(ruleset, 'eth0'), [
-    'inet filter: iifname "eth0" tcp dport 22 accept',
-    'inet filter: iif "eth0" udp dport 53 accept comment "eth0"',
-  ]);
+  assert.deepEqual(
+    rulesNaming(ruleset, 'eth0', 'br-eth0').map(({ text, input }) => `${input} ${text}`),
+    [
+      'true inet filter: elements = { "eth0",',
+      'true inet filter: iifname "eth0" tcp dport 22 accept',
+      'true inet filter: iifname "eth*" accept',
+      'true inet filter: iif "eth0" udp dport 53 accept comment "eth0"',
+      'false inet filter: oifname "eth0" masquerade',
+    ],
+  );
+});
+
+test('rules of the old packet filter that name an interface and not the bridge', () => {
+  const rules = `*nat
+:POSTROUTING ACCEPT [0:0]
+-A POSTROUTING -s 10.0.0.0/8 -o eth0 -j MASQUERADE
+COMMIT
+*filter
+:INPUT DROP [0:0]
+-A INPUT -i eth0 -p tcp -m tcp --dport 22 -j ACCEPT
+-A INPUT -i eth+ -j ACCEPT
+-A INPUT -i eth1 -m comment --comment "-i eth0" -j ACCEPT
+-A INPUT -i + -j LOG --log-prefix eth0
+-A INPUT ! -i eth0 -j DROP
+COMMIT
+`;
+  assert.deepEqual(
+    legacyRulesNaming(rules, 'eth0', 'br-eth0').map(({ text, input }) => `${input} ${text}`),
+    [
+      'false iptables nat: -A POSTROUTING -s 10.0.0.0/8 -o eth0 -j MASQUERADE',
+      'true iptables filter: -A INPUT -i eth0 -p tcp -m tcp --dport 22 -j ACCEPT',
+      'true iptables filter: -A INPUT -i eth+ -j ACCEPT',
+      'true iptables filter: -A INPUT ! -i eth0 -j DROP',
+    ],
+  );
 });
 
 test('established connections to addresses of the card', async (t) => {
@@ -160,4 +216,26 @@ test('multicast groups that programs have joined', async (t) => {
   });
   assert.deepEqual(await joinedGroups('eth0', root), ['224.0.0.251', 'ff02::fb']);
   assert.deepEqual(await joinedGroups('eth5', root), []);
+});
+
+test('what may cut the host off is refused, with the way to prevent it', async (t) => {
+  const context = {
+    kernel: { view: () => Promise.resolve(host()), belongings: () => Promise.resolve([]) },
+  } as unknown as FabricContext;
+  const check = (files: Record<string, string>) => checkRisks('eth0', 'br-eth0', context, hostFiles(t, files));
+  await check({ 'sys/class/net/eth0/bonding/mode': '802.3ad 4\n' });
+  const manager = { 'proc/400/comm': 'NetworkManager\n', 'proc/400/cmdline': 'NetworkManager\0' };
+  for (const [files, message] of [
+    [
+      manager,
+      /NetworkManager runs and manages eth0.*; prevent that with `.*unmanaged.*`, or try it all the same with -o confirm=manual/,
+    ],
+    [{ 'sys/class/net/eth0/bonding/mode': 'balance-alb 6\n' }, /a bond in the mode balance-alb/],
+    [
+      { 'sys/class/net/eth0/phy80211/name': 'phy0\n' },
+      /eth0 is wireless: .*-o mode=ipvlan needs neither; try it all the same/,
+    ],
+  ] as const) {
+    await assert.rejects(check(files), { code: 'INTERFACE_UNSUITABLE', message });
+  }
 });

@@ -13,15 +13,8 @@ import { findManagers } from './managers/managers.ts';
 import { joinedGroups } from './multicast.ts';
 import { filterRulesNaming } from './packet-filter.ts';
 import { type LinkResolver, linkResolver } from './resolver.ts';
+import { type PlanFacts, type Risk, risksOf } from './risks.ts';
 import { differingSettings } from './settings.ts';
-import { isTaken, whyUnsuitable } from './suitable.ts';
-
-export interface Risk {
-  /** `refused`: it is not done. `manual`: only with -o confirm=manual. `warning`: think of it. */
-  readonly level: 'refused' | 'manual' | 'warning';
-  /** A sentence. */
-  readonly message: string;
-}
 
 export interface UplinkPlan {
   readonly nic: string;
@@ -65,18 +58,20 @@ export async function planUplink(request: PlanRequest, context: FabricContext, r
   if (link === undefined) throw new BerthError('INTERFACE_UNKNOWN', `there is no interface ${nic} on this host`);
   const addresses = host.addresses.filter((held) => held.link === nic);
   const texts = new Set(addresses.map(({ address }) => formatAddress(address.address)));
-  const [belongings, settings, resolver, managers, connections, rules, wireless, bonding, groups] = await Promise.all([
-    context.kernel.belongings(nic),
-    differingSettings(nic, root),
-    linkResolver(link.index, root),
-    findManagers({ name: nic, index: link.index, mac: link.mac ?? '' }, bridge, root),
-    connectionsTo(texts, root),
-    filterRulesNaming(nic),
-    isWireless(nic, root),
-    // `balance-alb 6`
-    readText(join(root, 'sys/class/net', nic, 'bonding/mode')),
-    joinedGroups(nic, root),
-  ]);
+  const [belongings, settings, resolver, managers, connections, rules, wireless, bonding, groups, acceptsRa] =
+    await Promise.all([
+      context.kernel.belongings(nic),
+      differingSettings(nic, root),
+      linkResolver(link.index, root),
+      findManagers({ name: nic, index: link.index, mac: link.mac ?? '' }, bridge, root),
+      connectionsTo(texts, root),
+      filterRulesNaming(nic, bridge, root),
+      isWireless(nic, root),
+      // `balance-alb 6`
+      readText(join(root, 'sys/class/net', nic, 'bonding/mode')),
+      joinedGroups(nic, root),
+      readText(join(root, 'proc/sys/net/ipv6/conf', nic, 'accept_ra')),
+    ]);
   const mode = bonding?.split(/\s/)[0];
   const caller = callerOf(request.session, connections);
   const moving = belongings.filter(({ implied, learnt }) => implied === undefined && learnt === undefined);
@@ -91,6 +86,8 @@ export async function planUplink(request: PlanRequest, context: FabricContext, r
     filterRules: rules,
     wireless,
     groups,
+    advertised:
+      acceptsRa?.trim() === '0' && host.routes.some(({ link: of, protocol }) => of === nic && protocol === RTPROT_RA),
     ...(mode === undefined ? {} : { bondMode: mode }),
   };
   const risks = risksOf(facts);
@@ -130,6 +127,8 @@ export async function planUplink(request: PlanRequest, context: FabricContext, r
 }
 
 const SSH = 22;
+/** Of routes that a router has advertised (linux/rtnetlink.h). */
+const RTPROT_RA = 9;
 
 /** VLANs of an interface: the kernel takes tagged frames for them before the bridge sees any, so they go on as before. */
 function vlansOn(link: HostLink, host: HostView): readonly string[] {
@@ -159,82 +158,6 @@ function callerOf(session: string | undefined, connections: readonly Connection[
       one.remote === remote?.replace(/%.*/, '') &&
       one.remotePort === Number(remotePort),
   );
-}
-
-export interface PlanFacts {
-  readonly link: HostLink;
-  readonly bridge: string;
-  readonly host: HostView;
-  readonly managers: readonly Manager[];
-  readonly connections: readonly Connection[];
-  readonly caller: Connection | undefined;
-  readonly filterRules: readonly string[];
-  readonly wireless: boolean;
-  /** Multicast groups that programs have joined on it. */
-  readonly groups: readonly string[];
-  /** Such as `802.3ad`; absent for what is no bond. */
-  readonly bondMode?: string;
-}
-
-/** Pure: what can go wrong, the worst first. */
-export function risksOf(facts: PlanFacts): readonly Risk[] {
-  const { link, bridge, host, managers, connections, caller, filterRules } = facts;
-  const { name } = link;
-  const risks: Risk[] = [];
-  const add = (level: Risk['level'], message: string) => risks.push({ level, message });
-
-  const unsuitable = whyUnsuitable(link, host);
-  if (link.master !== undefined && isTaken(name, link.master, host)) {
-    add(
-      'refused',
-      `${name} is already a port of ${link.master}, which Berth made from it: another network shares it with the same -o parent=${name}`,
-    );
-  } else if (unsuitable !== undefined) add('refused', unsuitable);
-  else if (host.links.some((other) => other.name === bridge)) {
-    add('refused', `there is an interface ${bridge} already: choose another name with --bridge`);
-  }
-  for (const manager of managers.filter(({ fights }) => fights === 'at once')) {
-    add('manual', `${manager.found}: ${manager.then}`);
-  }
-  if (facts.wireless) {
-    add(
-      'manual',
-      `${name} is wireless: most access points send nothing to a second MAC address, and the kernel refuses it as a port unless it uses four addresses (iw dev ${name} set 4addr on); -o mode=ipvlan needs neither`,
-    );
-  }
-  const local = connections.filter(({ local: address }) => address.startsWith('fe80:'));
-  if (local.length > 0) {
-    add(
-      caller !== undefined && local.includes(caller) ? 'manual' : 'warning',
-      `${local.length} connections to a link-local address of ${name} will be cut: they are bound to the interface`,
-    );
-  }
-  if (caller !== undefined) {
-    add('warning', `your ssh session from ${caller.remote} comes in through ${name}; it goes on if all is well`);
-  }
-  if (filterRules.length > 0) {
-    add(
-      'warning',
-      `${filterRules.length} rules of the packet filter name ${name} and will not match what comes in on ${bridge}, the first: ${filterRules[0]}`,
-    );
-  }
-  for (const manager of managers.filter(({ fights }) => fights === 'later' || fights === 'at boot')) {
-    add('warning', `${manager.found}: ${manager.then}`);
-  }
-  if (facts.groups.length > 0) {
-    add(
-      'warning',
-      `programs have joined ${facts.groups.join(', ')} on ${name}, and hear nothing there until they join on ${bridge}: restart them`,
-    );
-  }
-  if (!link.running) add('warning', `${name} has no carrier: whether the LAN is reached cannot be found out`);
-  if (facts.bondMode === 'balance-tlb' || facts.bondMode === 'balance-alb') {
-    add(
-      'manual',
-      `${name} is a bond in the mode ${facts.bondMode}, which changes MAC addresses as it sends, so containers are not found behind it: use active-backup or 802.3ad`,
-    );
-  }
-  return risks;
 }
 
 async function isWireless(nic: string, root: string): Promise<boolean> {

@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { HostView } from '../../../../kernel/kernel.ts';
 import { hostFiles } from '../fixture.ts';
-import { checkManagers } from './check.ts';
 import { globMatches, type ManagedNic } from './manager.ts';
 import { findManagers } from './managers.ts';
 
@@ -99,12 +97,6 @@ test('NetworkManager that manages the card is refused unless somebody is there t
         '[connection]\nid=br-eth0-eth0\ntype=ethernet\ninterface-name=eth0\nmaster=br-eth0\nslave-type=bridge\nautoconnect-priority=100\n',
     },
   ]);
-  const link = { index: 2, name: 'eth0', mac: nic.mac, mtu: 1500, up: true, running: true, loopback: false };
-  const host = { links: [link], addresses: [], routes: [] } as unknown as HostView;
-  await assert.rejects(checkManagers('eth0', 'br-eth0', host, root), {
-    code: 'INTERFACE_UNSUITABLE',
-    message: /NetworkManager runs and manages eth0 .*unmanaged-devices.* or try it all the same with -o confirm=manual/,
-  });
 });
 
 test('NetworkManager that leaves the card alone', async (t) => {
