@@ -43,15 +43,16 @@ describe('by the mode of the network', () => {
     });
   }
 
-  test('macvlan: leased on the parent, renewed from within', async () => {
+  test('macvlan: leased on the parent, renewed from within, and reached by the host, too', async () => {
     const { host, lan, other, server } = stage();
-    await lan.plug(host, { name: 'eth1' });
+    await lan.plug(host, { name: 'eth1', addresses: ['192.168.7.21/24'] });
     await restartServer(server, short);
     await createNetwork(host, 'lan', '-o mode=macvlan', '-o parent=eth1');
     const since = await mark(host);
     await start(host, 'web', '--network lan');
     const address = await addressOf(host, 'web');
     await reaches(other, address);
+    await reaches(host, address);
     assert.equal(await defaultRoute(host, 'web'), `${GATEWAY} eth0`);
     assert.match(await told(host, 'dhcp.renewed', since), /"asked":"renew"/);
     await start(host, 'db', '--network lan');

@@ -23,7 +23,9 @@ export const shimLink = (parent: string): string => linkName('bs', parent);
 /** What a host needs to reach the containers on a network; nothing where it has no address on that LAN itself. */
 export function shimObjects(settings: Shimmed, { subnets }: Network, host: HostView): readonly KernelObject[] {
   const own = hostAddresses(settings, host);
-  const reachable = subnets.some(({ prefix }) => sourceFor(prefix.address, own) !== undefined);
+  // Where a DHCP server says what the subnets are, they are not known beforehand.
+  const reachable =
+    subnets.length === 0 ? own.length > 0 : subnets.some(({ prefix }) => sourceFor(prefix.address, own) !== undefined);
   if (!settings.hostAccess || !reachable) return [];
   const name = shimLink(settings.parent);
   const common = { kind: 'link', name, parent: settings.parent, up: true, noLinkLocal: true } as const;
