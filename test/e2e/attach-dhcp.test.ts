@@ -1,10 +1,12 @@
 /** `berth attach --dhcp`: a running container with an address of the LAN's own DHCP server. */
 
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { repository } from './bed/machine.ts';
 import { attach, berth, berthFails, FLAGS, hasAddresses } from './suites/attach-stage.ts';
 import { defaultRoute, docker, enter, interfaces, reaches, start } from './suites/containers.ts';
-import { createNetwork, dhcpStage, GATEWAY, served } from './suites/dhcp-stage.ts';
+import { createNetwork, dhcpStage, GATEWAY, mark, restartServer, served, told, usual } from './suites/dhcp-stage.ts';
 
 describe('berth attach with DHCP', () => {
   const stage = dhcpStage('20.10', FLAGS);
@@ -43,6 +45,33 @@ describe('berth attach with DHCP', () => {
     await plugged();
     await berth(host, 'detach web');
     await served(server, []);
+  });
+
+  test('a refused address is taken from it, is not put back by a repair, and comes back with its route', async () => {
+    const { host, lan, other, server } = stage();
+    await restartServer(server, { ...usual, lease: 120, renew: 3, rebind: 6 });
+    await start(host, 'web', '--network none');
+    const { addresses } = await attach(host, 'web --bridge br0 --dhcp');
+    await hasAddresses(host, 'web', 'eth1', addresses);
+    await server.stop();
+    const rogue = await lan.machine('refuser', '192.168.7.66/24');
+    const since = await mark(host);
+    const refuser = await rogue.netSpawn([process.execPath, join(repository, 'test/e2e/bed/rogue-dhcp.ts'), 'refuse'], {
+      name: 'rogue',
+    });
+    await told(host, 'dhcp.lost', since);
+    await hasAddresses(host, 'web', 'eth1', []);
+    await berth(host, 'audit --repair');
+    await hasAddresses(host, 'web', 'eth1', []);
+    await refuser.stop('SIGKILL');
+    await server.start();
+    await told(host, 'dhcp.regained', since);
+    await hasAddresses(host, 'web', 'eth1', addresses);
+    assert.equal(await defaultRoute(host, 'web'), `${GATEWAY} eth1`);
+    await reaches(other, addresses[0]!.replace(/\/.*/, ''));
+    await berth(host, 'detach web');
+    await served(server, []);
+    await restartServer(server, usual);
   });
 
   test('on a network that has its addresses from there, and where nobody answers', async () => {

@@ -148,22 +148,23 @@ describe('across what stops', () => {
     await served(server, []);
   });
 
-  test('an agent that has lost its state takes the leases over, and gives them back in the end', async () => {
-    const { host, other, server } = stage();
-    await restartServer(server, short);
-    await createNetwork(host);
-    await start(host, 'web', '--network lan');
-    const address = await addressOf(host, 'web');
-    await host.stopBerth();
-    await host.sh('rm -rf /var/lib/berth/*');
-    await host.startBerth();
-    assert.match(await told(host, 'dhcp.adopted', 0), new RegExp(address.replaceAll('.', '\\.')));
-    await told(host, 'dhcp.renewed', 0);
-    await reaches(other, address);
-    await docker(host, 'rm -f web');
-    await served(server, []);
-    await restartServer(server, usual);
-  });
+  for (const clientId of ['mac', 'identity'])
+    test(`an agent that has lost its state takes the leases over, and gives them back in the end: client id by ${clientId}`, async () => {
+      const { host, other, server } = stage();
+      await restartServer(server, short);
+      await createNetwork(host, 'lan', `-o dhcp_client_id=${clientId}`);
+      await start(host, 'web', '--network lan');
+      const address = await addressOf(host, 'web');
+      await host.stopBerth();
+      await host.sh('rm -rf /var/lib/berth/*');
+      await host.startBerth();
+      assert.match(await told(host, 'dhcp.adopted', 0), new RegExp(address.replaceAll('.', '\\.')));
+      await told(host, 'dhcp.renewed', 0);
+      await reaches(other, address);
+      await docker(host, 'rm -f web');
+      await served(server, []);
+      await restartServer(server, usual);
+    });
 
   test('a container that is taken off the network gives its address back', async () => {
     const { host, server } = stage();

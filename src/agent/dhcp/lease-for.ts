@@ -96,11 +96,15 @@ export function isSameClient(one: Client, other: Client): boolean {
   return one.mac === other.mac && Buffer.compare(one.clientId, other.clientId) === 0;
 }
 
-/** @param before the MAC that it had, which it keeps unless another one is wanted. */
-function clientFor(
-  { source, who, sharedMac, mac: wanted }: Applicant,
+/**
+ * As whom a container asks.
+ *
+ * @param before the MAC that it had, which it keeps unless another one is wanted.
+ */
+export function clientFor(
+  { source, who, sharedMac, mac: wanted }: Pick<Applicant, 'source' | 'who' | 'sharedMac' | 'mac'>,
   identity: string,
-  { hostKey }: LeaseForParts,
+  { hostKey }: Pick<LeaseForParts, 'hostKey'>,
   before?: Mac,
 ): Client {
   const mac = sharedMac ?? wanted ?? before;

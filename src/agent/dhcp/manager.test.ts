@@ -328,6 +328,7 @@ test('a container whose lease is not in the store any more: the server is asked 
   await before.engineHas(container('web'));
   const { address, mac } = await before.start('e1');
   const endpoint = before.state.endpoints.get(id('e1'))!;
+  const { client } = before.dhcp.leases()[0]!;
   await before.dhcp.close();
 
   const after = await openStage();
@@ -339,6 +340,7 @@ test('a container whose lease is not in the store any more: the server is asked 
   assert.deepEqual(after.server.heard, ['request br0']);
   await after.learn({ e1: 'web' });
   assert.equal(after.dhcp.leases()[0]!.container, 'web'.padEnd(64, '0'));
+  assert.deepEqual(after.dhcp.leases()[0]!.client, client);
   await after.stop('e1');
   await after.engineHas();
   await after.learn();

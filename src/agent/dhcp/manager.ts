@@ -228,12 +228,14 @@ export function createDhcp(parts: DhcpParts): Dhcp {
   function adopt(networks: readonly EngineNetwork[]): void {
     if (adopting) return;
     adopting = true;
-    const there = new Set<string>(networks.flatMap(({ endpoints }) => endpoints.map(({ id }) => id)));
+    const owners = new Map(networks.flatMap(({ endpoints }) => endpoints.map(({ id, container }) => [id, container])));
     const work = takeUp({
       ...parts,
       conversation,
       sourceOf: (network) => sourceOf(network, {}),
-      isThere: (id) => there.has(id),
+      ownerOf: (id) => owners.get(id),
+      container: observer.container,
+      sharedMac: (network) => fabricOf(network.fabric).sharedMac?.(network, parts.context()),
     })
       .then((keys) => {
         for (const key of keys) keeper.watch(key);

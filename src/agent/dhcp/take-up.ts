@@ -3,16 +3,21 @@
  * taken up from the engine. Nobody would renew those leases, so the server is asked to confirm them.
  */
 
+import type { ListedContainer } from '../../docker/engine.ts';
 import type { DhcpSource } from '../../fabric/fabric.ts';
 import { formatAddress } from '../../model/address.ts';
 import type { EndpointId } from '../../model/ids.ts';
+import type { Mac } from '../../model/mac.ts';
 import type { Endpoint, Network } from '../../model/network.ts';
 import type { Events } from '../events.ts';
 import type { State } from '../state.ts';
 import type { Book } from './book.ts';
+import { identityOf } from './containers.ts';
 import type { Conversation } from './conversation.ts';
-import { clientOf, leaseKey } from './identity.ts';
+import { describeIdentity, leaseKey } from './identity.ts';
+import { clientFor } from './lease-for.ts';
 import type { DhcpLease, Grant } from './record.ts';
+import type { Who } from './who.ts';
 
 export interface TakeUpParts {
   readonly book: Book;
@@ -23,8 +28,10 @@ export interface TakeUpParts {
   /** Milliseconds for an answer. */
   readonly patience: number;
   sourceOf(network: Network): DhcpSource | undefined;
-  /** Whether the engine has an endpoint: one of ours that it has not is on its way out, and gets no lease again. */
-  isThere(endpoint: EndpointId): boolean;
+  /** The container that has an endpoint in the engine: one that it does not know is on its way out, and gets no lease again. */
+  ownerOf(endpoint: EndpointId): string | undefined;
+  container(id: string): ListedContainer | undefined;
+  sharedMac(network: Network): Mac | undefined;
   now(): number;
   monotonic(): number;
 }
@@ -34,27 +41,41 @@ export async function takeUp(parts: TakeUpParts): Promise<readonly string[]> {
   const { book, state } = parts;
   const known = new Set(book.all().map(({ endpoint }) => endpoint));
   const unknown = [...state.endpoints.values()].filter(
-    ({ id, phase }) => phase === 'attached' && !known.has(id) && parts.isThere(id),
+    ({ id, phase }) => phase === 'attached' && !known.has(id) && parts.ownerOf(id) !== undefined,
   );
   const taken = await Promise.all(
     unknown.map(async (endpoint) => {
       const network = state.networks.get(endpoint.network);
       const source = network && parts.sourceOf(network);
-      return source === undefined ? undefined : confirm(endpoint, source, parts);
+      return source === undefined ? undefined : confirm(endpoint, network!, source, parts);
     }),
   );
   return taken.filter((key) => key !== undefined);
 }
 
-async function confirm(endpoint: Endpoint, source: DhcpSource, parts: TakeUpParts): Promise<string | undefined> {
-  const { book, conversation, state, events, hostKey, patience } = parts;
-  const { link, clientId } = source;
+async function confirm(
+  endpoint: Endpoint,
+  network: Network,
+  source: DhcpSource,
+  parts: TakeUpParts,
+): Promise<string | undefined> {
+  const { book, conversation, state, events, patience } = parts;
+  const { link } = source;
   const address = endpoint.addresses.find((on) => on.address.family === 4)?.address;
   if (address === undefined) return undefined;
-  const identity = `MAC ${endpoint.mac}`;
+  // Who it is decides the client id, where that is not the MAC: the server knows it by the one from before.
+  const container = parts.container(parts.ownerOf(endpoint.id)!);
+  const who: Who = {
+    identity: container === undefined ? { kind: 'mac', mac: endpoint.mac } : identityOf(container),
+    unsure: false,
+    ...(container === undefined ? {} : { container }),
+  };
+  const sharedMac = parts.sharedMac(network);
+  const identity = describeIdentity(who.identity);
   const key = leaseKey(link, identity);
-  const client = clientOf({ identity, hostKey, link, mac: endpoint.mac, clientId });
-  const lease: DhcpLease = { key, identity, link, network: endpoint.network, client, endpoint: endpoint.id };
+  const applicant = { source, who, mac: endpoint.mac, ...(sharedMac === undefined ? {} : { sharedMac }) };
+  const client = clientFor(applicant, identity, parts);
+  const lease: DhcpLease = { key, identity, link, network: network.id, client, endpoint: endpoint.id };
   const ending = await conversation.keep(lease, { kind: 'confirm', address }, { link }, patience);
   const shown = formatAddress(address);
   if (ending.kind !== 'granted') {

@@ -42,6 +42,8 @@ export interface Observer {
   look(): Promise<void>;
   /** Whether there was such a container at the last look, and it was on the network, running or not. */
   isOn(container: string, network: NetworkId): boolean;
+  /** As the engine listed it at the last look. */
+  container(id: string): ListedContainer | undefined;
   /** By what a container is known when it starts, as far as that is known itself. */
   marks(container: string): Marks | undefined;
 }
@@ -192,6 +194,7 @@ export function createObserver(parts: ObserverParts): Observer {
       // As long as the network's name is not known, nobody can tell.
       return found !== undefined && (name === undefined || isOn(found, network, name));
     },
+    container: (wanted) => containers.find(({ id }) => id === wanted),
     marks,
 
     look,
