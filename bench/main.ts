@@ -15,12 +15,13 @@ import { calls } from './calls.ts';
 import { commands } from './commands.ts';
 import { dockerRun } from './docker-run.ts';
 import { describeMachine, machineText } from './machine.ts';
+import { modesBenchmark } from './modes.ts';
 import { render } from './print.ts';
 import { judge } from './result.ts';
 import { scale } from './scale.ts';
 import { throughput } from './throughput.ts';
 
-const benchmarks: readonly Benchmark[] = [dockerRun, calls, scale, throughput, commands];
+const benchmarks: readonly Benchmark[] = [dockerRun, modesBenchmark, calls, scale, throughput, commands];
 
 function options() {
   const { values, positionals } = parseArgs({
