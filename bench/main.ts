@@ -16,12 +16,13 @@ import { commands } from './commands.ts';
 import { dockerRun } from './docker-run.ts';
 import { describeMachine, machineText } from './machine.ts';
 import { modesBenchmark } from './modes.ts';
+import { otherKernel } from './other-kernel.ts';
 import { render } from './print.ts';
 import { judge } from './result.ts';
 import { scale } from './scale.ts';
 import { throughput } from './throughput.ts';
 
-const benchmarks: readonly Benchmark[] = [dockerRun, modesBenchmark, calls, scale, throughput, commands];
+const benchmarks: readonly Benchmark[] = [dockerRun, modesBenchmark, calls, scale, throughput, otherKernel, commands];
 
 function options() {
   const { values, positionals } = parseArgs({
