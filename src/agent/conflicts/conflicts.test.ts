@@ -243,6 +243,11 @@ test('nobody waits for an address that a container has just left, for a while', 
   const second = start(endpoint('b', { mac: parseMac('02:00:00:00:00:77')! }));
   await pass(20);
   assert.equal(second.outcome, 'started');
+  asked = [];
+  const next = parseAddress('192.0.2.10')!;
+  assert.equal(await conflicts.claimOn(lan(), v4, [next]), undefined);
+  await pass(20);
+  assert.deepEqual(asked, [], 'nor are others asked for that might be given out next');
   clock += 61_000;
   const third = start(endpoint('c'));
   await pass(20);

@@ -280,6 +280,8 @@ export function createConflicts(parts: ConflictsParts): Conflicts {
     async claimOn(network, address, ahead) {
       const link = wireOf(network);
       if (link === undefined) return undefined;
+      // Where containers come and go at the same address, the next ones are not needed soon: the LAN is spared the questions.
+      if (isTrusted(link, address)) return undefined;
       for (const next of ahead) void screen(network, link, next);
       return within(SCREENED, screen(network, link, address));
     },
