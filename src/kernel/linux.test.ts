@@ -60,6 +60,33 @@ test('what takes too long is KERNEL_BUSY, has no effect in the end, and does not
     { timeout: 400 },
   ));
 
+test('what an owner has already need not wait for the thread, unless something was amiss since', () =>
+  withKernel(async (kernel) => {
+    const busy = () => kernel.apply(`network/${Math.random()}`, [sysctl(`test/hang`, 300)]);
+    const first = async (one: Promise<unknown>, other: Promise<unknown>) =>
+      Promise.race([one.then(() => 'one'), other.then(() => 'other')]);
+    const mine = () => kernel.apply('network/1', [bridge('mine')]);
+    await mine();
+    assert.equal(await first(busy(), mine()), 'other');
+    await assert.rejects(kernel.packets({ link: 'none', hears: [] }));
+    assert.equal(await first(busy(), mine()), 'one', 'after a refusal');
+    assert.equal(await first(busy(), kernel.apply('network/1', [bridge('yours')])), 'one', 'something else');
+    await mine();
+    const removed = kernel.remove('network/1');
+    await Promise.all([removed, mine()]);
+    assert.ok((await there(kernel)).includes('link mine'), 'it was removed meanwhile');
+    for (const [why, doubt] of [
+      ['an audit', () => kernel.audit({ repair: true })],
+      ['steps', () => kernel.execute([])],
+      ['another word', async () => kernel.declare('network/1', [bridge('mine')])],
+      ['the end of the thread', () => kernel.apply('network/2', [sysctl('test/die')]).catch(() => undefined)],
+    ] as const) {
+      await mine();
+      await doubt();
+      assert.equal(await first(busy(), mine()), 'one', why);
+    }
+  }));
+
 test('what came too late is not undone when it has been asked for again since', () =>
   withKernel(
     async (kernel) => {

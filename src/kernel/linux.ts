@@ -6,6 +6,7 @@
  * A bundler must emit `worker.ts` as an entry point of its own, and put that file's address where `new URL` names it here.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import { BerthError } from '../model/errors.ts';
 import { type DatabaseAddress, DEFAULT_DATABASE } from '../ovs/address.ts';
 import type { Drift, Kernel, Owner } from './kernel.ts';
@@ -49,6 +50,12 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
   const auditTimeout = options.auditTimeout ?? 60_000;
   /** What must be there, as far as callers have been told: what a new thread starts from. */
   const declared = new Map<Owner, readonly KernelObject[]>();
+  /**
+   * Owners whose declaration was applied, with nothing amiss since in all of the kernel: to apply the same again would change
+   * nothing. A network's own objects are applied whenever a container joins it, and each question to the thread costs its start
+   * as much as the answer.
+   */
+  const settled = new Set<Owner>();
   const driftListeners = new Set<(drifts: readonly Drift[]) => void>();
   const changeListeners = new Set<() => void>();
   const arrivalListeners = new Set<(links: readonly string[]) => void>();
@@ -62,7 +69,10 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
     program: options.program ?? new URL('./worker.ts', import.meta.url),
     settings: { ovsDatabase: options.ovsDatabase ?? DEFAULT_DATABASE },
     report: hear,
-    died: recover,
+    died() {
+      settled.clear();
+      recover();
+    },
     startedAgain() {
       // Should it die of this, it is started again with the same.
       submit({ type: 'restore', declared: [...declared] }, 'barrier', 'take over', Infinity, { first: true }).catch(
@@ -138,6 +148,8 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
   }
 
   function hear(report: Report): void {
+    // Something was not as it was taken to be, and may not have been mended.
+    if (report.type === 'drift') settled.clear();
     if (report.type === 'answer') finish(report.answer);
     else if (report.type === 'deleting') for (const request of running) request.begun?.();
     else if (report.type === 'drift') for (const listener of driftListeners) listener(report.drifts);
@@ -155,6 +167,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
     for (const [index, request] of finished.entries()) {
       const own = answer.type === 'removed' ? answer.each[index]! : answer;
       if (own.type === 'refused') {
+        settled.clear();
         request.reject(unpackError(own.refusal));
       } else {
         note(request);
@@ -166,10 +179,16 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
 
   /** Keeps `declared` true when a request has succeeded. */
   function note({ command, abandoned, what }: Request): void {
+    if (command.type === 'execute' || command.type === 'audit') settled.clear();
+    if (command.type === 'apply') settled.delete(command.owner);
     if (command.type === 'remove') {
-      for (const { owner } of command.removals) declared.delete(owner);
+      for (const { owner } of command.removals) {
+        declared.delete(owner);
+        settled.delete(owner);
+      }
     } else if (command.type === 'apply' && !abandoned) {
       declared.set(command.owner, command.objects);
+      settled.add(command.owner);
     } else if (command.type === 'apply' && !waiting.some(({ owner }) => owner === command.owner)) {
       // Its caller was told that it had failed; so it has to have no effect, unless it has been asked for again since.
       const objects = declared.get(command.owner) ?? [];
@@ -193,8 +212,15 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
     running = [];
   }
 
+  /** Whether an owner has these objects for certain, with nothing about it under way. */
+  function isSettled(owner: Owner, objects: readonly KernelObject[]): boolean {
+    const underWay = [...running, ...waiting].some((other) => other.owner === owner || other.type === 'barrier');
+    return settled.has(owner) && !underWay && isDeepStrictEqual(declared.get(owner), objects);
+  }
+
   return {
     async apply(owner, objects) {
+      if (!closed && isSettled(owner, objects)) return;
       await submit({ type: 'apply', owner, objects }, 'other', `apply what ${owner} needs`, timeout);
     },
 
@@ -205,6 +231,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
 
     declare(owner, objects) {
       declared.set(owner, objects);
+      settled.delete(owner);
       submit({ type: 'declare', owner, objects }, 'other', `take note of what ${owner} needs`, Infinity).catch(
         () => {},
       );
