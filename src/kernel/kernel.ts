@@ -35,8 +35,9 @@ export interface Kernel {
    * Makes none of an owner's objects exist. `known` names objects that an earlier process made. Many removals at once are
    * joined into one group deletion. Resolves when they are gone; what is not there counts as gone.
    *
-   * @param begun called when the kernel is at it, if it has links to delete: whoever looks for them from then on waits until
-   *   they are out of sight, which is long before this resolves (20 ms after it, of which 3 under the rtnl lock).
+   * @param begun called when links are about to be deleted, with the very next system call: who goes to look for them then
+   *   comes too late, unless this machine is so busy that it is overtaken. It is 20 ms until this resolves, of which the kernel
+   *   spends 3 under the rtnl lock.
    */
   remove(owner: Owner, known?: readonly KernelObject[], begun?: () => void): Promise<void>;
 
