@@ -54,6 +54,7 @@ async function open() {
     inside: { links: [], addresses: [], routes: [] } as HostView,
     strange: false,
     refuse: false,
+    left: [] as string[],
   };
   const kernel: Kernel = {
     apply(owner, objects) {
@@ -103,7 +104,7 @@ async function open() {
       monotonic: () => 0,
     });
     const attachments = createAttachments({
-      conflicts: noConflicts,
+      conflicts: { ...noConflicts, left: ({ id }) => void world.left.push(id) },
       state,
       lifecycle,
       leases,
@@ -256,6 +257,7 @@ test('a default route that had to go comes back', async () => {
   const { id, attachment } = await attach(PLUG);
   assert.deepEqual(attachment.gateways.map(formatAddress), ['192.168.9.1']);
   await attachments.detach(id);
+  assert.deepEqual(world.left, [id], 'nobody need wait for its address to be asked for when it is attached again');
   assert.deepEqual(
     world.steps.map((step) => 'make' in step && step.make.kind === 'route' && [step.make.link, step.make.via]),
     [['eth0', via]],

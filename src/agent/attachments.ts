@@ -169,6 +169,7 @@ export function createAttachments(parts: AttachmentsParts): Attachments {
   async function remove(endpoint: AttachedEndpoint, why: string): Promise<void> {
     const { id, sandbox, attachment } = endpoint;
     const network = state.networks.get(endpoint.network);
+    if (endpoint.phase === 'attached') conflicts.left(endpoint);
     if (network?.adHoc !== undefined) {
       await dhcp.networkGoes(network.id);
       await lifecycle.removeNetwork(network.id);
