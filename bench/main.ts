@@ -20,9 +20,10 @@ import { otherKernel } from './other-kernel.ts';
 import { render } from './print.ts';
 import { judge } from './result.ts';
 import { scale } from './scale.ts';
+import { store } from './store.ts';
 import { throughput } from './throughput.ts';
 
-const benchmarks: readonly Benchmark[] = [dockerRun, modesBenchmark, calls, scale, throughput, otherKernel, commands];
+const benchmarks: readonly Benchmark[] = [dockerRun, modesBenchmark, calls, scale, store, throughput, otherKernel, commands];
 
 function options() {
   const { values, positionals } = parseArgs({

@@ -23,6 +23,8 @@ export interface Cluster {
 const CONNECT_PATIENCE = 1000;
 /** Milliseconds until the next member is tried as well, while one has not answered yet. */
 const STAGGER = 250;
+/** Milliseconds after which it is known that all members are away, and nobody is kept waiting for long any more. */
+const KNOWN_AFTER = 5000;
 const FIRST_WAIT = 50;
 const LONGEST_WAIT = 1000;
 
@@ -42,6 +44,8 @@ export function createCluster(endpoints: readonly Endpoint[]): Cluster {
   let current: Connection | undefined;
   let attempt: Promise<void> | undefined;
   let clusterId: bigint | undefined;
+  /** Since when nobody has been found who serves. */
+  let awaySince: number | undefined;
 
   function failed(member: Member, reason: string): void {
     member.notBefore = performance.now() + backOff(member.failures++, FIRST_WAIT, LONGEST_WAIT);
@@ -75,13 +79,14 @@ export function createCluster(endpoints: readonly Endpoint[]): Cluster {
         if (current !== undefined && current === connection) current = undefined;
       });
       await examine(connection);
-      if (won.aborted || closing.signal.aborted) {
+      if (won.aborted || closing.signal.aborted || current !== undefined) {
         connection.close();
         return;
       }
       member.failures = 0;
       member.reason = undefined;
       current = connection;
+      awaySince = undefined;
     } catch (error) {
       connection?.close();
       failed(member, (error as Error).message);
@@ -111,10 +116,13 @@ export function createCluster(endpoints: readonly Endpoint[]): Cluster {
 
   return {
     async connection(patience) {
-      const end = performance.now() + patience;
+      const began = performance.now();
+      const known = awaySince !== undefined && began - awaySince > KNOWN_AFTER;
+      const end = began + (known ? Math.min(patience, CONNECT_PATIENCE) : patience);
       for (;;) {
         if (closing.signal.aborted) throw lost('the store is closed', true);
         if (current !== undefined) return current;
+        awaySince ??= performance.now();
         const left = end - performance.now();
         if (left <= 0) break;
         attempt ??= connectToAny()
@@ -130,6 +138,7 @@ export function createCluster(endpoints: readonly Endpoint[]): Cluster {
       throw lost(reasons.join('; '), true);
     },
     avoid(connection, reason) {
+      if (members.length === 1) return;
       if (current === connection) current = undefined;
       connection.retire();
       const member = members.find(({ endpoint }) => endpoint.url === connection.url);

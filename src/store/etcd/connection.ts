@@ -135,14 +135,20 @@ function converse(session: ClientHttp2Session, url: string, why: () => string, e
 
   const request = (method: string, metadata: Metadata): ClientHttp2Stream => {
     if (session.closed || session.destroyed) throw lost(silent ?? why(), true);
-    return session.request({
-      ':method': 'POST',
-      ':path': method,
-      'content-type': 'application/grpc',
-      te: 'trailers',
-      'user-agent': 'berth',
-      ...metadata,
-    });
+    try {
+      return session.request({
+        ':method': 'POST',
+        ':path': method,
+        'content-type': 'application/grpc',
+        te: 'trailers',
+        'user-agent': 'berth',
+        ...metadata,
+      });
+    } catch (error) {
+      // It is about to end, or has used up its numbers for streams.
+      end();
+      throw lost(`${url}: ${describe(error as Error)}`, true);
+    }
   };
   /** Why a stream ended without gRPC's status. */
   const broken = (stream: ClientHttp2Stream, error?: Error): GrpcError => {

@@ -53,9 +53,10 @@ export function refusedEarly({ status, message, untouched }: GrpcError): boolean
   );
 }
 
-/** Whether this member, and perhaps not the others, cannot do it at the moment. */
+/** Whether this member, and perhaps not the others, cannot do it at the moment: it is alone, or too slow. */
 export function ofThisMember({ status, message }: GrpcError): boolean {
-  return status === statusCodes.unavailable && message === `${ETCD}no leader`;
+  if (status === statusCodes.deadlineExceeded) return true;
+  return status === statusCodes.unavailable && /^etcdserver: (no leader|request timed out)/.test(message);
 }
 
 /** Whether it may work out at the next attempt, where asking twice does no harm. */

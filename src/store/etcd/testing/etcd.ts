@@ -1,7 +1,7 @@
 /** Real etcd servers for tests, each with a folder of its own and ports on the loopback interface. */
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { promisify } from 'node:util';
 export interface EtcdServer {
   /** host:port that clients use. */
   readonly address: string;
+  readonly peerPort: number;
   readonly url: string;
   start(): Promise<void>;
   /** SIGKILL, as when the power fails but for what the kernel had taken already. */
@@ -36,14 +37,17 @@ export interface EtcdSettings {
   /** Flags for every member. */
   readonly flags?: readonly string[];
   readonly scheme?: 'http' | 'https';
+  /** Each member runs as a user of its own, from this number on, so that a packet filter can tell them apart. */
+  readonly firstUser?: number;
   /** Flags of etcdctl. */
   readonly ctlFlags?: readonly string[];
 }
 
 /** Starts a new cluster and waits until it serves. It is gone, with its data, when it is disposed of. */
 export async function startEtcd(settings: EtcdSettings = {}): Promise<EtcdCluster> {
-  const { members: count = 1, flags = [], scheme = 'http', ctlFlags = [] } = settings;
+  const { members: count = 1, flags = [], scheme = 'http', ctlFlags = [], firstUser } = settings;
   const directory = await mkdtemp(join(tmpdir(), 'berth-etcd-'));
+  if (firstUser !== undefined) await chmod(directory, 0o777);
   const ports = await freePorts(count * 2);
   const names = Array.from({ length: count }, (_, n) => `m${n}`);
   const peerUrl = (n: number) => `http://127.0.0.1:${ports[n * 2 + 1]}`;
@@ -58,8 +62,10 @@ export async function startEtcd(settings: EtcdSettings = {}): Promise<EtcdCluste
       const env = { ...process.env, ETCDCTL_API: '3' };
       return (await promisify(execFile)('etcdctl', all, { env, timeout: 10_000 })).stdout;
     };
+    const user = firstUser === undefined ? {} : { uid: firstUser + n };
     return {
       address,
+      peerPort: ports[n * 2 + 1]!,
       url,
       ctl,
       async start() {
@@ -78,7 +84,7 @@ export async function startEtcd(settings: EtcdSettings = {}): Promise<EtcdCluste
           `--log-outputs=${join(directory, `${name}.log`)}`,
           ...flags,
         ];
-        child = spawn('etcd', args, { stdio: ['ignore', 'ignore', 'inherit'] });
+        child = spawn('etcd', args, { stdio: ['ignore', 'ignore', 'inherit'], ...user });
         await new Promise((resolve, reject) => child!.once('spawn', resolve).once('error', reject));
       },
       async kill() {
