@@ -23,7 +23,16 @@ import { scale } from './scale.ts';
 import { store } from './store.ts';
 import { throughput } from './throughput.ts';
 
-const benchmarks: readonly Benchmark[] = [dockerRun, modesBenchmark, calls, scale, store, throughput, otherKernel, commands];
+const benchmarks: readonly Benchmark[] = [
+  dockerRun,
+  modesBenchmark,
+  calls,
+  scale,
+  store,
+  throughput,
+  otherKernel,
+  commands,
+];
 
 function options() {
   const { values, positionals } = parseArgs({
