@@ -56,7 +56,7 @@ export interface Connection {
   };
 }
 
-/** @throws MasterFailure for an address, a number or a file that is none. */
+/** @throws MasterFailure for an address, a number or a file that is none, and for a token that others could read. */
 export function connectionFrom(values: Values, environment: NodeJS.ProcessEnv): Connection {
   const known = [...globalFlags, ...addedGlobalFlags];
   const withEnvironment: Values = new Map(values);
@@ -75,9 +75,13 @@ export function connectionFrom(values: Values, environment: NodeJS.ProcessEnv): 
   if ((cert === undefined) !== (key === undefined)) {
     throw misuse(`--${cert === undefined ? 'key' : 'cert'} needs --${cert === undefined ? 'cert' : 'key'} too`);
   }
+  const addresses = readAddresses(flags.text('netmaster'), origin('netmaster', values));
+  const token = readToken(flags.text('token'));
+  const open = addresses.find((address) => !isPrivateWay(address));
+  if (token !== undefined && open !== undefined && !flags.boolean('insecure')) throw tokenInTheOpen(open);
   return {
-    addresses: readAddresses(flags.text('netmaster'), origin('netmaster', values)),
-    token: readToken(flags.text('token')),
+    addresses,
+    token,
     timeout: readTimeout(flags.text('timeout')),
     tls: {
       insecure: flags.boolean('insecure'),
@@ -122,6 +126,13 @@ function readToken(text: string): string | undefined {
   if (text === '') return undefined;
   if (!/^[\x21-\x7e]+$/.test(text)) throw misuse('the token has characters in it that no token has');
   return text;
+}
+
+function tokenInTheOpen(address: string): MasterFailure {
+  return new MasterFailure('usage', 'setting auth token requires a https auth_proxy URL', {
+    cause: `whoever listens on the way to ${address} could use the token`,
+    next: 'Name the master with https://, or accept that with --insecure.',
+  });
 }
 
 function readTimeout(text: string): number {

@@ -68,7 +68,8 @@ export function parseBoolean(text: string): boolean | undefined {
   return undefined;
 }
 
-function readNumber(name: string, text: string): number {
+/** @throws MasterFailure in Go's words. */
+export function readNumber(name: string, text: string): number {
   const value = /^[+-]?(0|[1-9][0-9]*|0[xX][0-9a-fA-F]+)$/.test(text) ? Number(text.replace(/^\+/, '')) : Number.NaN;
   if (!Number.isSafeInteger(value)) throw misuse(`invalid value "${text}" for flag -${name}: parse error`);
   return value;

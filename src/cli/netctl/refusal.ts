@@ -6,7 +6,8 @@ import { printable } from './text.ts';
 
 /** As Go's http package writes the methods in its errors: `Get "http://…": …`. */
 function asGo(method: string, url: string, why: string): string {
-  return `${method[0]}${method.slice(1).toLowerCase()} "${url}": ${why}`;
+  const short = url.length > 300 ? `${url.slice(0, 300)}…` : url;
+  return `${method[0]}${method.slice(1).toLowerCase()} "${short}": ${why}`;
 }
 
 /** No connection, or none that lasted until the end of the answer. */

@@ -2,7 +2,7 @@
 
 import { withProgress } from '../progress.ts';
 import { type CommandLine, Misuse, parseCommandLine } from './command-line.ts';
-import { connectionFrom, isPrivateWay } from './connection.ts';
+import { connectionFrom } from './connection.ts';
 import { credentialsFile, keepToken, readToken } from './credentials.ts';
 import { MasterFailure } from './failure.ts';
 import { flagsFrom } from './flags.ts';
@@ -72,18 +72,16 @@ async function runCommand(line: Extract<CommandLine, { kind: 'command' }>, surro
       if (!json) stdout.write(text);
     },
     table: (table, objects) => stdout.write(alignTabs(table.lines(objects), { padding: 2 })),
-    credentials: {
-      secure: connection.addresses.every((address) => address.startsWith('https:')),
-      token: connection.token,
-      file,
-      keep: (token) => keepToken(file, token),
+    login: {
+      credentials: {
+        secure: connection.addresses.every((address) => address.startsWith('https:')),
+        token: connection.token,
+        file,
+        keep: (token) => keepToken(file, token),
+      },
+      terminal: surroundings.terminal,
     },
-    terminal: surroundings.terminal,
   };
-  if (connection.token !== undefined && !connection.tls.insecure) {
-    const open = connection.addresses.find((address) => !isPrivateWay(address));
-    if (open !== undefined) throw tokenInTheOpen(open);
-  }
   try {
     await command.run(session, args);
   } catch (error) {
@@ -92,13 +90,6 @@ async function runCommand(line: Extract<CommandLine, { kind: 'command' }>, surro
   } finally {
     master.close();
   }
-}
-
-function tokenInTheOpen(address: string): MasterFailure {
-  return new MasterFailure('usage', 'setting auth token requires a https auth_proxy URL', {
-    cause: `whoever listens on the way to ${address} could use the token`,
-    next: 'Name the master with https://, or accept that with --insecure.',
-  });
 }
 
 function explain(error: unknown, { stdout, stderr, now }: Surroundings): number {

@@ -53,8 +53,8 @@ export interface Session {
   say(text: string): void;
   /** Shows objects as a table: in the look of the program that runs. */
   table(listing: Table, objects: readonly Fields[]): void;
-  readonly credentials: Credentials;
-  readonly terminal: Terminal;
+  /** For the one command that makes others trusted. */
+  readonly login?: { readonly credentials: Credentials; readonly terminal: Terminal };
 }
 
 export interface Credentials {

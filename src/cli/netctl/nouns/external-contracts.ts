@@ -41,7 +41,7 @@ function typeOf(flags: Flags): 'provided' | 'consumed' {
 }
 
 const one = {
-  args: [{ name: 'contracts', suggest: 'external-contracts' }],
+  args: [{ name: 'external-contracts', suggest: 'external-contracts' }],
   argsRequired: 'Contracts group name required',
 } as const;
 
@@ -66,7 +66,7 @@ export const externalContracts: NounSpec = {
       name: 'create',
       usage: 'Create external contracts',
       ...one,
-      args: [{ name: 'contracts' }],
+      args: [{ name: 'external-contracts' }],
       flags: [
         tenantFlag,
         textFlag('consumed, c', 'External contracts type - consumed', { kind: 'boolean' }),

@@ -11,7 +11,8 @@ export const login: CommandSpec = {
   flags: [],
   examples: ['--netmaster https://netmaster:9999 login', '--netmaster https://netmaster:9999 --token TOKEN login'],
   run: async (session) => {
-    const { terminal, credentials, master } = session;
+    const { master } = session;
+    const { terminal, credentials } = session.login!;
     if (!credentials.secure) {
       throw new MasterFailure('refused', 'login requires a https auth_proxy URL', {
         cause: 'a password and a token must not go over the network for all to read',
