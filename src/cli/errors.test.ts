@@ -16,7 +16,7 @@ describe('a wrong command line', () => {
   const cases: readonly (readonly [words: string[], what: RegExp])[] = [
     [['netwrok'], /unknown command 'netwrok'\n.*Did you mean network\?/],
     [['network', 'inspct'], /unknown command 'inspct'\n.*inspect/],
-    [['network', 'rm', 'lan'], /unknown command 'rm'\n {2}next: Networks are made and removed with: docker network/],
+    [['endpoint', 'rm', 'x'], /unknown command 'rm'\n {2}next: Endpoints are made and removed with: docker network/],
     [['attachment', 'add'], /next: Attachments are made and removed with: berth attach, berth detach\n/],
     [['reservation', 'delete'], /next: Reservations are made and removed with: berth reserve, berth unreserve\n/],
     [['reservations'], /unknown command 'reservations'\n.*Did you mean reservation\?/],

@@ -4,6 +4,7 @@ import { Argument, Command, Option } from 'commander';
 import { version } from '../model/version.ts';
 import { agentCommand } from './commands/agent.ts';
 import { attachCommands } from './commands/attach.ts';
+import { clusterCommands, masterOptions } from './commands/cluster.ts';
 import { masterCommand } from './commands/master.ts';
 import { reserveCommands } from './commands/reserve.ts';
 import { resourceCommands } from './commands/resource.ts';
@@ -37,6 +38,7 @@ export function buildProgram(surroundings: Surroundings, finish: (code: ExitCode
       new Option('--run-dir <dir>', 'directory of the agent’s socket').env('BERTH_RUN_DIR').default(defaultRunDir),
     )
     .option('--json', 'print JSON, for programs; its shape is stable');
+  masterOptions(program);
   guide(program, {
     examples: [
       ['berth status', 'is everything well?'],
@@ -71,6 +73,9 @@ export function buildProgram(surroundings: Surroundings, finish: (code: ExitCode
     ),
     { examples: [['berth events'], ['berth events --json | jq -r .event', 'one JSON object per line']] },
   );
+
+  program.commandsGroup('The cluster:');
+  clusterCommands(program, on);
 
   program.commandsGroup('Plug:');
   attachCommands(program, on);

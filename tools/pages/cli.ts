@@ -10,7 +10,7 @@ const exitMeanings: Readonly<Record<keyof typeof exitCode, string>> = {
   ok: 'Done, and nothing to complain about.',
   failed: 'It failed, or it found what should not be: drift that remains, an unhealthy agent, a failed check.',
   usage: 'The command line or the configuration was wrong.',
-  unreachable: 'No agent answers.',
+  unreachable: 'No agent answers, or no master.',
   notFound: 'What was named does not exist.',
   badOldFlags: 'The flags of `netmaster` were wrong.',
   interrupted: 'Ended with Ctrl-C.',
@@ -77,6 +77,9 @@ export function cliPage(): string {
 \`berth COMMAND\` talks to the agent of this host through \`berth.sock\` in its run directory. Output for people goes to
 stdout as aligned text; with \`--json\` it is the JSON of the agent's API, whose shape is stable. Errors go to stderr: what
 failed and why, and a line \`next:\` that says what to do.
+
+What is the cluster's (\`tenant\`, \`group\`, \`policy\` and so on, \`network create\` and \`rm\`, and whatever is asked with \`--cluster\`) is asked of
+a master. \`netctl\` has the same commands in Contiv's form, see [From Contiv to Berth](migrate-contiv.md).
 
 ## Options of every command
 

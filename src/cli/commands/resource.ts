@@ -5,6 +5,7 @@ import { guide } from '../help.ts';
 import type { ResourceKind } from '../resources.ts';
 import type { Binder } from '../session.ts';
 import { usageError } from '../usage-error.ts';
+import { clusterNetworkCommands, withCluster } from './cluster.ts';
 import { uplinkCommands } from './uplink.ts';
 
 interface ResourceShape {
@@ -24,7 +25,7 @@ const resources: readonly ResourceShape[] = [
     argument: 'network',
     argumentHelp: 'id, unique beginning of an id, or Docker’s name',
     sample: 'lan',
-    made: 'Networks are made and removed with: docker network create -d berth-lan, docker network rm',
+    made: 'Networks are made and removed with: docker network create -d berth-lan, docker network rm; the cluster’s with: berth network create, berth network rm',
   },
   {
     kind: 'endpoint',
@@ -96,7 +97,9 @@ export function resourceCommands(program: Command, on: Binder): void {
     listCommand(group, shape.kind, on);
     inspectCommand(group, shape, on);
     if (shape.kind === 'uplink') uplinkCommands(group, on);
-    if (shape.kind === 'network') confirmCommand(group, shape, on);
+    if (shape.kind !== 'network') continue;
+    clusterNetworkCommands(group, on);
+    confirmCommand(group, shape, on);
   }
 }
 
@@ -105,7 +108,7 @@ const MAKING = /unknown command '(?:add|create|del|delete|make|new|remove|rm)'/;
 /** `ls`, in the group of these resources, or below the command that makes them. */
 export function listCommand(group: Command, kind: ResourceKind, on: Binder): void {
   const { what } = resources.find((shape) => shape.kind === kind)!;
-  const ls = on(group.command('ls'), async () => {
+  const ls = withCluster(group.command('ls'), kind, on, async () => {
     const { list } = await import('../resources.ts');
     return (session, _args, options) => list(kind, session, options);
   })
@@ -119,7 +122,7 @@ export function listCommand(group: Command, kind: ResourceKind, on: Binder): voi
 }
 
 function inspectCommand(group: Command, { kind, argument, argumentHelp, sample }: ResourceShape, on: Binder): void {
-  const command = on(group.command('inspect'), async () => {
+  const command = withCluster(group.command('inspect'), kind, on, async () => {
     const { inspect } = await import('../resources.ts');
     return (session, args) => inspect(kind, session, args[0] as readonly string[]);
   })
@@ -127,7 +130,9 @@ function inspectCommand(group: Command, { kind, argument, argumentHelp, sample }
     .description(`print everything about ${/^[aeiou]/.test(kind) ? 'an' : 'a'} ${kind}`)
     .argument(`<${argument}...>`, argumentHelp);
   guide(command, {
-    remark: 'With --json always an array, one element for each that was found.',
+    remark: `With --json always an array, one element for each that was found.${
+      kind === 'network' || kind === 'endpoint' ? ' With --cluster JSON in any case, one object for each.' : ''
+    }`,
     examples: [[`berth ${kind} inspect ${sample}`], [`berth ${kind} inspect --json ${sample}`]],
   });
 }

@@ -14,13 +14,12 @@ import type {
 } from '../../agent/api.ts';
 import { agentClient } from '../client.ts';
 import { type ExitCode, exitCode } from '../failure.ts';
+import type { Values } from '../netctl/flags.ts';
+import { commands } from '../netctl/nouns.ts';
+import { isNoun, type Suggestion } from '../netctl/spec.ts';
+import { type Candidate, suggest } from '../netctl/suggestions.ts';
 import { type Session, socketOf } from '../session.ts';
 import { shortId } from '../table.ts';
-
-interface Candidate {
-  readonly value: string;
-  readonly description: string;
-}
 
 /** A shell waits for us with every key, so an agent that is slow is asked no longer than this. */
 const patience = 500;
@@ -34,24 +33,30 @@ export async function complete(program: Command, session: Session, words: readon
   return exitCode.ok;
 }
 
-async function candidates(program: Command, session: Session, words: readonly string[]): Promise<Candidate[]> {
+async function candidates(program: Command, session: Session, words: readonly string[]): Promise<readonly Candidate[]> {
   const unfinished = words.at(-1) ?? '';
   let command = program;
   let runDir = session.options.runDir;
-  let positionals = 0;
+  const given = new Map<string, string>();
+  const positionals: string[] = [];
   for (let i = 0; i < words.length - 1; i++) {
     const word = words[i]!;
     if (word.startsWith('-')) {
       const option = optionsOf(command).find(({ long, short }) => long === word || short === word);
       if (option?.required !== true) continue;
       // The next word is the value of this option: complete it, or pass over it.
-      if (i === words.length - 2) return option.long === '--pool' ? ask(runDir, 'pool') : [];
+      if (i === words.length - 2) {
+        return option.long === '--pool'
+          ? ask(runDir, 'pool')
+          : askMaster(flagSuggestion(option.long), given, positionals);
+      }
       i++;
+      given.set(option.long!, words[i]!);
       if (option.long === '--run-dir') runDir = words[i]!;
       continue;
     }
     const next = command.commands.find((candidate) => candidate.name() === word || candidate.aliases().includes(word));
-    if (next === undefined) positionals++;
+    if (next === undefined) positionals.push(word);
     else command = next;
   }
 
@@ -59,13 +64,54 @@ async function candidates(program: Command, session: Session, words: readonly st
     return optionsOf(command).map(({ long, short, description }) => ({ value: long ?? short!, description }));
   }
   const visible = command.commands
-    .filter((candidate) => positionals === 0 && !candidate.name().startsWith('__'))
+    .filter((candidate) => positionals.length === 0 && !candidate.name().startsWith('__'))
     .map((candidate) => ({ value: candidate.name(), description: candidate.description() }));
   const argument =
-    command.registeredArguments[positionals] ?? command.registeredArguments.findLast((it) => it.variadic);
+    command.registeredArguments[positionals.length] ?? command.registeredArguments.findLast((it) => it.variadic);
   if (argument === undefined) return visible;
   if (argument.argChoices !== undefined) return argument.argChoices.map((value) => ({ value, description: '' }));
-  return [...visible, ...(await ask(runDir, argument.name()))];
+  const name = argument.name();
+  const ofCluster = given.has('--tenant') || words.includes('--cluster') || clusterNames.includes(name);
+  const known = ofCluster ? askMaster(name as Suggestion, given, positionals) : ask(runDir, name);
+  return [...visible, ...(await known)];
+}
+
+/** Arguments that name what only masters know. */
+const clusterNames = [
+  'tenant',
+  'group',
+  'policy',
+  'rule',
+  'netprofile',
+  'service',
+  'app-profile',
+  'external-contracts',
+  'bgp',
+];
+
+/** What may be the value of an option of the cluster's commands. */
+function flagSuggestion(long: string | undefined): Suggestion | undefined {
+  return commands
+    .filter(isNoun)
+    .flatMap((noun) => noun.commands.flatMap(({ flags }) => flags))
+    .find(({ names, suggest }) => `--${names[0]}` === long && suggest !== undefined)?.suggest;
+}
+
+/** What a master knows; nothing when none answers. */
+async function askMaster(
+  what: Suggestion | undefined,
+  given: ReadonlyMap<string, string>,
+  args: readonly string[],
+): Promise<readonly Candidate[]> {
+  const master = given.get('--master') ?? process.env.BERTH_MASTER ?? 'http://127.0.0.1:9999';
+  const said = {
+    netmaster: master,
+    token: given.get('--token') ?? process.env.BERTH_TOKEN,
+    cacert: given.get('--cacert'),
+  };
+  const globals = new Map(Object.entries(said).filter(([, value]) => value !== undefined)) as Values;
+  const asker = { globals, environment: { HOME: process.env.HOME }, tenant: given.get('--tenant') ?? '', args };
+  return suggest(what, asker).catch(() => []);
 }
 
 function optionsOf(command: Command): Command['options'] {
