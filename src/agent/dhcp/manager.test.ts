@@ -333,10 +333,21 @@ test('a container whose lease is not in the store any more: the server is asked 
 
   const after = await openStage();
   after.server.leased.set(mac, address);
+  after.server.silent = true;
   await after.state.putEndpoint(endpoint);
   await after.engineHas(container('web', { running: true }));
   await after.learn({ e1: 'web' });
+  while (after.dhcp.problems().length === 0) await after.heard();
+  assert.match(
+    after.dhcp.problems()[0]!,
+    /container web has the address 192\.168\.7\.20, which no DHCP server confirms/,
+  );
+  assert.ok(after.events().includes('dhcp.unknown'));
+  after.server.silent = false;
+  after.server.heard.length = 0;
+  await after.learn({ e1: 'web' });
   while (!after.events().includes('dhcp.adopted')) await after.heard();
+  assert.deepEqual(after.dhcp.problems(), []);
   assert.deepEqual(after.server.heard, ['request br0']);
   await after.learn({ e1: 'web' });
   assert.equal(after.dhcp.leases()[0]!.container, 'web'.padEnd(64, '0'));

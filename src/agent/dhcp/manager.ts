@@ -103,6 +103,8 @@ export function createDhcp(parts: DhcpParts): Dhcp {
   const expected = new Set<string>();
 
   let adopting = false;
+  /** Endpoints whose leases are not in the store, and cannot be taken over. */
+  const unconfirmed = new Map<EndpointId, string>();
 
   const routers = createRouters(parts);
   const conversation4 = createConversation({ ...parts, isTaken });
@@ -233,6 +235,7 @@ export function createDhcp(parts: DhcpParts): Dhcp {
       ...parts,
       conversation,
       sourceOf: (network) => sourceOf(network, {}),
+      unconfirmed,
       ownerOf: (id) => owners.get(id),
       container: observer.container,
       sharedMac: (network) => fabricOf(network.fabric).sharedMac?.(network, parts.context()),
@@ -402,6 +405,7 @@ export function createDhcp(parts: DhcpParts): Dhcp {
       adopt(networks);
       await pair(networks);
       forget();
+      for (const id of unconfirmed.keys()) if (!state.endpoints.has(id)) unconfirmed.delete(id);
       await forgetPools();
       await sweep();
     },
@@ -410,14 +414,16 @@ export function createDhcp(parts: DhcpParts): Dhcp {
         const next = keeper.due(lease.key);
         return { ...lease, ...(next === undefined ? {} : { next }) };
       }),
-    problems: () =>
-      book
+    problems: () => [
+      ...book
         .all()
         .flatMap(({ identity, lost }) =>
           lost === undefined
             ? []
             : [`${identity} has lost its address ${lost.address.replace(/\/.*/, '')}: ${lost.reason}`],
         ),
+      ...unconfirmed.values(),
+    ],
     start() {
       for (const { key } of book.all()) keeper.watch(key);
     },

@@ -32,6 +32,8 @@ export interface TakeUpParts {
   ownerOf(endpoint: EndpointId): string | undefined;
   container(id: string): ListedContainer | undefined;
   sharedMac(network: Network): Mac | undefined;
+  /** Those that no server would confirm, in words: told once, and asked for again at each look. */
+  readonly unconfirmed: Map<EndpointId, string>;
   now(): number;
   monotonic(): number;
 }
@@ -79,12 +81,19 @@ async function confirm(
   const ending = await conversation.keep(lease, { kind: 'confirm', address }, { link }, patience);
   const shown = formatAddress(address);
   if (ending.kind !== 'granted') {
-    events.emit('dhcp.unknown', `no DHCP server confirms the address ${shown}, whose lease is not in the store`, {
-      link,
-      address: shown,
-    });
+    if (!parts.unconfirmed.has(endpoint.id)) {
+      events.emit('dhcp.unknown', `no DHCP server confirms the address ${shown}, whose lease is not in the store`, {
+        link,
+        address: shown,
+      });
+    }
+    parts.unconfirmed.set(
+      endpoint.id,
+      `${identity} has the address ${shown}, which no DHCP server confirms: start it again`,
+    );
     return undefined;
   }
+  parts.unconfirmed.delete(endpoint.id);
   if (book.of(endpoint.id).length > 0 || book.get(key) !== undefined) return undefined;
   const requestedAt = Math.round(parts.now() - (parts.monotonic() - ending.requestedAt));
   const granted: Grant = { terms: ending.terms, server: ending.server, requestedAt };

@@ -47,7 +47,7 @@ export const lan: Fabric = {
     if (options.has('dhcp') && modeOf(settings).wire(settings) === undefined) {
       throw new BerthError(
         'BAD_OPTION',
-        `the host hears nothing of a LAN in mode=${mode}, so it cannot ask there: leave out -o dhcp=`,
+        `the host hears nothing of a LAN in mode=${mode}, so it cannot ask there: leave out -o dhcp=; one container alone on a card, with DHCP, is -o mode=macvlan -o macvlan_mode=passthru`,
       );
     }
     checkDhcp(options, request);
