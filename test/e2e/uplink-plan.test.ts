@@ -176,6 +176,60 @@ describe('a card is to become a bridge', () => {
     await host.sh('rm -r /etc/systemd/network /tmp/systemd-networkd /tmp/dhcpcd');
   });
 
+  test('what cannot be a bridge port is refused with what to do instead, and stays as it is', async () => {
+    const { host, lan } = stage();
+    await lan.plug(host, { name: 'eth8' });
+    const bare = (nic: string) => `network create -d berth-lan --ipam-driver null -o parent=${nic} bare`;
+    const before = async () => (await host.net(['ip', '-o', 'link'])).stdout;
+    await host.ip('link add mac8 link eth8 type macvlan mode bridge');
+    const links = await before();
+    assert.match(
+      await dockerFails(host, bare('eth8')),
+      /eth8 carries the macvlan mac8, so the kernel does not let it become a bridge port: remove that first, or use -o mode=macvlan/,
+    );
+    assert.match(await dockerFails(host, bare('lo')), /the loopback interface lo cannot be a bridge port/);
+    assert.match(await dockerFails(host, bare('eth77')), /there is no interface eth77 on this host/);
+    assert.equal(await before(), links);
+    await host.ip('link del mac8', 'link add name br8 type bridge', 'link set eth8 master br8');
+    assert.match(await dockerFails(host, bare('eth8')), /eth8 is already a port of br8: use that with -o bridge=br8/);
+    assert.match(await dockerFails(host, bare('br8')), /br8 is a bridge itself: use it with -o bridge=br8/);
+    await host.ip('link del br8', 'link del eth8');
+  });
+
+  test('what the card itself has stays with it: queueing, promiscuity, its filters', async () => {
+    const { host, sessions } = stage();
+    await host.ip(`link set ${NIC} promisc on`, `link set ${NIC} txqueuelen 77`);
+    await host.net([
+      'tc',
+      'qdisc',
+      'replace',
+      'dev',
+      NIC,
+      'root',
+      'tbf',
+      'rate',
+      '900mbit',
+      'burst',
+      '256k',
+      'latency',
+      '50ms',
+    ]);
+    const own = async () => ({
+      queues: (await host.net(['tc', 'qdisc', 'show', 'dev', NIC])).stdout,
+      link: (await host.net(['ip', 'link', 'show', NIC])).stdout.replace(/ master \S+/, ''),
+    });
+    const before = await own();
+    assert.match(before.queues, /tbf/);
+    assert.match(before.link, /PROMISC/);
+    await docker(host, `${create} phys`);
+    assert.deepEqual(await own(), before);
+    await sessions.goOn();
+    await docker(host, 'network rm phys');
+    assert.deepEqual(await own(), before);
+    await host.net(['tc', 'qdisc', 'del', 'dev', NIC, 'root']);
+    await host.ip(`link set ${NIC} promisc off`, `link set ${NIC} txqueuelen 1000`);
+  });
+
   test('name servers of the card are given to the bridge', async () => {
     const { host } = stage();
     const [{ ifindex }] = JSON.parse((await host.net(['ip', '-j', 'link', 'show', NIC])).stdout) as [

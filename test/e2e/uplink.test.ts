@@ -76,6 +76,17 @@ describe('a card becomes a bridge', () => {
     await sessions.goOn();
   });
 
+  test('without a confirmation it goes back also when the engine has died meanwhile', async () => {
+    const { host, sessions } = stage();
+    const original = await everything(host, NIC);
+    await docker(host, `${create} -o confirm=manual -o confirm_timeout=5 tried`);
+    await host.killEngine();
+    await waitFor('the card to be given back', async () => !(await exists(host, BRIDGE)), 15_000);
+    assert.deepEqual(await everything(host, NIC), original);
+    await sessions.goOn();
+    await host.startEngine();
+  });
+
   test('a cable that is pulled while it is on trial ends the trial', async () => {
     const { host, cable, sessions } = stage();
     // With its carrier a card loses its proxy entries, whoever it belongs to (neigh_carrier_down).

@@ -19,6 +19,8 @@ const Note = z.object({
   mtu: z.number(),
   /** Whether it had a carrier: only one that had can lose it. */
   running: z.boolean(),
+  /** Since which boot of the machine this is so (boot_id, random(4)): after another one whoever configures the NIC has done so anew. */
+  boot: z.string().optional(),
   up: z.boolean().default(true),
   /**
    * `moving` and `returning`: under way, so that what the note says counts, not what is found. `trial` until `deadline`.

@@ -160,25 +160,32 @@ async function maintainOne(
 
 const isThere = (name: string, view: HostView) => view.links.some((link) => link.name === name);
 
-/** NICs that are on trial, and since when they have been without a carrier. */
-const trials = new Map<string, number | undefined>();
+interface Trial {
+  /** When it ends, and since when the NIC has been without a carrier, by a clock that nobody sets (milliseconds). */
+  readonly ends: number;
+  readonly pulled?: number;
+}
+
+/** NICs that are on trial, by the deadline that stands in their note. */
+const trials = new Map<string, Trial & { readonly deadline: number }>();
+/** No trial is longer, whatever was done to the clock while Berth was not running. Milliseconds. */
+const LONGEST = 3600_000;
 
 /** Why a trial has ended badly, or how long it still goes on, in milliseconds. */
 function whyOver(note: UplinkNote, view: HostView): string | number {
-  const { parent, deadline = 0 } = note;
-  const since = trials.get(parent) ?? performance.now();
+  const { parent, bridge, deadline = 0 } = note;
+  const now = performance.now();
+  const known = trials.get(parent);
   trials.delete(parent);
   if (note.state === 'returning') return note.why ?? 'that had been begun';
-  const left = deadline - Date.now();
-  if (left <= 0) return 'nobody confirmed it in time';
-  if (!note.running || view.links.find(({ name }) => name === parent)?.running !== false) {
-    trials.set(parent, undefined);
-    return left;
-  }
-  const patience = since + CABLE_PATIENCE - performance.now();
-  if (patience <= 0) return 'its cable was pulled while it was on trial';
-  trials.set(parent, since);
-  return Math.min(left, patience);
+  if (!isThere(bridge, view)) return `the bridge ${bridge} was lost while it was on trial`;
+  const ends = known?.deadline === deadline ? known.ends : now + Math.min(LONGEST, deadline - Date.now());
+  if (ends <= now) return 'nobody confirmed it in time';
+  const off = note.running && view.links.find(({ name }) => name === parent)?.running === false;
+  const pulled = off ? (known?.pulled ?? now) : undefined;
+  if (pulled !== undefined && pulled + CABLE_PATIENCE <= now) return 'its cable was pulled while it was on trial';
+  trials.set(parent, { deadline, ends, ...(pulled === undefined ? {} : { pulled }) });
+  return Math.min(ends, pulled === undefined ? ends : pulled + CABLE_PATIENCE) - now;
 }
 
 const contests = new Map<string, number[]>();

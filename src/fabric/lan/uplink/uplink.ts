@@ -7,6 +7,7 @@
 import type { Found, HostView, KernelStep } from '../../../kernel/kernel.ts';
 import { parseMac } from '../../../model/mac.ts';
 import type { FabricContext } from '../../fabric.ts';
+import { readText } from './managers/manager.ts';
 import { deleteNote, readNote, type UplinkNote, writeNote } from './note.ts';
 import { addressGeneration, differingSettings, generationPath, settingSteps } from './settings.ts';
 import { aliasOf, checkUplink, isTaken } from './suitable.ts';
@@ -113,7 +114,7 @@ export async function returnUplink(note: UplinkNote, context: FabricContext, why
       };
       await writeNote(context.notes, last);
       await context.kernel.execute(returnSteps(last));
-    } else if (!hasAddress(await context.kernel.belongings(note.parent))) {
+    } else if (!hasAddress(await context.kernel.belongings(note.parent)) && (await isOfThisBoot(note))) {
       await context.kernel.execute(returnSteps(note));
     }
   }
@@ -135,10 +136,11 @@ async function holdings(
 async function survey(parent: string, bridge: string, host: HostView, context: FabricContext): Promise<UplinkNote> {
   checkUplink(parent, bridge, host);
   const { mac, mtu, running, up } = host.links.find((link) => link.name === parent)!;
-  const [held, settings, generation] = await Promise.all([
+  const [held, settings, generation, boot] = await Promise.all([
     holdings(parent, context),
     differingSettings(parent),
     addressGeneration(parent),
+    bootId(),
   ]);
   return {
     parent,
@@ -148,11 +150,20 @@ async function survey(parent: string, bridge: string, host: HostView, context: F
     running,
     up,
     state: 'moving',
+    ...(boot === undefined ? {} : { boot }),
     ...held,
     settings: { ...settings },
     // One that was a port before makes none; what it did before that, a new interface does too.
     ...(generation === undefined ? {} : { addressGeneration: isTaken(parent, bridge, host) ? '0' : generation }),
   };
+}
+
+async function isOfThisBoot({ boot }: UplinkNote): Promise<boolean> {
+  return boot === undefined || boot === (await bootId());
+}
+
+async function bootId(): Promise<string | undefined> {
+  return (await readText('/proc/sys/kernel/random/boot_id'))?.trim();
 }
 
 const secondsSince = (note: UplinkNote) => Math.max(0, (Date.now() - note.at) / 1000);
