@@ -7,6 +7,19 @@ import { commands } from '../netctl/nouns.ts';
 import { type CommandSpec, type Flag, isNoun, type NounSpec } from '../netctl/spec.ts';
 import type { Binder, Work } from '../session.ts';
 
+/** The commands that masters are asked for, and whether only with `--cluster`. */
+interface ClusterCommand {
+  readonly spec: CommandSpec;
+  readonly onDemand: boolean;
+}
+
+const clusterSpecs = new WeakMap<Command, ClusterCommand>();
+
+/** What a command asks of masters; undefined where it asks nothing of them. */
+export function clusterCommandOf(command: Command): ClusterCommand | undefined {
+  return clusterSpecs.get(command);
+}
+
 /** Where the masters are; for every command, like the agent's directory. */
 export function masterOptions(program: Command): Command {
   return program
@@ -77,6 +90,7 @@ export function clusterNetworkCommands(group: Command, on: Binder): void {
 export function withCluster(command: Command, noun: string, on: Binder, load: () => Promise<Work>): Command {
   const spec = nounOf(noun)?.commands.find(({ name }) => name === command.name());
   if (spec === undefined) return on(command, load);
+  clusterSpecs.set(command, { spec, onDemand: true });
   command.option('--cluster', 'those of the whole cluster, asked of a master');
   const more = spec.flags.filter(({ names }) => ['tenant', 'all'].includes(names[0]!));
   for (const flag of more) command.addOption(optionOf({ ...flag, usage: `with --cluster: ${lowered(flag.usage)}` }));
@@ -102,6 +116,7 @@ function addCommand(group: Command, noun: NounSpec, spec: CommandSpec, on: Binde
     const { runSpec } = await import('../cluster.ts');
     return (session, args, options) => runSpec(spec, session, args.flat(), options, otherwise);
   });
+  clusterSpecs.set(command, { spec, onDemand: false });
   const [one, all] = nouns[noun.name]!;
   command.description(verbs[spec.name]?.(one, all) ?? lowered(spec.usage));
   for (const alias of spec.aliases ?? []) command.alias(alias);

@@ -13,10 +13,10 @@ import type {
   UplinkView,
 } from '../../agent/api.ts';
 import { agentClient } from '../client.ts';
+import { clusterCommandOf } from '../commands/cluster.ts';
 import { type ExitCode, exitCode } from '../failure.ts';
 import type { Values } from '../netctl/flags.ts';
-import { commands } from '../netctl/nouns.ts';
-import { isNoun, type Suggestion } from '../netctl/spec.ts';
+import type { Suggestion } from '../netctl/spec.ts';
 import { type Candidate, suggest } from '../netctl/suggestions.ts';
 import { type Session, socketOf } from '../session.ts';
 import { shortId } from '../table.ts';
@@ -48,7 +48,7 @@ async function candidates(program: Command, session: Session, words: readonly st
       if (i === words.length - 2) {
         return option.long === '--pool'
           ? ask(runDir, 'pool')
-          : askMaster(flagSuggestion(option.long), given, positionals);
+          : askMaster(flagSuggestion(command, option.long), given, positionals);
       }
       i++;
       given.set(option.long!, words[i]!);
@@ -70,31 +70,17 @@ async function candidates(program: Command, session: Session, words: readonly st
     command.registeredArguments[positionals.length] ?? command.registeredArguments.findLast((it) => it.variadic);
   if (argument === undefined) return visible;
   if (argument.argChoices !== undefined) return argument.argChoices.map((value) => ({ value, description: '' }));
-  const name = argument.name();
-  const ofCluster = given.has('--tenant') || words.includes('--cluster') || clusterNames.includes(name);
-  const known = ofCluster ? askMaster(name as Suggestion, given, positionals) : ask(runDir, name);
+  const cluster = clusterCommandOf(command);
+  const asked = cluster !== undefined && (!cluster.onDemand || given.has('--tenant') || words.includes('--cluster'));
+  const known = asked
+    ? askMaster(cluster.spec.args[positionals.length]?.suggest, given, positionals)
+    : ask(runDir, argument.name());
   return [...visible, ...(await known)];
 }
 
-/** Arguments that name what only masters know. */
-const clusterNames = [
-  'tenant',
-  'group',
-  'policy',
-  'rule',
-  'netprofile',
-  'service',
-  'app-profile',
-  'external-contracts',
-  'bgp',
-];
-
 /** What may be the value of an option of the cluster's commands. */
-function flagSuggestion(long: string | undefined): Suggestion | undefined {
-  return commands
-    .filter(isNoun)
-    .flatMap((noun) => noun.commands.flatMap(({ flags }) => flags))
-    .find(({ names, suggest }) => `--${names[0]}` === long && suggest !== undefined)?.suggest;
+function flagSuggestion(command: Command, long: string | undefined): Suggestion | undefined {
+  return clusterCommandOf(command)?.spec.flags.find(({ names }) => `--${names[0]}` === long)?.suggest;
 }
 
 /** What a master knows; nothing when none answers. */
