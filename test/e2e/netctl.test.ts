@@ -99,7 +99,10 @@ describe('netctl, as it was recorded', () => {
         }
         const first = unrecorded[times === 1 ? line : `${line}#${times}`] ?? [];
         for (const words of first) await succeed(master, words);
-        compare(golden, await netctl(master, golden.words), master.url);
+        const before = await stateOf(master);
+        const ours = await netctl(master, golden.words);
+        compare(golden, ours, master.url);
+        if (ours.exit !== 0) assert.equal(await stateOf(master), before);
         for (const words of differences[line]?.afterwards ?? []) await succeed(master, words);
       });
     }
@@ -113,6 +116,27 @@ describe('netctl, as it was recorded', () => {
     }
   });
 });
+
+const kinds = [
+  'aciGws',
+  'appProfiles',
+  'Bgps',
+  'endpointGroups',
+  'extContractsGroups',
+  'globals',
+  'netprofiles',
+  'networks',
+  'policys',
+  'rules',
+  'serviceLBs',
+  'tenants',
+];
+
+/** All that a master has. */
+async function stateOf({ url }: Master): Promise<string> {
+  const texts = kinds.map(async (kind) => (await fetch(`${url}/api/v1/${kind}/`)).text());
+  return (await Promise.all(texts)).join('');
+}
 
 async function succeed(master: Master, line: string): Promise<void> {
   const { exit, stderr } = await netctl(master, wordsOf(line));
