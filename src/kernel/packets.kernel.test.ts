@@ -77,6 +77,12 @@ const ipv6 = (next: number, rest: number[]): Uint8Array => {
 };
 
 const MDNS = [224, 0, 0, 251];
+const MDNS6 = [0xff, 2, ...Array.from({ length: 13 }, () => 0), 0xfb];
+const mdns6 = (to: number[], port: number): Uint8Array => {
+  const whole = ipv6(17, [0x14, 0xe9, port >> 8, port & 255]);
+  whole.set(to, 38);
+  return whole;
+};
 const kinds: Readonly<Record<Hearing, readonly Uint8Array[]>> = {
   arp: [arpProbe(stranger, v4), arpAnnouncement(stranger, v4)],
   neighbours: [duplicateSolicitation(stranger, v6), unsolicitedAdvertisement(stranger, v6)],
@@ -84,10 +90,13 @@ const kinds: Readonly<Record<Hearing, readonly Uint8Array[]>> = {
   dhcp4: [udp4(68), udp4(68, { words: 7 })],
   dhcp6: [ipv6(17, [2, 35, 2, 34])],
   mdns: [udp4(5353, { to: MDNS }), udp4(5353, { to: MDNS, words: 6 })],
+  mdns6: [mdns6([...MDNS6], 5353)],
 };
 const nobodys: readonly Uint8Array[] = [
   udp4(5353),
   udp4(5354, { to: MDNS }),
+  mdns6([...MDNS6], 5354),
+  mdns6(MDNS6.with(9, 1), 5353),
   udp4(5353, { to: MDNS, fragment: 1 }),
   udp4(67),
   udp4(68, { fragment: 1 }),

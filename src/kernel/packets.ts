@@ -15,8 +15,9 @@ import type { Netns } from './objects.ts';
  * - `dhcp4`: IPv4 datagrams to a DHCP client (UDP port 68), no fragments.
  * - `dhcp6`: IPv6 datagrams to a DHCPv6 client (UDP port 546).
  * - `mdns`: multicast DNS over IPv4 (to 224.0.0.251, UDP port 5353), no fragments.
+ * - `mdns6`: multicast DNS over IPv6 (to ff02::fb, UDP port 5353).
  */
-export type Hearing = 'arp' | 'neighbours' | 'router-advertisements' | 'dhcp4' | 'dhcp6' | 'mdns';
+export type Hearing = 'arp' | 'neighbours' | 'router-advertisements' | 'dhcp4' | 'dhcp6' | 'mdns' | 'mdns6';
 
 export interface PacketRequest {
   readonly link: string;

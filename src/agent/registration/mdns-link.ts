@@ -1,11 +1,11 @@
 /** Multicast DNS on one link: through a raw port, which hears the LAN and nothing else, and with the programs of the host itself. */
 
-import { GROUP, GROUP_MAC, readDatagram, writeDatagram } from '../../dns/mdns/frames.ts';
+import { GROUPS, readDatagram, writeDatagram } from '../../dns/mdns/frames.ts';
 import { type HostSocket, openHostSocket } from '../../dns/mdns/host-socket.ts';
 import type { Peer } from '../../dns/mdns/peer.ts';
 import { MDNS_PORT, type Wire } from '../../dns/mdns/responder.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
-import { type Address, formatAddress, sameAddress } from '../../model/address.ts';
+import { type Address, type Family, formatAddress, sameAddress } from '../../model/address.ts';
 import type { BerthError } from '../../model/errors.ts';
 import type { Mac } from '../../model/mac.ts';
 
@@ -15,9 +15,14 @@ export interface Speaker {
   readonly address: Address;
 }
 
+/** Of each family, in which something is said only if there is somebody. */
+export type Speakers = Partial<Readonly<Record<Family, Speaker>>>;
+/** The host's own addresses on a link, where it has any. */
+export type HostAddresses = Partial<Readonly<Record<Family, readonly Address[]>>>;
+
 export interface MdnsLink extends Wire {
-  /** The containers on the link have changed, or the host's own address there. */
-  update(speaker: Speaker | undefined, host: Address | undefined): Promise<void>;
+  /** The containers on the link have changed, or the host's own addresses there. */
+  update(speakers: Speakers, host: HostAddresses): Promise<void>;
   close(): void;
 }
 
@@ -32,60 +37,72 @@ export interface MdnsLinkParts {
 
 /** @throws BerthError as `Kernel.packets` */
 export async function openMdnsLink(link: string, parts: MdnsLinkParts): Promise<MdnsLink> {
-  const port = await parts.kernel.packets({ link, hears: ['mdns'] });
-  let speaker: Speaker | undefined;
-  let socket: HostSocket | undefined;
-  let told = '';
+  const port = await parts.kernel.packets({ link, hears: ['mdns', 'mdns6'] });
+  let speakers: Speakers = {};
+  const sockets = new Map<Family, HostSocket>();
+  const told = new Map<Family, string>();
   let closed = false;
 
   port.onFrame((frame) => {
     const datagram = readDatagram(frame);
-    if (datagram === undefined || !sameAddress(datagram.destination.address, GROUP)) return;
+    if (datagram === undefined) return;
     const { address, port: from, mac } = datagram.source;
+    if (!sameAddress(datagram.destination.address, GROUPS[address.family].address)) return;
     parts.hear(datagram.data, { address, port: from, mac, key: `${formatAddress(address)} ${from}` });
   });
   port.onEnded(parts.ended);
 
-  async function reopen(host: Address | undefined): Promise<void> {
-    if (socket !== undefined && host !== undefined && sameAddress(socket.address, host)) return;
-    socket?.close();
-    socket = undefined;
-    if (host === undefined) return;
+  async function reopen(family: Family, addresses: readonly Address[]): Promise<void> {
+    const before = sockets.get(family);
+    const text = (all: readonly Address[]) => all.map(formatAddress).toSorted().join();
+    if (text(before?.on.addresses ?? []) === text(addresses)) return;
+    before?.close();
+    sockets.delete(family);
+    if (addresses.length === 0) return;
     try {
-      const opened = await openHostSocket(host, parts.hear);
+      const opened = await openHostSocket({ link, addresses }, parts.hear);
       if (closed) opened.close();
-      else socket = opened;
-      told = '';
+      else sockets.set(family, opened);
+      told.delete(family);
     } catch (error) {
       const { message } = error as Error;
-      if (told !== message) parts.deaf(message);
-      told = message;
+      if (told.get(family) !== message) parts.deaf(message);
+      told.set(family, message);
     }
   }
 
   const say = (data: Uint8Array, to: { mac: Mac; address: Address; port: number }): void => {
+    const speaker = speakers[to.address.family];
     if (speaker === undefined) return;
     port.send(writeDatagram({ source: { ...speaker, port: MDNS_PORT }, destination: to, data }));
   };
 
   return {
     async update(next, host) {
-      // The last one still says goodbye for itself.
-      speaker = next ?? speaker;
-      await reopen(host);
+      // The last ones still say goodbye for themselves.
+      speakers = { ...speakers, ...next };
+      for (const family of [4, 6] as const) {
+        // The host has IPv6 on nearly every link. It is spoken where a container has it.
+        const wanted = family === 4 || speakers[6] !== undefined;
+        await reopen(family, wanted ? (host[family] ?? []) : []);
+      }
     },
     multicast(message) {
-      if (socket !== undefined) socket.multicast(message);
-      else say(message, { mac: GROUP_MAC, address: GROUP, port: MDNS_PORT });
+      for (const family of [4, 6] as const) {
+        const socket = sockets.get(family);
+        if (socket !== undefined) socket.multicast(message);
+        else say(message, { ...GROUPS[family], port: MDNS_PORT });
+      }
     },
     unicast(message, to) {
-      if (to.mac === undefined || speaker === undefined) socket?.unicast(message, to);
+      const { family } = to.address;
+      if (to.mac === undefined || speakers[family] === undefined) sockets.get(family)?.unicast(message, to);
       else say(message, { mac: to.mac, address: to.address, port: to.port });
     },
     close() {
       closed = true;
       port.close();
-      socket?.close();
+      for (const socket of sockets.values()) socket.close();
     },
   };
 }

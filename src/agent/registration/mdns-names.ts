@@ -3,10 +3,10 @@
 import { type Claim, hostName, recordsOf } from '../../dns/mdns/claim.ts';
 import { type Clock, createResponder, type Responder } from '../../dns/mdns/responder.ts';
 import type { HostView, Kernel } from '../../kernel/kernel.ts';
-import type { Address } from '../../model/address.ts';
+import type { Family } from '../../model/address.ts';
 import { asBerthError } from '../../model/errors.ts';
 import type { Book, MdnsEntry } from './book.ts';
-import { type MdnsLink, openMdnsLink, type Speaker } from './mdns-link.ts';
+import { type HostAddresses, type MdnsLink, openMdnsLink, type Speakers } from './mdns-link.ts';
 import type { NameReports, NameState } from './reports.ts';
 import type { MdnsWish } from './wanted.ts';
 
@@ -117,7 +117,7 @@ export function createMdnsNames({ kernel, book, reports, host }: MdnsNamesParts)
     }
     for (const wish of wishes) await writeDown(wish);
     const { link, responder } = known ?? (await open(name));
-    await link.update(speakerOf(wishes, gone), hostAddress(name, host()));
+    await link.update(speakersOf(wishes, gone), hostAddresses(name, host()));
     responder.set(
       wishes.map((wish): Claim => ({ id: keyOf(wish), ...wish })),
       (id) => book.mdns.get(id)?.held,
@@ -189,16 +189,23 @@ const text = (entry: MdnsEntry | undefined): string =>
   JSON.stringify(entry, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
 
 /** A container for whom is spoken where the host has no address; for those that are gone, one of them. */
-function speakerOf(wishes: readonly MdnsWish[], gone: readonly (readonly [string, MdnsEntry])[]): Speaker | undefined {
-  for (const { addresses, mac } of [...wishes, ...gone.map(([, entry]) => entry)]) {
-    const address = addresses.find(({ family }) => family === 4);
-    if (address !== undefined) return { mac, address };
-  }
-  return undefined;
+function speakersOf(wishes: readonly MdnsWish[], gone: readonly (readonly [string, MdnsEntry])[]): Speakers {
+  const all = [...wishes, ...gone.map(([, entry]) => entry)].flatMap(({ addresses, mac }) =>
+    addresses.map((address) => ({ mac, address })),
+  );
+  const speaker = (family: Family) => all.find(({ address }) => address.family === family);
+  const [four, six] = [speaker(4), speaker(6)];
+  return { ...(four === undefined ? {} : { 4: four }), ...(six === undefined ? {} : { 6: six }) };
 }
 
-/** The host's own IPv4 address on a link. */
-function hostAddress(link: string, { addresses }: HostView): Address | undefined {
-  return addresses.find((one) => one.link === link && one.scope === 'global' && one.address.address.family === 4)
-    ?.address.address;
+/** The host's own addresses on a link: the first of IPv4, and all of IPv6, of which each program chooses one. */
+function hostAddresses(link: string, { addresses }: HostView): HostAddresses {
+  const own = addresses
+    .filter((one) => one.link === link)
+    .map(({ scope, address }) => ({ scope, address: address.address }));
+  const four = own.find(({ scope, address }) => scope === 'global' && address.family === 4);
+  return {
+    ...(four === undefined ? {} : { 4: [four.address] }),
+    6: own.filter(({ address }) => address.family === 6).map(({ address }) => address),
+  };
 }

@@ -9,6 +9,7 @@ import {
   ETH_P_IPV6,
   ICMPV6,
   MDNS_GROUP,
+  MDNS_GROUP6,
   MDNS_PORT,
   UDP,
 } from './numbers.ts';
@@ -73,6 +74,14 @@ const blocks: Readonly<Record<Hearing, readonly Instruction[]>> = {
     { code: JSET, k: 0x3fff, yes: 'fail' },
     load(LDX_HEADER_LENGTH, 14),
     load(LD_H_X, 16),
+    mustBe(MDNS_PORT),
+  ],
+  mdns6: [
+    ...etherType(ETH_P_IPV6),
+    load(LD_B, 20),
+    mustBe(UDP),
+    ...MDNS_GROUP6.flatMap((word, position) => [load(LD_W, 38 + 4 * position), mustBe(word)]),
+    load(LD_H, 56),
     mustBe(MDNS_PORT),
   ],
   dhcp6: [...etherType(ETH_P_IPV6), load(LD_B, 20), mustBe(UDP), load(LD_H, 56), mustBe(DHCP6_CLIENT_PORT)],

@@ -50,6 +50,8 @@ interface Port {
 
 /** The MAC of 224.0.0.251 (RFC 1112 §6.4). */
 const MDNS_MAC = '01:00:5e:00:00:fb' as Mac;
+/** Those of ff02::fb and ff02::1 (RFC 2464 §7). */
+const MDNS6_MAC = '33:33:00:00:00:fb' as Mac;
 const ALL_NODES = '33:33:00:00:00:01' as Mac;
 const BATCH = 64;
 /** What is heard fits in one page; a frame that does not is nobody's answer, and is cut off. */
@@ -66,6 +68,7 @@ function wantedBy({ promiscuous, hears }: PacketRequest): readonly (Mac | 'all')
   // Where the host itself has no IPv6, its NIC ignores what goes to all nodes.
   if (hears.includes('neighbours') || hears.includes('router-advertisements')) groups.push(ALL_NODES);
   if (hears.includes('mdns')) groups.push(MDNS_MAC);
+  if (hears.includes('mdns6')) groups.push(MDNS6_MAC);
   return groups;
 }
 

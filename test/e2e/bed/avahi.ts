@@ -16,8 +16,8 @@ export interface Avahi {
   publish(name: string, address: string): Promise<{ stop(): Promise<number> }>;
 }
 
-/** @param hostName by which the machine calls itself. */
-export async function startAvahi(machine: Machine, hostName: string, card = 'eth0'): Promise<Avahi> {
+/** @param hostName by which the machine calls itself. @param over what it speaks. */
+export async function startAvahi(machine: Machine, hostName: string, card = 'eth0', over: 4 | 6 = 4): Promise<Avahi> {
   const bus = join(machine.dir, 'bus.conf');
   writeFileSync(
     bus,
@@ -36,7 +36,8 @@ export async function startAvahi(machine: Machine, hostName: string, card = 'eth
     `[server]
 host-name=${hostName}
 allow-interfaces=${card}
-use-ipv6=no
+use-ipv4=${over === 4 ? 'yes' : 'no'}
+use-ipv6=${over === 6 ? 'yes' : 'no'}
 ratelimit-interval-usec=1000000
 ratelimit-burst=1000
 [publish]
