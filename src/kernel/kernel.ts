@@ -134,7 +134,7 @@ export interface HostLink {
   readonly running: boolean;
   readonly loopback: boolean;
   readonly master?: string;
-  /** What it is a device of (IFLA_PARENT_DEV_NAME), such as `0000:03:00.1` for a NIC on a PCI bus; kernels before 5.14 do not tell. */
+  /** What it is a device of (IFLA_PARENT_DEV_NAME), such as `0000:03:00.1` for a NIC on a PCI bus. In other namespaces than ours, kernels before 5.14 do not tell. */
   readonly device?: string;
   /** IFLA_LINK: index of the parent, or of a veth's other end (then in `peerNamespace`). */
   readonly linkIndex?: number;

@@ -22,6 +22,7 @@ import type {
 } from '../objects.ts';
 import { openSyscalls, type Syscalls } from '../syscalls.ts';
 import { readBelongings } from './belongings.ts';
+import { deviceOf } from './device.ts';
 import { describeObject, Refusal, refusalAsError } from './errors.ts';
 import { addressKind } from './kinds/address.ts';
 import { belongingKind } from './kinds/belonging.ts';
@@ -196,7 +197,7 @@ export function openRtnetlinkDriver(options: RtnetlinkOptions = {}): RtnetlinkDr
         () => {
           const session = sessions.at(netns);
           if (session === undefined) throw new UnknownNamespace(netns!);
-          return readView(session.socket);
+          return readView(session.socket, netns === undefined ? deviceOf : undefined);
         },
         'read',
         () => (netns === undefined ? 'the links, addresses and routes' : `the network namespace ${netns}`),

@@ -9,8 +9,13 @@ import { getNeighbours, readNeighbour } from './neighbour.ts';
 import { getRoutes, readRoute } from './route.ts';
 import type { NetlinkSocket } from './socket.ts';
 
-/** Reads links, addresses and routes of the socket's namespace: three dumps. @throws Refusal */
-export function readView(socket: NetlinkSocket): HostView {
+/**
+ * Reads links, addresses and routes of the socket's namespace: three dumps.
+ *
+ * @param device says what a NIC is a device of, where the kernel does not.
+ * @throws Refusal
+ */
+export function readView(socket: NetlinkSocket, device?: (link: string) => string | undefined): HostView {
   const records = socket.dump(getLinks(), readLink);
   const names = new Map(records.map((record) => [record.index, record.name]));
   const addresses = socket.dump(getAddresses(), (message): HostAddress | undefined => {
@@ -41,7 +46,7 @@ export function readView(socket: NetlinkSocket): HostView {
       type: record.type,
     };
   });
-  return { links: records.map((record) => hostLink(record, names)), addresses, routes };
+  return { links: records.map((record) => hostLink(record, names, device)), addresses, routes };
 }
 
 /** Reads the neighbours of a link that the kernel is sure of. None when there is no such link. @throws Refusal */
@@ -55,7 +60,13 @@ export function readNeighbours(socket: NetlinkSocket, link: string): readonly Ho
   });
 }
 
-function hostLink(record: LinkRecord, names: ReadonlyMap<number, string>): HostLink {
+function hostLink(
+  record: LinkRecord,
+  names: ReadonlyMap<number, string>,
+  deviceOf: ((link: string) => string | undefined) | undefined,
+): HostLink {
+  const isNic = record.type === undefined && (record.flags & IFF_LOOPBACK) === 0;
+  const device = record.device ?? (isNic ? deviceOf?.(record.name) : undefined);
   const master = record.master === undefined ? undefined : names.get(record.master);
   return {
     index: record.index,
@@ -69,6 +80,6 @@ function hostLink(record: LinkRecord, names: ReadonlyMap<number, string>): HostL
     ...(master === undefined ? {} : { master }),
     ...(record.link === undefined ? {} : { linkIndex: record.link }),
     ...(record.alias === undefined ? {} : { alias: record.alias }),
-    ...(record.device === undefined ? {} : { device: record.device }),
+    ...(device === undefined ? {} : { device }),
   };
 }

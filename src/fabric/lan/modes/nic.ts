@@ -39,12 +39,13 @@ export const nic: LanMode<NicSettings> = {
   ],
 
   plan({ options, host }) {
-    for (const name of ['parent', 'vlan']) {
-      if (options.has(name))
-        throw new BerthError(
-          'BAD_OPTION',
-          `the option '${name}' does not go with mode=nic: name the NICs with -o nic=`,
-        );
+    if (options.has('parent'))
+      throw new BerthError('BAD_OPTION', "the option 'parent' does not go with mode=nic: name the NICs with -o nic=");
+    if (options.has('vlan')) {
+      throw new BerthError(
+        'BAD_OPTION',
+        "the option 'vlan' does not go with mode=nic: that of a virtual function is set where it belongs, as in 'ip link set eth2 vf 0 vlan 120', and of a whole NIC use -o mode=macvlan -o vlan=",
+      );
     }
     const nics = (options.get('nic') ?? '')
       .split(',')
