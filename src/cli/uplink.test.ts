@@ -26,6 +26,7 @@ const plan: UplinkPlanView = {
       apply: 'networkctl reload',
     },
   ],
+  leased: true,
   connections: {
     count: 3,
     ssh: [{ local: '192.168.1.2', localPort: 22, remote: '192.168.1.9', remotePort: 4000 }],
@@ -76,6 +77,7 @@ To br-eth0 move, in one step:
     192.168.1.1
     lan
 On eth0 stay, and work on: eth0.120
+The DHCP client of eth0 goes on there: what its server says to it is kept from the bridge, by nftables.
 Names: systemd-resolved asks them.
 Connections through eth0: 3; ssh from 192.168.1.9 port 4000
 note: your ssh session comes in through eth0

@@ -67,6 +67,9 @@ export function planText(plan: UplinkPlanView): string {
     `${nic} becomes a port of the new bridge ${bridge}, which has its MAC address ${mac ?? ''} and its MTU ${mtu}.\n`,
     moves === '' ? `Nothing moves: ${nic} has no address.\n` : `To ${bridge} move, in one step:\n${moves}`,
     plan.vlans.length === 0 ? '' : `On ${nic} stay, and work on: ${plan.vlans.join(', ')}\n`,
+    plan.leased
+      ? `The DHCP client of ${nic} goes on there: what its server says to it is kept from the bridge, by nftables.\n`
+      : '',
     `Names: ${resolver.how}.\n`,
     `Connections through ${nic}: ${connections.count}${ssh.length === 0 ? '' : `; ssh from ${ssh.join(', ')}`}\n`,
     plan.risks.map(({ level, message }) => `${signs[level]}: ${message}\n`).join(''),

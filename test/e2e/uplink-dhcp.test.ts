@@ -28,6 +28,17 @@ esac
 echo "did $1 $ip"
 `;
 
+/** Without udev, as in a container: /sys must be read-only. */
+const networkdScript = `
+  mount -t tmpfs run /run
+  mount -t tmpfs network /etc/systemd/network
+  mount -t sysfs -o ro sys /sys
+  mkdir -p /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp
+  chown -R systemd-network: /run/systemd/netif
+  printf '[Match]\\nName=eth2\\n[Network]\\nDHCP=ipv4\\nIPv6AcceptRA=no\\nKeepMaster=yes\\n' >/etc/systemd/network/10-eth2.network
+  export SYSTEMD_LOG_LEVEL=debug SYSTEMD_LOG_TARGET=console
+  exec /lib/systemd/systemd-networkd`;
+
 // biome-ignore lint/suspicious/noExplicitAny: what iproute2 prints is described nowhere
 type Shown = Readonly<Record<string, any>>;
 
@@ -48,6 +59,9 @@ describe('a card with leased addresses becomes a bridge', () => {
       range: ['192.168.170.100', '192.168.170.150'],
       gateway: '192.168.170.2',
       lease: 120,
+      // Of those that go by it, systemd-networkd asks everybody from T2 on, and its server alone before: in vain on a port.
+      renew: 5,
+      rebind: 8,
       flags: [
         '--enable-ra',
         '--dhcp-range=::,constructor:eth0,ra-only,64,300',
@@ -57,7 +71,7 @@ describe('a card with leased addresses becomes a bridge', () => {
     });
     await lan.plug(host, { name: NIC });
     await host.startBerth();
-    return { host, other };
+    return { host, lan, other };
   });
 
   before(async () => {
@@ -142,6 +156,34 @@ describe('a card with leased addresses becomes a bridge', () => {
     );
     assert.deepEqual(await held(NIC), original);
     await client.stop('SIGKILL');
+  });
+
+  test('and so does what systemd-networkd was leased', async () => {
+    const { host, lan } = stage();
+    await lan.plug(host, { name: 'eth2' });
+    const networkd = await host.netSpawn(['unshare', '--mount', 'sh', '-ec', networkdScript], { name: 'networkd' });
+    const leased = async (link: string) => (await addresses(host, link)).find(({ family }) => family === 'inet');
+    const original = await waitFor('a lease', () => leased('eth2'), 20_000);
+    const { stdout: plan } = await host.berth('uplink', 'plan', 'eth2');
+    assert.match(plan, /^The DHCP client of eth2 goes on there/m);
+    await docker(host, 'network create -d berth-lan --ipam-driver null -o parent=eth2 bare');
+    let last = Number.POSITIVE_INFINITY;
+    await waitFor(
+      'the lease to be renewed on the bridge',
+      async () => {
+        const now = (await leased('br-eth2'))?.valid_life_time ?? last;
+        const risen = now > last;
+        last = now;
+        return risen;
+      },
+      60_000,
+    );
+    assert.equal((await leased('br-eth2'))!.local, original.local);
+    await waitFor('the card to have nothing', async () => (await addresses(host, 'eth2')).length === 0);
+    await docker(host, 'network rm bare');
+    assert.equal((await leased('eth2'))!.local, original.local);
+    await networkd.stop('SIGKILL');
+    await host.ip('link del eth2');
   });
 });
 

@@ -8,6 +8,7 @@ import { BerthError } from '../../../model/errors.ts';
 import { formatPrefix, prefixOf } from '../../../model/prefix.ts';
 import type { FabricContext } from '../../fabric.ts';
 import { type Connection, connectionsTo } from './connections.ts';
+import { isLeased } from './lease.ts';
 import { type Manager, readText } from './managers/manager.ts';
 import { findManagers } from './managers/managers.ts';
 import { joinedGroups } from './multicast.ts';
@@ -36,6 +37,8 @@ export interface UplinkPlan {
   readonly vlans: readonly string[];
   readonly resolver: { readonly servers: readonly string[]; readonly domains: readonly string[]; readonly how: string };
   readonly managers: readonly Manager[];
+  /** A DHCP client of the host goes on to ask on the NIC; a rule of nftables sees to it that it hears its server there. */
+  readonly leased: boolean;
   readonly connections: { readonly count: number; readonly ssh: readonly Connection[]; readonly caller?: Connection };
   readonly risks: readonly Risk[];
   readonly confirm: 'auto' | 'manual' | 'none';
@@ -58,7 +61,7 @@ export async function planUplink(request: PlanRequest, context: FabricContext, r
   if (link === undefined) throw new BerthError('INTERFACE_UNKNOWN', `there is no interface ${nic} on this host`);
   const addresses = host.addresses.filter((held) => held.link === nic);
   const texts = new Set(addresses.map(({ address }) => formatAddress(address.address)));
-  const [belongings, settings, resolver, managers, connections, rules, wireless, bonding, groups, acceptsRa] =
+  const [belongings, settings, resolver, managers, connections, rules, wireless, bonding, groups, acceptsRa, leased] =
     await Promise.all([
       context.kernel.belongings(nic),
       differingSettings(nic, root),
@@ -71,6 +74,7 @@ export async function planUplink(request: PlanRequest, context: FabricContext, r
       readText(join(root, 'sys/class/net', nic, 'bonding/mode')),
       joinedGroups(nic, root),
       readText(join(root, 'proc/sys/net/ipv6/conf', nic, 'accept_ra')),
+      isLeased(nic, bridge, host, root),
     ]);
   const mode = bonding?.split(/\s/)[0];
   const caller = callerOf(request.session, connections);
@@ -115,6 +119,7 @@ export async function planUplink(request: PlanRequest, context: FabricContext, r
     vlans: vlansOn(link, host),
     resolver: resolverView(nic, bridge, resolver),
     managers,
+    leased,
     connections: {
       count: connections.length,
       ssh: connections.filter(({ localPort }) => localPort === SSH),

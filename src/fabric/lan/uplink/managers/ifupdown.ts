@@ -1,6 +1,7 @@
 /** ifupdown and ifupdown2 (interfaces(5)). */
 
 import { dirname, join } from 'node:path';
+import { keepingCloudInitOff } from './cloud-init.ts';
 import { globMatches, type ManagedNic, type Manager, namesIn, readText } from './manager.ts';
 
 const MAIN = '/etc/network/interfaces';
@@ -15,7 +16,7 @@ export async function findIfupdown(nic: ManagedNic, bridge: string, root: string
       found: `${path} configures ${nic.name}`,
       fights: 'at boot',
       then: `it configures ${nic.name} at boot, after which Berth makes the bridge again, and when somebody runs ifup, ifdown or restarts networking`,
-      files: [{ path, content: forBridge(text, nic, bridge) }],
+      files: [{ path, content: forBridge(text, nic, bridge) }, ...(await keepingCloudInitOff(path, text, root))],
       apply: `apt-get install bridge-utils && ifdown ${nic.name}; ifup ${bridge}`,
     };
   }

@@ -172,7 +172,7 @@ test('netplan, whose file is the one to change though systemd-networkd does the 
     managers.map(({ name, fights, files }) => [name, fights, files.length]),
     [
       ['systemd-networkd', 'later', 0],
-      ['netplan', 'at boot', 1],
+      ['netplan', 'at boot', 2],
     ],
   );
   assert.equal(
@@ -200,6 +200,22 @@ test('netplan, whose file is the one to change though systemd-networkd does the 
           via: 192.168.1.1
 `,
   );
+});
+
+test('cloud-init, which would write its file anew, is told not to', async (t) => {
+  const file = '/etc/cloud/cloud.cfg.d/99-disable-network-config.cfg';
+  const of = async (files: Record<string, string>) =>
+    (await findManagers(nic, 'br-eth0', hostFiles(t, files)))
+      .flatMap((manager) => manager.files)
+      .map(({ path }) => path);
+  const netplan = 'network:\n  ethernets:\n    eth0:\n      dhcp4: true\n';
+  assert.deepEqual(await of({ 'etc/netplan/01-own.yaml': netplan }), ['/etc/netplan/01-own.yaml']);
+  const [own, off] = await of({ 'etc/netplan/50-cloud-init.yaml': netplan });
+  assert.deepEqual([own, off], ['/etc/netplan/50-cloud-init.yaml', file]);
+  assert.deepEqual(await of({ 'etc/netplan/50-cloud-init.yaml': netplan, [file.slice(1)]: '' }), [own]);
+  const header = '# This file is generated from information provided by the datasource, by cloud-init\n';
+  const interfaces = { 'etc/network/interfaces': `${header}auto eth0\niface eth0 inet dhcp\n` };
+  assert.deepEqual(await of(interfaces), ['/etc/network/interfaces', file]);
 });
 
 test('DHCP clients: those that look on, and those that would ask again at once', async (t) => {

@@ -1,12 +1,14 @@
 /** netplan (netplan(5)): its YAML becomes files for systemd-networkd or NetworkManager, which then manage the NIC. */
 
 import { join } from 'node:path';
+import { keepingCloudInitOff } from './cloud-init.ts';
 import { type ManagedNic, type Manager, namesIn, readText } from './manager.ts';
 
 export async function findNetplan(nic: ManagedNic, bridge: string, root: string): Promise<Manager | undefined> {
   for (const name of (await namesIn(join(root, 'etc/netplan'), '.yaml')).toReversed()) {
     const path = join('/etc/netplan', name);
-    const lines = ((await readText(join(root, path))) ?? '').split('\n');
+    const text = (await readText(join(root, path))) ?? '';
+    const lines = text.split('\n');
     const block = blockOf(lines, nic.name);
     if (block === undefined) continue;
     return {
@@ -14,7 +16,10 @@ export async function findNetplan(nic: ManagedNic, bridge: string, root: string)
       found: `${path} configures ${nic.name}`,
       fights: 'at boot',
       then: `\`netplan apply\` and each boot configure ${nic.name} anew, after which Berth makes the bridge again`,
-      files: [{ path, content: forBridge(lines, block, nic, bridge) }],
+      files: [
+        { path, content: forBridge(lines, block, nic, bridge) },
+        ...(await keepingCloudInitOff(path, text, root)),
+      ],
       apply: 'netplan try',
     };
   }
