@@ -6,11 +6,12 @@ import { kinds, kindsByPath } from '../model/objects/kinds.ts';
 import { viewOf } from '../model/objects/view.ts';
 import { version } from '../model/version.ts';
 import type { Changed, IfMatch, Registry } from '../objects/registry.ts';
+import { watchObjects } from '../objects/watch.ts';
 import type { Store } from '../store/store.ts';
 import type { Answer, ApiRequest } from './http.ts';
 import { openApi } from './openapi.ts';
 import { endpointView, findEndpoints, operOf } from './oper.ts';
-import { watchObjects } from './watch.ts';
+import { linesOf } from './watch.ts';
 
 export interface ApiParts {
   readonly store: Store;
@@ -201,5 +202,5 @@ async function watch({ store }: ApiParts, request: ApiRequest): Promise<Answer> 
   }
   const tenant = query.get('tenant') ?? undefined;
   const after = integerOf(query, 'after');
-  return { lines: await watchObjects(store, { kind: kind?.name, tenant, after }, signal) };
+  return { lines: linesOf(await watchObjects(store, { kind: kind?.name, after }, signal), tenant) };
 }

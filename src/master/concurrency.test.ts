@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { keys } from '../model/keys.ts';
+import { gateOpen } from '../objects/gate.ts';
 import { createMemoryStore } from '../store/memory.ts';
 import { openSqliteStore } from '../store/sqlite/store.ts';
 import type { Store } from '../store/store.ts';
@@ -119,10 +120,7 @@ describe('what comes between', () => {
     await bench.call('POST', ...network('default', 'net', '10.1.1.0/24'));
     const join = () =>
       store.transact({
-        if: [
-          { key: keys.gate('default:net'), is: 'absent' },
-          { key: keys.object('network', 'default:net'), is: 'present' },
-        ],
+        if: gateOpen('default:net'),
         then: [{ do: 'put', key: keys.clusterEndpoint('default:net', 'late'), value: '{}' }],
       });
     store.next = async () => assert.equal((await join()).committed, false);
@@ -136,11 +134,25 @@ describe('what comes between', () => {
     await store.close();
   });
 
-  it('a gate that a master left closed when it died is waited for', async () => {
-    await using bench = await startBench();
+  it('a gate that a master left closed when it died is waited for, longer than a lease of ours lasts', async () => {
+    const memory = createMemoryStore();
+    const granted: string[] = [];
+    const store: Store = {
+      ...memory,
+      async grantLease(ttl) {
+        granted.push(await memory.grantLease(ttl));
+        return granted.at(-1)!;
+      },
+      async *watch(prefix, from, signal) {
+        // What was granted before the waiting began has ended when it is over.
+        if (prefix === keys.gate('default:net')) for (const lease of granted) await memory.revokeLease(lease);
+        yield* memory.watch(prefix, from, signal);
+      },
+    };
+    await using bench = await startBench({}, store);
     await bench.call('POST', ...network('default', 'net', '10.1.1.0/24'));
-    const lease = await bench.store.grantLease(0.3);
-    await bench.store.transact({ then: [{ do: 'put', key: keys.gate('default:net'), value: '{}', lease }] });
+    const lease = await memory.grantLease(0.3);
+    await memory.transact({ then: [{ do: 'put', key: keys.gate('default:net'), value: '{}', lease }] });
     assert.equal((await bench.call('DELETE', 'networks/default:net/')).status, 200);
   });
 

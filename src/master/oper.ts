@@ -84,8 +84,13 @@ function networkOper(network: ClusterObject, { endpoints, leased }: Found, objec
   });
 }
 
-function groupOper(group: ClusterObject, { endpoints, leased }: Found, objects: Objects, withTag: boolean): View {
-  const network = objects.get('network', `${group.config.tenantName as string}:${group.config.networkName as string}`)!;
+function groupOper(
+  group: ClusterObject,
+  network: ClusterObject,
+  { endpoints, leased }: Found,
+  objects: Objects,
+  withTag: boolean,
+): View {
   const pool = parseAddressRange(group.config.ipPool as string);
   const taken = pool === undefined ? [] : leased.flatMap((range) => intersect(range, pool) ?? []);
   const own = endpoints.filter((endpoint) => endpoint.group === group.key);
@@ -103,7 +108,8 @@ function groupOper(group: ClusterObject, { endpoints, leased }: Found, objects: 
 }
 
 async function tenantOper(store: Store, tenant: ClusterObject, objects: Objects): Promise<View> {
-  const of = (kind: ClusterObject['kind']) => objects.ofTenant(kind, tenant.key);
+  // Copies: what there is goes on changing while this waits for the store.
+  const of = (kind: ClusterObject['kind']) => [...objects.ofTenant(kind, tenant.key)];
   const [groups, services] = [of('endpointGroup'), of('serviceLB')];
   const totals = {
     totalAppProfiles: of('appProfile').length,
@@ -113,15 +119,16 @@ async function tenantOper(store: Store, tenant: ClusterObject, objects: Objects)
     totalPolicies: of('policy').length,
     totalServicelbs: services.length,
   };
-  const found = new Map<string, Found>();
   const networks = of('network');
-  for (const network of networks) found.set(network.key, await look(store, network));
+  const found = new Map<unknown, Found & { readonly network: ClusterObject }>();
+  for (const network of networks) found.set(network.config.networkName, { network, ...(await look(store, network)) });
   const endpoints = [...found.values()].reduce((sum, { endpoints }) => sum + endpoints.length, 0);
   return omitEmpty({
-    endpointGroups: groups.map((group) =>
-      groupOper(group, found.get(`${tenant.key}:${group.config.networkName as string}`)!, objects, false),
-    ),
-    networks: networks.map((network) => networkOper(network, found.get(network.key)!, objects, false)),
+    endpointGroups: groups.map((group) => {
+      const on = found.get(group.config.networkName)!;
+      return groupOper(group, on.network, on, objects, false);
+    }),
+    networks: [...found.values()].map((of) => networkOper(of.network, of, objects, false)),
     servicelbs: services.map(serviceOper),
     ...totals,
     totalEndpoints: endpoints,
@@ -177,7 +184,8 @@ export async function operOf(
       return networkOper(object, await look(store, object), objects, true);
     case 'endpointGroup': {
       const key = `${object.config.tenantName as string}:${object.config.networkName as string}`;
-      return groupOper(object, await look(store, objects.get('network', key)!), objects, true);
+      const network = objects.get('network', key)!;
+      return groupOper(object, network, await look(store, network), objects, true);
     }
     case 'tenant':
       return await tenantOper(store, object, objects);

@@ -17,7 +17,6 @@ const ObjectRecord = z.object({
 });
 
 const EndpointRecord = z.object({
-  version: z.number(),
   id: z.string(),
   /** `TENANT:NETWORK` */
   network: z.string(),
@@ -80,6 +79,10 @@ function complete(kind: KindName, config: Readonly<Record<string, FieldValue>>):
   return Object.fromEntries(
     Object.entries(kindOf(kind).fields).map(([name, field]) => [name, config[name] ?? zero[field.type]]),
   );
+}
+
+export function encodeClusterEndpoint(endpoint: ClusterEndpoint): string {
+  return JSON.stringify({ version: SCHEMA_VERSION, ...endpoint });
 }
 
 /** @throws BerthError STORE_NEWER, STORE_CORRUPT naming the key. */

@@ -26,6 +26,14 @@ const PATIENCE = 8000;
 /** How often a gate that has opened by itself, because the store was slow, is closed again. */
 const ATTEMPTS = 3;
 
+/** What everything that adds an endpoint or a lease to a network requires: that it is there, and its gate open. */
+export function gateOpen(network: string): Condition[] {
+  return [
+    { key: keys.object('network', network), is: 'present' },
+    { key: keys.gate(network), is: 'absent' },
+  ];
+}
+
 /** The network whose gate a change needs closed; undefined: none. */
 export function needsGate(
   kind: Kind,
@@ -59,31 +67,36 @@ export async function withGate<Value>(
 ): Promise<Value> {
   if (network === undefined) return await work(undefined);
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const lease = await store.grantLease(TTL);
+    const { gate, open } = await close(store, network);
     try {
-      return await work(await close(store, network, lease));
+      return await work(gate);
     } catch (error) {
       if (!(error instanceof GateOpened)) throw error;
     } finally {
-      // Ends the gate with it; a store that is away ends both by itself.
-      await store.revokeLease(lease).catch(() => undefined);
+      await open();
     }
   }
   throw new BerthError('RACE_LOST', `the store is too slow to change the network ${network}`);
 }
 
-async function close(store: Store, network: string, lease: string): Promise<Gate> {
+/** @throws BerthError RACE_LOST */
+async function close(store: Store, network: string): Promise<{ readonly gate: Gate; open(): Promise<void> }> {
   const key = keys.gate(network);
   const deadline = AbortSignal.timeout(PATIENCE);
   while (!deadline.aborted) {
-    const result = await store.transact({
-      if: [{ key, is: 'absent' }],
-      then: [{ do: 'put', key, value: JSON.stringify({ version: SCHEMA_VERSION }), lease }],
-    });
+    // A new one each time: while somebody else's gate was waited for, the last one has ended.
+    const lease = await store.grantLease(TTL);
+    // Ends the gate with it; a store that is away ends both by itself.
+    const open = () => store.revokeLease(lease).catch(() => undefined);
+    const value = JSON.stringify({ version: SCHEMA_VERSION });
+    const result = await store.transact({ if: [{ key, is: 'absent' }], then: [{ do: 'put', key, value, lease }] });
     if (result.committed) {
-      return { key, conditions: [{ key, is: 'at', revision: result.revision }], operations: [{ do: 'delete', key }] };
+      const conditions: Condition[] = [{ key, is: 'at', revision: result.revision }];
+      return { gate: { key, conditions, operations: [{ do: 'delete', key }] }, open };
     }
+    await open();
     for await (const message of store.watch(key, result.revision + 1, deadline)) {
+      // The watch is of a prefix, and the names of other networks may begin like this one's.
       if (message.type === 'compacted' || message.changes.some((change) => change.type === 'delete')) break;
     }
   }

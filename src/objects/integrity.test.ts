@@ -8,7 +8,7 @@ import { keys } from '../model/keys.ts';
 import type { ClusterObject, KindName } from '../model/objects/kind.ts';
 import { kindOf, references, targetsOf } from '../model/objects/kinds.ts';
 import { networkSubnet } from '../model/objects/network.ts';
-import { overlap } from '../model/objects/ranges.ts';
+import { intersect } from '../model/objects/ranges.ts';
 import { createMemoryStore } from '../store/memory.ts';
 import type { Store } from '../store/store.ts';
 import { decodeObject } from './codec.ts';
@@ -188,7 +188,10 @@ async function assertWhole(store: Store): Promise<void> {
   for (const a of of('network')) {
     for (const b of of('network')) {
       if (a === b || a.config.tenantName !== b.config.tenantName) continue;
-      assert.ok(!overlap(networkSubnet(a).claimed, networkSubnet(b).claimed), `${a.key} overlaps ${b.key}`);
+      assert.ok(
+        intersect(networkSubnet(a).claimed, networkSubnet(b).claimed) === undefined,
+        `${a.key} overlaps ${b.key}`,
+      );
     }
     assert.ok(!known.has(`endpointGroup/${a.key}`), `${a.key} is a network and a group`);
   }

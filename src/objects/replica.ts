@@ -60,6 +60,7 @@ export function openReplica(store: Store): Replica {
     broken = undefined;
     for (const entry of listing.entries) absorb(entry);
     seen = listing.revision;
+    for (const wake of waiting) wake();
     void follow(listing.revision + 1, following);
   };
 

@@ -13,6 +13,7 @@ import { parseAddressRange, type Range, without } from '../model/objects/ranges.
 import { poolId } from '../model/pool.ts';
 import type { Condition, Operation, Store } from '../store/store.ts';
 import { type ClusterEndpoint, decodeClusterEndpoint } from './codec.ts';
+import { gateOpen } from './gate.ts';
 
 /** The pool that the addresses of a network are leased from. */
 export function networkPool(network: ClusterObject): PoolId {
@@ -122,10 +123,7 @@ export async function claimVip(
   const value = encodeLease({ pool, address, holder: { kind: 'auxiliary' }, engine: 'cluster', createdAt });
   return {
     allocated: { vip: formatAddress(address) },
-    conditions: [
-      { key, is: 'absent' },
-      { key: keys.gate(network.key), is: 'absent' },
-    ],
+    conditions: [{ key, is: 'absent' }, ...gateOpen(network.key)],
     operations: [{ do: 'put', key, value }],
   };
 }

@@ -2,7 +2,8 @@
 
 import { pino } from 'pino';
 import { keys } from '../../model/keys.ts';
-import type { ClusterEndpoint } from '../../objects/codec.ts';
+import { type ClusterEndpoint, encodeClusterEndpoint } from '../../objects/codec.ts';
+import { gateOpen } from '../../objects/gate.ts';
 import { createMemoryStore } from '../../store/memory.ts';
 import type { Store } from '../../store/store.ts';
 import type { MasterOptions } from '../config.ts';
@@ -81,7 +82,6 @@ export async function addEndpoint(
   more: Partial<ClusterEndpoint> = {},
 ): Promise<void> {
   const endpoint: ClusterEndpoint = {
-    version: 1,
     id,
     network,
     host: 'host1',
@@ -89,7 +89,9 @@ export async function addEndpoint(
     mac: '02:02:0a:01:01:01',
     ...more,
   };
-  await store.transact({
-    then: [{ do: 'put', key: keys.clusterEndpoint(network, id), value: JSON.stringify(endpoint) }],
+  const { committed } = await store.transact({
+    if: gateOpen(network),
+    then: [{ do: 'put', key: keys.clusterEndpoint(network, id), value: encodeClusterEndpoint(endpoint) }],
   });
+  if (!committed) throw new Error(`the network ${network} is not there, or its gate is closed`);
 }

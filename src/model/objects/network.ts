@@ -4,7 +4,7 @@ import { parseAddress } from '../address.ts';
 import { contains, formatPrefix, overlaps, type Prefix, parseInterfaceAddress, prefixOf } from '../prefix.ts';
 import { choiceField, IPV4, nameField, optionalNameField } from './field.ts';
 import { type Allocated, type ClusterObject, integer, type Kind, type Objects, refuse, text } from './kind.ts';
-import { overlap, parseSubnetText, type SubnetText } from './ranges.ts';
+import { parseSubnetText, type SubnetText } from './ranges.ts';
 import { allocateTag, type Encapsulation, parseTagRange } from './tags.ts';
 
 export const network: Kind = {
@@ -58,12 +58,15 @@ export const network: Kind = {
     const range = tagRange(encap, objects);
     const tenant = text(config, 'tenantName');
     checkAddresses(config);
+    const { low, high } = subnetOf(config);
+    const subnet6 = text(config, 'ipv6Subnet');
     for (const other of objects.ofTenant('network', tenant)) {
-      const name = text(other.config, 'networkName');
-      if (overlaps6(text(config, 'ipv6Subnet'), text(other.config, 'ipv6Subnet'))) {
-        refuse('OBJECT_CONFLICT', `network ${name} conflicts with subnetv6  ${text(config, 'ipv6Subnet')}`);
+      if (subnet6 !== '' && overlaps6(subnet6, text(other.config, 'ipv6Subnet'))) {
+        refuse('OBJECT_CONFLICT', `network ${text(other.config, 'networkName')} conflicts with subnetv6  ${subnet6}`);
       }
-      if (overlap(subnetOf(config).claimed, networkSubnet(other).claimed)) {
+      const taken = networkSubnet(other);
+      if (low <= taken.high && taken.low <= high) {
+        const name = text(other.config, 'networkName');
         refuse('OBJECT_CONFLICT', `network ${name} conflicts with subnet ${text(config, 'subnet')}`);
       }
     }
@@ -87,11 +90,9 @@ function tagRange(encap: Encapsulation, objects: Objects) {
 
 /** The tags that networks of this encapsulation have. */
 export function tagsInUse(objects: Objects, encap: Encapsulation): Set<number> {
-  const tags = objects
-    .list('network')
-    .filter(({ config }) => config.encap === encap)
-    .map(({ allocated }) => allocated.tag!);
-  return new Set(tags);
+  const tags = new Set<number>();
+  for (const { config, allocated } of objects.list('network')) if (config.encap === encap) tags.add(allocated.tag!);
+  return tags;
 }
 
 function checkAddresses(config: ClusterObject['config']): void {

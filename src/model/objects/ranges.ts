@@ -15,6 +15,9 @@ export interface SubnetText {
   readonly hosts: Range | undefined;
   /** What counts when networks of one tenant must not overlap. */
   readonly claimed: Range;
+  /** The same as numbers: they are compared with those of thousands of networks. */
+  readonly low: number;
+  readonly high: number;
 }
 
 /** `a.b.c.d/len` (host bits are ignored) or `a.b.c.d-e.f.g.h/len`; undefined when it is neither, or the range is not within the subnet. */
@@ -28,12 +31,20 @@ export function parseSubnetText(text: string): SubnetText | undefined {
   // A /31 has two addresses by RFC 3021, and by Contiv none.
   const usable = prefix.length < 31 ? whole : undefined;
   if (last === undefined) {
-    return { prefix, hosts: usable, claimed: { first: prefix.address.value, last: lastAddress(prefix).value } };
+    return claiming({
+      prefix,
+      hosts: usable,
+      claimed: { first: prefix.address.value, last: lastAddress(prefix).value },
+    });
   }
   const to = parseAddress(last);
   if (to === undefined || !contains(prefix, to) || to.value < from.address.value) return undefined;
   const claimed = { first: from.address.value, last: to.value };
-  return { prefix, claimed, hosts: usable === undefined ? undefined : intersect(usable, claimed) };
+  return claiming({ prefix, claimed, hosts: usable === undefined ? undefined : intersect(usable, claimed) });
+}
+
+function claiming(subnet: Omit<SubnetText, 'low' | 'high'>): SubnetText {
+  return { ...subnet, low: Number(subnet.claimed.first), high: Number(subnet.claimed.last) };
 }
 
 /** `a.b.c.d` or `a.b.c.d-e.f.g.h`. */
@@ -47,10 +58,6 @@ export function intersect(a: Range, b: Range): Range | undefined {
   const { first } = a.first > b.first ? a : b;
   const { last } = a.last < b.last ? a : b;
   return first <= last ? { first, last } : undefined;
-}
-
-export function overlap(a: Range, b: Range): boolean {
-  return intersect(a, b) !== undefined;
 }
 
 export function within(inner: Range, outer: Range): boolean {

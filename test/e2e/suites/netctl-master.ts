@@ -5,10 +5,10 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { encodeLease } from '../../../src/ipam/codec.ts';
 import { parseAddress } from '../../../src/model/address.ts';
-import { keys, SCHEMA_VERSION } from '../../../src/model/keys.ts';
+import { keys } from '../../../src/model/keys.ts';
 import { poolId } from '../../../src/model/pool.ts';
 import { parsePrefix } from '../../../src/model/prefix.ts';
-import type { ClusterEndpoint } from '../../../src/objects/codec.ts';
+import { type ClusterEndpoint, encodeClusterEndpoint } from '../../../src/objects/codec.ts';
 import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
 import { repository } from '../bed/machine.ts';
 
@@ -83,7 +83,6 @@ export async function netctl(
 
 const containers: readonly ClusterEndpoint[] = [
   {
-    version: SCHEMA_VERSION,
     id: '75a2b6dd9329a10c9669588f9c0c96f08f549245b86880cc6e42e936c1ff6655',
     network: 'default:test-net',
     host: 'host1',
@@ -91,7 +90,6 @@ const containers: readonly ClusterEndpoint[] = [
     mac: '02:02:0a:67:01:01',
   },
   {
-    version: SCHEMA_VERSION,
     id: '7282028f31a599ac52b9b25d6770100434ee0c2a3aa831006e56457c5ac3b57f',
     network: 'default:test-net',
     host: 'host2',
@@ -111,7 +109,11 @@ export async function addContainers(folder: string): Promise<void> {
       await store.transact({
         then: [
           { do: 'put', key: keys.lease(pool, address), value: encodeLease(lease) },
-          { do: 'put', key: keys.clusterEndpoint(endpoint.network, endpoint.id), value: JSON.stringify(endpoint) },
+          {
+            do: 'put',
+            key: keys.clusterEndpoint(endpoint.network, endpoint.id),
+            value: encodeClusterEndpoint(endpoint),
+          },
         ],
       });
     }
