@@ -14,6 +14,7 @@ import { asBerthError, BerthError } from '../model/errors.ts';
 import type { EndpointId, NetworkId } from '../model/ids.ts';
 import type { Endpoint, Network } from '../model/network.ts';
 import { contains } from '../model/prefix.ts';
+import { announceTwice } from './announcing.ts';
 import { checkSandbox, displaced, formerRoutes } from './attach-container.ts';
 import { type PlanParts, planEndpoint, planNetwork } from './attach-plan.ts';
 import type { AttachRequest } from './attach-request.ts';
@@ -111,7 +112,12 @@ export function createAttachments(parts: AttachmentsParts): Attachments {
   async function announce({ attachment, mac, addresses }: AttachedEndpoint, netns: string): Promise<void> {
     const link = (await kernel.view(netns)).links.find(({ name }) => name === attachment.interface);
     if (link === undefined || addresses.length === 0) return;
-    await kernel.announce({ netns, link: link.index, mac, addresses: addresses.map(({ address }) => address) });
+    await announceTwice(kernel, {
+      netns,
+      link: link.index,
+      mac,
+      addresses: addresses.map(({ address }) => address),
+    });
   }
 
   /** Brings an attachment to where its container is. */

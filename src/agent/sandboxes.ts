@@ -12,6 +12,7 @@ import type { KernelObject } from '../kernel/objects.ts';
 import { asBerthError, BerthError } from '../model/errors.ts';
 import type { EndpointId } from '../model/ids.ts';
 import type { Endpoint, Network } from '../model/network.ts';
+import { announceTwice } from './announcing.ts';
 import type { Events } from './events.ts';
 import type { HostFacts } from './host.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -104,10 +105,7 @@ export function createSandboxes(parts: {
       if (now?.phase !== 'attached' || now.sandbox !== endpoint.sandbox) return;
       const seen = { ...now, sandboxInterface: await nameIt(now, network, plugged.name, inside) };
       const addresses = endpoint.addresses.map(({ address }) => address);
-      // Neighbours that are not told find out later.
-      kernel
-        .announce({ netns: now.sandbox!, link: plugged.index, mac: endpoint.mac, addresses })
-        .catch(() => undefined);
+      void announceTwice(kernel, { netns: now.sandbox!, link: plugged.index, mac: endpoint.mac, addresses });
       await state.putEndpoint(seen);
       parts.found(id);
       await settle(seen);

@@ -69,6 +69,10 @@ test('what an owner has already need not wait for the thread, unless something w
     await mine();
     assert.equal(await first(busy(), mine()), 'other');
     await assert.rejects(kernel.packets({ link: 'none', hears: [] }));
+    assert.equal(await first(busy(), mine()), 'other', 'that changed nothing');
+    await assert.rejects(
+      kernel.apply('endpoint/1', [{ kind: 'link', type: 'veth', name: 'v', master: 'br9', peer: { name: 'p' } }]),
+    );
     assert.equal(await first(busy(), mine()), 'one', 'after a refusal');
     assert.equal(await first(busy(), kernel.apply('network/1', [bridge('yours')])), 'one', 'something else');
     await mine();

@@ -167,7 +167,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
     for (const [index, request] of finished.entries()) {
       const own = answer.type === 'removed' ? answer.each[index]! : answer;
       if (own.type === 'refused') {
-        settled.clear();
+        if (request.owner !== undefined || request.type === 'barrier') settled.clear();
         request.reject(unpackError(own.refusal));
       } else {
         note(request);
