@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { formatAddress, parseAddress } from '../../src/model/address.ts';
+import type { Host } from './bed/host.ts';
 import { waitFor } from './bed/process.ts';
 import {
   addressOf,
@@ -111,6 +112,12 @@ for (const engine of ['20.10', '28.5'] as const) {
 describe('across what stops', () => {
   const stage = dhcpStage();
 
+  async function losesItsState(host: Host): Promise<void> {
+    await host.stopBerth();
+    await host.sh('rm -rf /var/lib/berth/*');
+    await host.startBerth();
+  }
+
   test('an engine that is killed, and started again', async () => {
     const { host, other, server } = stage();
     await createNetwork(host);
@@ -151,13 +158,14 @@ describe('across what stops', () => {
   for (const clientId of ['mac', 'identity'])
     test(`an agent that has lost its state takes the leases over, and gives them back in the end: client id by ${clientId}`, async () => {
       const { host, other, server } = stage();
+      // By which a host knows itself again; one that was installed has it.
+      await host.sh('cat /proc/sys/kernel/random/uuid | tr -d - >/etc/machine-id');
+      await losesItsState(host);
       await restartServer(server, short);
       await createNetwork(host, 'lan', `-o dhcp_client_id=${clientId}`);
       await start(host, 'web', '--network lan');
       const address = await addressOf(host, 'web');
-      await host.stopBerth();
-      await host.sh('rm -rf /var/lib/berth/*');
-      await host.startBerth();
+      await losesItsState(host);
       assert.match(await told(host, 'dhcp.adopted', 0), new RegExp(address.replaceAll('.', '\\.')));
       await told(host, 'dhcp.renewed', 0);
       await reaches(other, address);
