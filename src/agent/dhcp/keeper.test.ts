@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { seconds } from '../../dhcp/testing/server.ts';
+import { bytesOf, seconds } from '../../dhcp/testing/server.ts';
 import { objectKey } from '../../kernel/objects.ts';
+import { formatAddress } from '../../model/address.ts';
 import { container, type DhcpTestStage, id, openStage } from './testing/stage.ts';
 
 /** Leases of an hour, which are to be renewed after 100 s, and after 200 s by anybody. */
@@ -55,6 +56,21 @@ test('renewed at T1 from within the container, and then again', async () => {
   stage.told.length = 0;
   pass(stage, 100.1);
   await until(stage, 'dhcp.renewed');
+});
+
+test('what the server says anew for a container that runs is told, and heeded when it starts again', async () => {
+  const stage = await running();
+  pass(stage, 101);
+  await until(stage, 'dhcp.renewed');
+  assert.equal(stage.events().includes('dhcp.changed'), false, 'nothing has changed');
+  stage.server.how = { ...short, options: { ...short.options, 1: bytesOf('255.255.0.0'), 3: bytesOf('192.168.7.9') } };
+  pass(stage, 101);
+  await until(stage, 'dhcp.changed');
+  assert.match(stage.told.at(-1)!.message, /has changed subnet mask, gateway for container web: .* starts again/);
+  assert.deepEqual(done(stage), []);
+  await stage.stop('e1');
+  await stage.start('e2');
+  assert.equal(formatAddress(stage.state.endpoints.get(id('e2'))!.gateways![0]!), '192.168.7.9');
 });
 
 test('without an answer, anybody is asked at T2', async () => {

@@ -208,9 +208,9 @@ export function createKeeper(parts: KeeperParts): Keeper {
 
   /** What a running container was told at its start stays until it starts again. */
   function tellChanges(lease: DhcpLease, before: Grant, now: Grant): void {
-    const changed = (['gateway', 'routes', 'mtu', 'dns', 'domain'] as const).filter(
-      (field) => text(before.terms[field]) !== text(now.terms[field]),
-    );
+    const told = ['gateway', 'routes', 'mtu', 'dns', 'domain', 'search'] as const;
+    const changed: string[] = told.filter((field) => text(before.terms[field]) !== text(now.terms[field]));
+    if (before.terms.address.length !== now.terms.address.length) changed.unshift('subnet mask');
     if (changed.length === 0) return;
     events.emit(
       'dhcp.changed',
