@@ -151,6 +151,13 @@ describe('across what stops', () => {
     }
     await docker(host, 'start stopped');
     assert.equal(await addressOf(host, 'stopped'), addresses[2]);
+    assert.deepEqual(
+      server
+        .leases()
+        .map(({ name }) => name)
+        .toSorted(),
+      ['db', 'stopped', 'web'],
+    );
     await docker(host, 'rm -f web db stopped');
     await served(server, []);
   });

@@ -137,6 +137,13 @@ describe('what a DHCP server may say', () => {
       ],
     });
     await createNetwork(host, 'lan', '-o dhcp_domain=lan.example', '-o dhcp_lease_time=600');
+    await start(host, 'c1', '--network lan --hostname nas');
+    assert.deepEqual(
+      server.leases().map(({ name }) => name),
+      ['nas'],
+    );
+    await docker(host, 'rm -f c1');
+    await served(server, []);
     const before = (await server.log()).length;
     await start(host, 'web', '--network lan');
     const said = (await server.log()).slice(before);

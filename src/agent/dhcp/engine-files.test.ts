@@ -16,17 +16,18 @@ function write(path: string, text: string): void {
 test('where a container is mounted, and its ports', () => {
   write(
     'containers/aa/config.v2.json',
-    '{"Driver":"overlay2","Config":{"ExposedPorts":{"80":{},"443/tcp":{}}},"State":{}}',
+    '{"Driver":"overlay2","Config":{"ExposedPorts":{"80":{},"443/tcp":{}},"Hostname":"nas.lan"},"State":{}}',
   );
   write('image/overlay2/layerdb/mounts/aa/mount-id', 'c0ffee');
   assert.deepEqual(readMarks(folder, 'aa'), {
     root: join(folder, 'overlay2/c0ffee/merged'),
     exposes: ['443/tcp', '80/tcp'],
+    hostName: 'nas',
   });
 });
 
 test("with containerd's image store its id is in the mount point, so nothing is said of it", () => {
-  write('containers/bb/config.v2.json', '{"Driver":"overlayfs","Config":{"ExposedPorts":null}}');
+  write('containers/bb/config.v2.json', '{"Driver":"overlayfs","Config":{"ExposedPorts":null,"Hostname":"bb"}}');
   assert.deepEqual(readMarks(folder, 'bb'), {});
 });
 

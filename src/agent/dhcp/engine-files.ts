@@ -9,11 +9,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { exposedPorts } from '../../docker/engine-wire.ts';
-import type { Marks } from './who.ts';
+import { givenHostName, type Marks } from './who.ts';
 
 const Config = z.object({
   Driver: z.string(),
-  Config: z.object({ ExposedPorts: z.record(z.string(), z.unknown()).nullish() }),
+  Config: z.object({ ExposedPorts: z.record(z.string(), z.unknown()).nullish(), Hostname: z.string().nullish() }),
 });
 
 /**
@@ -27,7 +27,12 @@ export function readMarks(folder: string, id: string): Marks | undefined {
     const { Driver: driver, Config: config } = Config.parse(JSON.parse(text));
     const exposes = exposedPorts(config.ExposedPorts);
     const root = readRoot(folder, driver, id);
-    return { ...(root === undefined ? {} : { root }), ...(exposes.length === 0 ? {} : { exposes }) };
+    const hostName = givenHostName(id, config.Hostname ?? '');
+    return {
+      ...(root === undefined ? {} : { root }),
+      ...(exposes.length === 0 ? {} : { exposes }),
+      ...(hostName === undefined ? {} : { hostName }),
+    };
   } catch {
     return undefined;
   }

@@ -61,15 +61,17 @@ export function leaseFor(applicant: Applicant, parts: LeaseForParts): DhcpLease 
         lease.family === family,
     );
   const byName = who.identity.kind === 'container' || who.identity.kind === 'compose';
+  const { hostName: given, ...marks } = (who.container && parts.marks(who.container.id)) ?? {};
+  const asker = { ...applicant, ...(given === undefined ? {} : { givenHostName: given }) };
   const common = {
     network: network.id,
     ...(endpoint === undefined ? {} : { endpoint }),
-    ...(who.container === undefined ? {} : { container: who.container.id, ...parts.marks(who.container.id) }),
+    ...(who.container === undefined ? {} : { container: who.container.id, ...marks }),
   };
   if (byName && remembered !== undefined && !isUsed(remembered)) {
     return {
       ...remembered,
-      client: clientFor(applicant, remembered.identity, parts, remembered.client.mac),
+      client: clientFor(asker, remembered.identity, parts, remembered.client),
       ...common,
     };
   }
@@ -85,7 +87,7 @@ export function leaseFor(applicant: Applicant, parts: LeaseForParts): DhcpLease 
       const { mac } = who.identity;
       throw new BerthError('MAC_IN_USE', `the MAC address ${mac} is held by another container on ${source.link}`);
     }
-    const client = clientFor(applicant, identity, parts);
+    const client = clientFor(asker, identity, parts);
     const same = known !== undefined && isSameClient(known.client, client);
     return { ...(same ? known : {}), key, identity, link: source.link, client, ...common, ...(family && { family }) };
   }
@@ -96,19 +98,25 @@ export function isSameClient(one: Client, other: Client): boolean {
   return one.mac === other.mac && Buffer.compare(one.clientId, other.clientId) === 0;
 }
 
+interface Asker extends Pick<Applicant, 'source' | 'who' | 'sharedMac' | 'mac'> {
+  /** `--hostname` of the container. */
+  readonly givenHostName?: string;
+}
+
 /**
  * As whom a container asks.
  *
- * @param before the MAC that it had, which it keeps unless another one is wanted.
+ * @param before as whom it asked before: MAC and name are kept, unless others are wanted or known.
  */
 export function clientFor(
-  { source, who, sharedMac, mac: wanted }: Pick<Applicant, 'source' | 'who' | 'sharedMac' | 'mac'>,
+  { source, who, sharedMac, mac: wanted, givenHostName }: Asker,
   identity: string,
   { hostKey }: Pick<LeaseForParts, 'hostKey'>,
-  before?: Mac,
+  before?: Client,
 ): Client {
-  const mac = sharedMac ?? wanted ?? before;
-  const hostName = source.hostName ?? who.container?.name;
+  const mac = sharedMac ?? wanted ?? before?.mac;
+  // Before the engine has answered, a container has no name.
+  const hostName = source.hostName ?? givenHostName ?? (who.container?.name || before?.hostName);
   return clientOf({
     identity,
     hostKey,

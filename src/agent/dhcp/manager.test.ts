@@ -246,6 +246,7 @@ test('after a reboot, before the engine answers, the containers of before are kn
   assert.deepEqual(await after.start('e3'), db);
   after.mounted.add('web');
   assert.deepEqual(await after.start('e4'), web);
+  assert.deepEqual([...after.server.names.values()], ['db', 'web']);
 });
 
 test('an address that another machine has is declined, and the next start gets another one', async () => {
@@ -292,7 +293,8 @@ test('what the engine has written down stands in for what it does not answer', a
     ['other', '1/tcp'],
   ] as const) {
     stage.locked.add(name);
-    stage.written.set(name.padEnd(64, '0'), { root: `/roots/${name}`, exposes: [port] });
+    const given = name === 'db' ? { hostName: 'nas' } : {};
+    stage.written.set(name.padEnd(64, '0'), { root: `/roots/${name}`, exposes: [port], ...given });
   }
   await stage.engineHas(container('web'), container('db'), container('other'));
   stage.mounted.add('web');
@@ -300,8 +302,11 @@ test('what the engine has written down stands in for what it does not answer', a
   await stage.start('e1', { exposes: ['5432/tcp'] });
   await stage.start('e2');
   assert.deepEqual(
-    stage.dhcp.leases().map(({ identity }) => identity),
-    ['container db', 'container web'],
+    stage.dhcp.leases().map(({ identity, client }) => [identity, client.hostName]),
+    [
+      ['container db', 'nas'],
+      ['container web', 'web'],
+    ],
   );
 });
 

@@ -238,6 +238,7 @@ export function createDhcp(parts: DhcpParts): Dhcp {
       unconfirmed,
       ownerOf: (id) => owners.get(id),
       container: observer.container,
+      marks: observer.marks,
       sharedMac: (network) => fabricOf(network.fabric).sharedMac?.(network, parts.context()),
     })
       .then((keys) => {
@@ -285,9 +286,10 @@ export function createDhcp(parts: DhcpParts): Dhcp {
     for (const { endpoints } of networks) {
       for (const { id, container } of endpoints) {
         if (container.length !== 64) continue;
-        const marks = observer.marks(container);
+        const seen = observer.marks(container);
+        const { hostName: _asked, ...marks } = seen ?? {};
         for (const lease of book.of(id)) {
-          if (lease.container === container && (lease.root !== undefined || marks === undefined)) continue;
+          if (lease.container === container && (lease.root !== undefined || seen === undefined)) continue;
           await mutex.run(lease.key, async () => {
             const now = book.get(lease.key);
             if (now?.endpoint !== id) return;

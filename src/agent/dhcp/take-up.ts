@@ -17,7 +17,7 @@ import type { Conversation } from './conversation.ts';
 import { describeIdentity, leaseKey } from './identity.ts';
 import { clientFor } from './lease-for.ts';
 import type { DhcpLease, Grant } from './record.ts';
-import type { Who } from './who.ts';
+import type { Marks, Who } from './who.ts';
 
 export interface TakeUpParts {
   readonly book: Book;
@@ -31,6 +31,7 @@ export interface TakeUpParts {
   /** The container that has an endpoint in the engine: one that it does not know is on its way out, and gets no lease again. */
   ownerOf(endpoint: EndpointId): string | undefined;
   container(id: string): ListedContainer | undefined;
+  marks(container: string): Marks | undefined;
   sharedMac(network: Network): Mac | undefined;
   /** Those that no server would confirm, in words: told once, and asked for again at each look. */
   readonly unconfirmed: Map<EndpointId, string>;
@@ -75,7 +76,14 @@ async function confirm(
   const sharedMac = parts.sharedMac(network);
   const identity = describeIdentity(who.identity);
   const key = leaseKey(link, identity);
-  const applicant = { source, who, mac: endpoint.mac, ...(sharedMac === undefined ? {} : { sharedMac }) };
+  const given = container && parts.marks(container.id)?.hostName;
+  const applicant = {
+    source,
+    who,
+    mac: endpoint.mac,
+    ...(sharedMac === undefined ? {} : { sharedMac }),
+    ...(given === undefined ? {} : { givenHostName: given }),
+  };
   const client = clientFor(applicant, identity, parts);
   const lease: DhcpLease = { key, identity, link, network: network.id, client, endpoint: endpoint.id };
   const ending = await conversation.keep(lease, { kind: 'confirm', address }, { link }, patience);

@@ -25,7 +25,10 @@ export interface Who {
 }
 
 /** What can be seen of a container that is being started. */
-export type Marks = Pick<EngineContainer, 'root' | 'exposes'>;
+export interface Marks extends Pick<EngineContainer, 'root' | 'exposes'> {
+  /** That the user gave it (`--hostname`), without a domain. */
+  readonly hostName?: string;
+}
 
 export interface Observer {
   /** @param wish.name the container's name, from the engines that tell it. */
@@ -95,7 +98,9 @@ export function createObserver(parts: ObserverParts): Observer {
       .container(id)
       .then(
         (found) => {
-          if (found !== undefined) seen.set(id, marksOf(found));
+          if (found === undefined) return;
+          const hostName = givenHostName(id, found.hostName);
+          seen.set(id, { ...marksOf(found), ...(hostName === undefined ? {} : { hostName }) });
         },
         () => undefined,
       )
@@ -216,6 +221,11 @@ export function createObserver(parts: ObserverParts): Observer {
   };
 }
 
-function marksOf({ root, exposes }: Marks): Marks {
+/** Without one the engine makes it of the id. */
+export function givenHostName(id: string, hostName: string): string | undefined {
+  return hostName === '' || id.startsWith(hostName) ? undefined : hostName.replace(/\..*/s, '');
+}
+
+function marksOf({ root, exposes }: Pick<Marks, 'root' | 'exposes'>): Marks {
   return { ...(root === undefined ? {} : { root }), ...(exposes === undefined ? {} : { exposes }) };
 }

@@ -61,7 +61,7 @@ export const dhcpEndpointOptions: readonly OptionSpec[] = [
   {
     name: 'hostname',
     values: 'up to 63 letters, digits and hyphens',
-    default: "the container's name",
+    default: "its `--hostname`, or else the container's name",
     help: 'With dhcp: the host name that is sent to the server (option 12). With mdns or dns_update: what the container is called.',
   },
   {
