@@ -97,6 +97,13 @@ describe('tokens', () => {
     assert.deepEqual(await ask('POST', bearer(READER)), reading);
     assert.deepEqual(await ask('DELETE', bearer(READER)), reading);
     assert.equal(JSON.stringify((await bench.store.list('')).entries), before);
+    // Who was refused stands in the audit too.
+    assert.ok(bench.refused.every(({ from }) => from === '127.0.0.1'));
+    const shown = new Set(
+      bench.refused.map(({ who, method, status }) => `${String(who)} ${String(method)} ${String(status)}`),
+    );
+    for (const entry of ['null POST 401', 'null GET 401', 'bob POST 403', 'bob DELETE 403'])
+      assert.ok(shown.has(entry), entry);
   });
 
   it('that are right may do what their role is for, and the audit says who it was', async () => {

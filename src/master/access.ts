@@ -7,21 +7,30 @@ import type { ApiRequest } from './http.ts';
 
 export interface Access {
   /**
-   * @returns the name of who asks; undefined when nobody needs a token.
-   * @throws BerthError TOKEN_MISSING, TOKEN_REFUSED, TOKEN_READ_ONLY, BAD_TOKEN_FILE
+   * @returns who asks; undefined when nobody needs a token.
+   * @throws BerthError TOKEN_MISSING, TOKEN_REFUSED, BAD_TOKEN_FILE
    */
-  check(request: Pick<ApiRequest, 'method' | 'header'>): Promise<string | undefined>;
+  identify(request: Pick<ApiRequest, 'header'>): Promise<Identity | undefined>;
 }
 
-interface Token {
+export interface Identity {
   readonly name: string;
   readonly role: 'admin' | 'read';
+}
+
+/** @throws BerthError TOKEN_READ_ONLY */
+export function authorize(identity: Identity | undefined, method: string): void {
+  if (identity === undefined || identity.role === 'admin' || method === 'GET' || method === 'HEAD') return;
+  throw new BerthError('TOKEN_READ_ONLY', `the token of ${identity.name} is for reading only`);
+}
+
+interface Token extends Identity {
   readonly digest: Buffer;
   /** Milliseconds since the epoch. */
   readonly expires: number | undefined;
 }
 
-export const openAccess: Access = { check: () => Promise.resolve(undefined) };
+export const openAccess: Access = { identify: () => Promise.resolve(undefined) };
 
 /**
  * Tokens of a file, which is read again when it has changed: a token that is taken out of it is refused from then on.
@@ -46,7 +55,7 @@ export async function tokenAccess(path: string, now: () => number = Date.now): P
   };
   await tokens();
   return {
-    async check({ method, header }) {
+    async identify({ header }) {
       const given = /^Bearer +(\S+)$/i.exec(header('authorization') ?? '')?.[1] ?? header('x-auth-token');
       if (given === undefined || given === '') throw new BerthError('TOKEN_MISSING', 'a token is needed');
       const digest = digestOf(given);
@@ -55,10 +64,7 @@ export async function tokenAccess(path: string, now: () => number = Date.now): P
       if (token.expires !== undefined && now() >= token.expires) {
         throw new BerthError('TOKEN_REFUSED', `the token of ${token.name} has expired`);
       }
-      if (token.role === 'read' && method !== 'GET' && method !== 'HEAD') {
-        throw new BerthError('TOKEN_READ_ONLY', `the token of ${token.name} is for reading only`);
-      }
-      return token.name;
+      return token;
     },
   };
 }

@@ -1,6 +1,7 @@
 /** The master's settings, from `berth master` or from `netmaster` with its old flags. */
 
 import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
 import { BerthError } from '../model/errors.ts';
 import type { StoreLocation } from '../store/location.ts';
 import type { Listen } from './server.ts';
@@ -35,9 +36,11 @@ export function readTls({ tlsCert, tlsKey }: Pick<MasterOptions, 'tlsCert' | 'tl
     throw new BerthError('BAD_CONFIG', '--tls-cert and --tls-key are needed together');
   }
   try {
-    return { cert: readFileSync(tlsCert, 'utf8'), key: readFileSync(tlsKey, 'utf8') };
+    const tls = { cert: readFileSync(tlsCert, 'utf8'), key: readFileSync(tlsKey, 'utf8') };
+    createSecureContext(tls);
+    return tls;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new BerthError('BAD_CONFIG', `the certificate or its key cannot be read: ${why}`, { cause: error });
+    throw new BerthError('BAD_CONFIG', `the certificate or its key cannot be used: ${why}`, { cause: error });
   }
 }

@@ -53,7 +53,7 @@ export async function startMaster(
   const tls = readTls(options);
   const access = options.tokenFile === undefined ? openAccess : await tokenAccess(options.tokenFile);
   const listens = options.listen.map(parseListen);
-  const audit = options.auditLog === undefined ? logger : pino({ base: null }, pino.destination(options.auditLog));
+  const audit = options.auditLog === undefined ? logger : openAudit(options.auditLog);
   const registry = openRegistry(store);
   await begin(registry, options, logger);
   if (options.tokenFile === undefined) {
@@ -74,8 +74,11 @@ export async function startMaster(
           access,
           tls,
           audit: (who, change) => audit.info({ event: 'audit', who: who.name ?? null, from: who.address, ...change }),
-          log: (who, request) =>
-            logger.debug({ event: 'request', who: who.name ?? null, from: who.address, ...request }),
+          log(who, request) {
+            const entry = { who: who.name ?? null, from: who.address, ...request };
+            if (request.status === 401 || request.status === 403) audit.warn({ event: 'refused', ...entry });
+            else logger.debug({ event: 'request', ...entry });
+          },
         },
         listen,
       );
@@ -86,6 +89,16 @@ export async function startMaster(
     throw error;
   }
   return { servers, registry, close };
+}
+
+/** Each line is in the file before the change is answered. @throws BerthError BAD_CONFIG */
+function openAudit(path: string): Logger {
+  try {
+    return pino({ base: null }, pino.destination({ dest: path, sync: true, mode: 0o600 }));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new BerthError('BAD_CONFIG', `the audit log cannot be written: ${why}`, { cause: error });
+  }
 }
 
 /** What every cluster has from its first start on; a cluster that has it already keeps it as it is. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,6 +33,8 @@ describe('the API over TLS', () => {
   it('needs certificate and key together, and files that are there', async () => {
     await assert.rejects(startBench({ tlsCert: '/nonexistent' }), { code: 'BAD_CONFIG' });
     await assert.rejects(startBench({ tlsCert: '/nonexistent', tlsKey: '/nonexistent' }), { code: 'BAD_CONFIG' });
+    const file = import.meta.filename;
+    await assert.rejects(startBench({ tlsCert: file, tlsKey: file }), { code: 'BAD_CONFIG' });
   });
 });
 
@@ -50,6 +52,38 @@ describe('where a master listens', () => {
     await using bench = await startBench({ listen: ['127.0.0.1:0', '[::1]:0'] });
     const [, second] = bench.master.servers;
     assert.equal((await fetch(`http://[::1]:${second!.address.port}/version`)).status, 200);
+  });
+});
+
+describe('the audit log', () => {
+  it('has a line for each change, in a file of its own', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'berth-audit-'));
+    const auditLog = join(folder, 'audit.log');
+    await using bench = await startBench({ auditLog });
+    await bench.call('POST', ...policy('default', 'p'));
+    await bench.call('POST', ...policy('nosuch', 'p'));
+    await bench.call('DELETE', 'policys/default:p/');
+    const lines = readFileSync(auditLog, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    assert.deepEqual(
+      lines.map(({ event, action, kind, key, from }) => ({ event, action, kind, key, from })),
+      ['create', 'delete'].map((action) => ({
+        event: 'audit',
+        action,
+        kind: 'policy',
+        key: 'default:p',
+        from: '127.0.0.1',
+      })),
+    );
+    assert.equal(lines[1].before, lines[0].after);
+    assert.equal(statSync(auditLog).mode & 0o777, 0o600);
+    rmSync(folder, { recursive: true });
+  });
+
+  it('that cannot be written stops the master at its start', async () => {
+    await assert.rejects(startBench({ auditLog: '/nonexistent/audit.log' }), { code: 'BAD_CONFIG' });
   });
 });
 

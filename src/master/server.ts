@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { BerthError } from '../model/errors.ts';
 import type { Registry } from '../objects/registry.ts';
 import type { Store } from '../store/store.ts';
-import type { Access } from './access.ts';
+import { type Access, authorize } from './access.ts';
 import { answer, type Change } from './api.ts';
 import { type Answer, readRequest, respond } from './http.ts';
 
@@ -83,7 +83,9 @@ async function handleRequest(
   let who: Who = { name: undefined, address };
   const status = await respond(request, response, async () => {
     const asked = readRequest(request, AbortSignal.any([gone.signal, closing]));
-    who = { name: await parts.access.check(asked), address };
+    const identity = await parts.access.identify(asked);
+    who = { name: identity?.name, address };
+    authorize(identity, asked.method);
     const audit = (change: Change) => parts.audit(who, change);
     return await bounded(answer({ ...parts, audit }, asked));
   });

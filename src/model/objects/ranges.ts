@@ -49,8 +49,11 @@ function claiming(subnet: Omit<SubnetText, 'low' | 'high'>): SubnetText {
 
 /** `a.b.c.d` or `a.b.c.d-e.f.g.h`. */
 export function parseAddressRange(text: string): Range | undefined {
-  const [first, last = first] = text.split('-').map(parseAddress);
-  if (first === undefined || last === undefined || first.family !== 4 || last.family !== 4) return undefined;
+  const ends = text.split('-').map(parseAddress);
+  const [first] = ends;
+  const last = ends.at(-1);
+  if (ends.length > 2 || first === undefined || last === undefined || first.family !== 4 || last.family !== 4)
+    return undefined;
   return first.value <= last.value ? { first: first.value, last: last.value } : undefined;
 }
 
