@@ -28,6 +28,13 @@ const KNOWN_AFTER = 5000;
 const FIRST_WAIT = 50;
 const LONGEST_WAIT = 1000;
 
+/** How servers say that not everybody may ask; InvalidArgument is "user name is empty". */
+const reserved: readonly number[] = [
+  statusCodes.permissionDenied,
+  statusCodes.unauthenticated,
+  statusCodes.invalidArgument,
+];
+
 interface Member {
   readonly endpoint: Endpoint;
   failures: number;
@@ -58,9 +65,8 @@ export function createCluster(endpoints: readonly Endpoint[]): Cluster {
     try {
       status = readStatus(await connection.unary(methods.status, Buffer.alloc(0), {}, CONNECT_PATIENCE));
     } catch (error) {
-      const code = error instanceof GrpcError ? error.status : undefined;
-      // A server that keeps this to administrators is taken at its word.
-      if (code === statusCodes.permissionDenied || code === statusCodes.unauthenticated) return;
+      // A server that keeps this to its users is taken at its word.
+      if (error instanceof GrpcError && reserved.includes(error.status)) return;
       throw error;
     }
     if (status.leader === 0n) throw lost(`${connection.url} is in touch with no leader`, true);

@@ -3,6 +3,7 @@
  * (api/etcdserverpb, api/mvccpb of https://github.com/etcd-io/etcd; the numbers are the same from 3.0 to 3.6).
  */
 
+import { BerthError } from '../../model/errors.ts';
 import type { Condition, Entry, Operation } from '../store.ts';
 import { bytesField, type Fields, idField, intField, message, messageField, readMessage } from './protobuf.ts';
 
@@ -124,6 +125,22 @@ export function watchRequest(range: KeyRange, startRevision: number): Buffer {
   return messageField(1, create);
 }
 
+/** What reads an answer, or says that it is none: nothing can be concluded from it, not even that nothing was done. */
+function guarded<Given extends readonly unknown[], Value>(
+  read: (...given: Given) => Value,
+): (...given: Given) => Value {
+  return (...given) => {
+    try {
+      return read(...given);
+    } catch (error) {
+      const why = (error as Error).message;
+      throw new BerthError('STORE_UNAVAILABLE', `etcd answered with what is no message of its API: ${why}`, {
+        cause: error,
+      });
+    }
+  };
+}
+
 interface Header {
   readonly cluster: bigint;
   readonly revision: number;
@@ -142,10 +159,10 @@ export interface Status {
   readonly learner: boolean;
 }
 
-export function readStatus(bytes: Buffer): Status {
+export const readStatus = guarded((bytes: Buffer): Status => {
   const fields = readMessage(bytes);
   return { cluster: header(fields).cluster, leader: fields.id(4), learner: fields.bool(10) };
-}
+});
 
 export interface RangeResult {
   readonly revision: number;
@@ -175,9 +192,9 @@ function range(fields: Fields, strip: Strip): RangeResult {
   };
 }
 
-export function readRange(bytes: Buffer, strip: Strip): RangeResult {
+export const readRange = guarded((bytes: Buffer, strip: Strip): RangeResult => {
   return range(readMessage(bytes), strip);
-}
+});
 
 export interface TxnResult {
   readonly revision: number;
@@ -186,7 +203,7 @@ export interface TxnResult {
   readonly found: readonly (Entry | undefined)[];
 }
 
-export function readTxn(bytes: Buffer, strip: Strip): TxnResult {
+export const readTxn = guarded((bytes: Buffer, strip: Strip): TxnResult => {
   const fields = readMessage(bytes);
   const succeeded = fields.bool(2);
   const found = succeeded
@@ -196,16 +213,16 @@ export function readTxn(bytes: Buffer, strip: Strip): TxnResult {
         return read === undefined ? undefined : range(read, strip).entries[0];
       });
   return { revision: header(fields).revision, succeeded, found };
-}
+});
 
 /** @returns the seconds that are left; 0 or less when the lease is over. */
-export function readKeepAlive(bytes: Buffer): number {
+export const readKeepAlive = guarded((bytes: Buffer): number => {
   return readMessage(bytes).int(3);
-}
+});
 
-export function readToken(bytes: Buffer): string {
+export const readToken = guarded((bytes: Buffer): string => {
   return readMessage(bytes).text(2);
-}
+});
 
 export interface WatchResult {
   readonly cluster: bigint;
@@ -226,7 +243,7 @@ export interface WatchEvent {
 /** Event.EventType */
 const DELETE = 1;
 
-export function readWatch(bytes: Buffer, strip: Strip): WatchResult {
+export const readWatch = guarded((bytes: Buffer, strip: Strip): WatchResult => {
   const fields = readMessage(bytes);
   return {
     ...header(fields),
@@ -239,7 +256,7 @@ export function readWatch(bytes: Buffer, strip: Strip): WatchResult {
       entry: entry(event.message(2)!, strip),
     })),
   };
-}
+});
 
 /** Leases are written as etcdctl writes them. */
 export function formatLease(lease: bigint): string {

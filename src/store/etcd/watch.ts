@@ -1,6 +1,7 @@
 /** A watch that outlives connections and members, and misses nothing. */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { BerthError } from '../../model/errors.ts';
 import { storeClosed } from '../check.ts';
 import type { Change, WatchMessage } from '../store.ts';
 import { backOff } from './back-off.ts';
@@ -51,8 +52,10 @@ export async function* watchRange(
         if (!result.created && result.events.length === 0) next = Math.max(next, result.revision + 1);
       }
     } catch (error) {
-      if (!(error instanceof GrpcError)) throw error;
-      if (error.status === statusCodes.permissionDenied) {
+      if (client.closing.aborted) throw storeClosed();
+      const garbled = error instanceof BerthError && error.code === 'STORE_UNAVAILABLE';
+      if (!(error instanceof GrpcError || garbled)) throw error;
+      if (error instanceof GrpcError && error.status === statusCodes.permissionDenied) {
         // That is also what a watch is told whose token has ended.
         if (++refusals > 1) throw denied(`a watch: ${error.message.replace('etcdserver: ', '')}`, { cause: error });
         client.forgetToken();
