@@ -96,8 +96,8 @@ describe('etcd that fails', { timeout: 240_000 }, () => {
       assert.ok(milliseconds < DEADLINE + SLACK, `${milliseconds} ms`);
       await member!.start();
       written.push(await persist(() => committed(store, put(`w/${round}`, ''))));
+      await watch.until(({ length }) => length >= written.length);
     }
-    await watch.until(({ length }) => length >= written.length);
     assert.deepEqual(revisions(watch.messages), written);
     await watch.stop();
   });
@@ -162,11 +162,13 @@ describe('etcd that fails', { timeout: 240_000 }, () => {
     await using bed = await setUp();
     const { etcd, store } = bed;
     const [member] = etcd.members;
+    const forgotten = await committed(store, put('w/a', '0'));
     const first = await committed(store, put('w/a', '1'));
     const watch = collect(store, 'w/', first);
     await watch.until(({ length }) => length === 1);
-    // While it is connected, a compaction is nothing to it.
+    // While it is connected, a compaction is nothing to it. One into the future is one of all but the present.
     await store.compact(first + 1000);
+    assert.deepEqual(await take(store, 'w/', forgotten, 1), [{ type: 'compacted', revision: first }]);
     const second = await committed(store, put('w/a', '2'));
     await watch.until(({ length }) => length === 2);
     assert.deepEqual(revisions(watch.messages), [first, second]);
@@ -201,6 +203,12 @@ describe('etcd that fails', { timeout: 240_000 }, () => {
     await watch.until(({ length }) => length === 2);
     assert.deepEqual(revisions(watch.messages), [first, second]);
     await watch.stop();
+  });
+
+  it('a lease lasts at least as long as was asked for', async () => {
+    await using bed = await setUp();
+    const lease = await bed.store.grantLease(7.2);
+    assert.match(await bed.etcd.members[0]!.ctl('lease', 'timetolive', lease), /granted with TTL\(8s\)/);
   });
 
   it('a list of many pages is of one revision, also when that is compacted meanwhile', async () => {
@@ -268,6 +276,26 @@ describe('three members of etcd', { timeout: 240_000 }, () => {
     }
     assert.deepEqual(revisions(watch.messages), written);
     await watch.stop();
+  });
+
+  it('one is frozen while there is nothing but a watch: the watch moves by itself', async () => {
+    await using bed = await setUp({ members: 3 });
+    const { etcd, store } = bed;
+    const first = await committed(store, put('w/0', ''));
+    const watch = collect(store, 'w/', first);
+    await watch.until(({ length }) => length === 1);
+    // All are on this machine, so it is the first of them that is asked.
+    const others = await openEtcdStore({ endpoints: etcd.endpoints.slice(1), prefix: '/t/' });
+    try {
+      etcd.members[0]!.freeze();
+      const second = await persist(() => committed(others, put('w/1', '')));
+      await watch.until(({ length }) => length === 2);
+      assert.deepEqual(revisions(watch.messages), [first, second]);
+      await watch.stop();
+    } finally {
+      etcd.members[0]!.thaw();
+      await others.close();
+    }
   });
 
   it('two are lost: calls fail in time; they come back: all goes on', async () => {

@@ -5,7 +5,9 @@ import { createServer as createHttp1Server } from 'node:http';
 import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
 import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
 import { it } from 'node:test';
-import { openEtcdStore } from './store.ts';
+import { methods } from './messages.ts';
+import { bytesField, idField, intField, message, messageField } from './protobuf.ts';
+import { type EtcdOptions, openEtcdStore } from './store.ts';
 
 const DEADLINE = 700;
 
@@ -133,4 +135,110 @@ it('an answer whose stream is reset', async () => {
     }),
     unavailable(/http:\/\/127\.0\.0\.1:\d+/),
   );
+});
+
+/** An etcd of one member that answers what is asked at opening, and after that as told; it counts what it is asked. */
+async function withFake(
+  answers: Partial<Record<keyof typeof methods, (stream: ServerHttp2Stream) => void>>,
+  options: Partial<EtcdOptions>,
+  work: (
+    store: Awaited<ReturnType<typeof openEtcdStore>>,
+    asked: (method: keyof typeof methods) => number,
+  ) => Promise<void>,
+): Promise<void> {
+  const counts = new Map<string, number>();
+  const header = messageField(1, message(idField(1, 7n), intField(3, 1)));
+  const usual: typeof answers = {
+    status: (stream) => reply(stream, message(header, idField(4, 1n))),
+    authenticate: (stream) => reply(stream, message(header, bytesField(2, 'token'))),
+    txn: (stream) => reply(stream, message(header, intField(2, true))),
+  };
+  const names = new Map(Object.entries(methods).map(([name, path]) => [path as string, name as keyof typeof methods]));
+  let opened = false;
+  const server = createHttp2Server();
+  const sockets = new Set<{ destroy(): void }>();
+  server.on('connection', (socket) => sockets.add(socket));
+  server.on('sessionError', () => {});
+  server.on('stream', (stream, headers) => {
+    const name = names.get(headers[':path']!)!;
+    if (opened) counts.set(name, (counts.get(name) ?? 0) + 1);
+    stream.on('error', () => {});
+    (opened ? (answers[name] ?? usual[name]) : usual[name])?.(stream);
+  });
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const store = await openEtcdStore({ endpoints: [{ url }], deadline: DEADLINE, ...options });
+  opened = true;
+  try {
+    await work(store, (method) => counts.get(method) ?? 0);
+  } finally {
+    await store.close();
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  }
+}
+
+function reply(stream: ServerHttp2Stream, body: Buffer): void {
+  stream.respond(grpc, { waitForTrailers: true });
+  stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+  stream.end(framed([...body]));
+}
+
+const refuse = (status: string, text: string) => (stream: ServerHttp2Stream) =>
+  stream.respond({ ...grpc, 'grpc-status': status, 'grpc-message': text }, { endStream: true });
+const put = { then: [{ do: 'put', key: 'a', value: '' }] } as const;
+
+it('a write whose answer is lost is not sent again, a read is', async () => {
+  const lose = (stream: ServerHttp2Stream) => stream.close(2);
+  await withFake({ txn: lose, range: lose }, {}, async (store, asked) => {
+    await assert.rejects(store.transact(put), unavailable(/unknown whether it was done/));
+    assert.equal(asked('txn'), 1);
+    await assert.rejects(store.get('a'), unavailable(/^((?!unknown).)*$/));
+    assert.ok(asked('range') > 1, `${asked('range')} attempts`);
+  });
+});
+
+it('a write that was refused before it was begun is sent again', async () => {
+  for (const [status, text] of [
+    ['14', 'etcdserver: no leader'],
+    ['8', 'etcdserver: too many requests'],
+  ] as const) {
+    await withFake({ txn: refuse(status, text) }, {}, async (store, asked) => {
+      await assert.rejects(store.transact(put), unavailable(/^((?!unknown).)*$/));
+      assert.ok(asked('txn') > 1, `${asked('txn')} attempts`);
+    });
+  }
+});
+
+it('a server that is awake and answers nothing holds nobody for longer than the deadline', async () => {
+  await withFake({ txn: () => {}, range: () => {} }, {}, async (store) => {
+    const began = performance.now();
+    await Promise.all([
+      assert.rejects(store.get('a'), unavailable(/did not answer/)),
+      assert.rejects(store.transact(put), unavailable(/unknown/)),
+    ]);
+    assert.ok(performance.now() - began < 5 * DEADLINE, `${performance.now() - began} ms`);
+  });
+});
+
+it('a user who is refused is not tried again for a while, nor is a token that is never taken', async () => {
+  const user = { name: 'berth', password: 'x' };
+  const expired = refuse('16', 'etcdserver: invalid auth token');
+  const wrong = refuse('3', 'etcdserver: authentication failed, invalid user ID or password');
+  await withFake({ range: expired, authenticate: wrong }, { user }, async (store, asked) => {
+    for (let n = 0; n < 5; n++) await assert.rejects(store.get('a'), { code: 'STORE_DENIED', message: /'berth'/ });
+    assert.equal(asked('authenticate'), 1);
+  });
+  await withFake({ range: expired }, { user }, async (store, asked) => {
+    await assert.rejects(store.get('a'), { code: 'STORE_DENIED', message: /invalid auth token/ });
+    assert.ok(asked('range') <= 3);
+  });
+});
+
+it('an answer that cannot be read is told as such, and a write of which nothing is known', async () => {
+  const garble = (stream: ServerHttp2Stream) => reply(stream, Buffer.from([0x0a, 0xff, 0xff]));
+  await withFake({ txn: garble, range: garble }, {}, async (store) => {
+    await assert.rejects(store.get('a'), unavailable(/no message of its API/));
+    await assert.rejects(store.transact(put), unavailable(/no message of its API/));
+  });
 });
