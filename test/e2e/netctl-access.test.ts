@@ -28,7 +28,7 @@ describe('a master with tokens and TLS', () => {
     execFileSync('openssl', ['req', ...kind, ...subject, '-keyout', key, '-out', cert], { stdio: 'ignore' });
     const lines = [`ann admin ${admin}`, `bob read ${reader}`, `old admin ${expired} 2020-01-01T00:00:00Z`];
     writeFileSync(tokens, `${lines.join('\n')}\n`);
-    master = await startMaster(folder, ['--tls-cert', cert, '--tls-key', key, '--token-file', tokens]);
+    master = await startMaster(folder, { flags: ['--tls-cert', cert, '--tls-key', key, '--token-file', tokens] });
   });
   after(async () => {
     await master.stop();

@@ -2,23 +2,25 @@
 
 import type { RequestOptions } from 'node:https';
 import { type Connection, isPrivateWay } from './connection.ts';
-import type { MasterFailure } from './failure.ts';
+import { exchange, Lost, type Patience } from './exchange.ts';
 import type { Fields, Key, Master } from './master.ts';
-import { type Answer, brokenAnswer, refusal, unreachable } from './refusal.ts';
+import { type Answer, brokenAnswer, refusal } from './refusal.ts';
 import { printable, text } from './text.ts';
 
 /** Not imported: as ES modules they evaluate all their lazy exports, which would take 20 ms of every command. */
 const http = process.getBuiltinModule('node:http');
 
-/** What a cluster of 100,000 endpoints answers fits; what does not end is not read for ever. */
-const longestAnswer = 256 * 1024 * 1024;
-
-/** Where there are others to ask, one that does not even take the connection is given up soon; milliseconds. */
-const connectPatience = 3000;
+/** Where there are others to ask, one that does not take the connection, or says nothing at all, is given up soon; milliseconds. */
+const soon = 3000;
 
 export interface MasterClient extends Master {
   /** Ends the connections that were kept open for the next request. */
   close(): void;
+}
+
+interface Reached {
+  readonly address: string;
+  readonly answer: Answer;
 }
 
 export interface Company {
@@ -32,6 +34,7 @@ export interface Company {
 
 export function httpMaster(connection: Connection, { token, watch, notice }: Company): MasterClient {
   const { addresses, timeout } = connection;
+  const share = timeout / addresses.length;
   // From the first request on: a question to the user costs no time.
   let deadline: number | undefined;
   const agents = new Map<string, import('node:http').Agent>();
@@ -49,7 +52,7 @@ export function httpMaster(connection: Connection, { token, watch, notice }: Com
     return made;
   };
 
-  const ask = async (address: string, method: string, path: string, body: string | undefined): Promise<Answer> => {
+  const ask = async (address: string, method: string, path: string, body: string | undefined, patience: Patience) => {
     const secret = isPrivateWay(address) || connection.tls.insecure ? await token() : undefined;
     const { insecure, ...certificates } = connection.tls;
     const options: RequestOptions = {
@@ -65,33 +68,44 @@ export function httpMaster(connection: Connection, { token, watch, notice }: Com
       },
       ...(address.startsWith('https:') ? { ...certificates, rejectUnauthorized: !insecure } : {}),
     };
-    deadline ??= performance.now() + timeout;
-    const patience = {
-      timeout,
-      left: deadline - performance.now(),
-      connect: addresses.length > 1 ? connectPatience : timeout,
-    };
     return exchange(address + path, options, body, patience);
   };
 
-  const request = async (method: string, path: string, fields?: Fields): Promise<unknown> => {
-    const body = fields === undefined ? undefined : JSON.stringify(fields);
+  /** Asks masters in turn until one answers. What may have been done by one is not asked of another. */
+  const reach = async (method: string, path: string, body?: string, limit = timeout): Promise<Reached> => {
+    deadline ??= performance.now() + timeout;
     for (let tries = 1; ; tries++) {
       const address = addresses[current]!;
+      const others = tries < addresses.length;
+      const mayRepeat = method === 'GET' && others;
+      const left = Math.min(limit, deadline - performance.now());
+      const patience = {
+        connect: others ? Math.min(soon, share) : left,
+        answer: mayRepeat ? Math.min(left, share) : left,
+      };
       try {
-        const asked = ask(address, method, path, body);
+        const asked = ask(address, method, path, body, patience);
         const answer = await (watch === undefined ? asked : watch(address, asked));
-        const value = understand(method, address + path, answer);
-        const said = answer.headers['berth-notice'];
-        if (method === 'POST' && typeof said === 'string') notice?.(printable(said));
-        return value;
+        // One that is cut off from the store says so; another may not be.
+        if (answer.status !== 503 || !mayRepeat) return { address, answer };
       } catch (error) {
-        // Only where nothing can have been done yet is another asked to do it.
-        if (!(error instanceof NotConnected)) throw error;
-        if (tries >= addresses.length) throw error.failure;
-        current = (current + 1) % addresses.length;
+        if (!(error instanceof Lost)) throw error;
+        if (!others || (error.connected && !mayRepeat)) throw error.failure;
       }
+      current = (current + 1) % addresses.length;
     }
+  };
+
+  let alive = addresses.length === 1;
+  const request = async (method: string, path: string, fields?: Fields): Promise<unknown> => {
+    // Where there are several, one that answers is found first: of one that hangs nobody could say whether it made a change.
+    if (!alive) await reach('GET', '/version', undefined, Math.min(soon, share));
+    alive = true;
+    const { address, answer } = await reach(method, path, fields === undefined ? undefined : JSON.stringify(fields));
+    const value = understand(method, address + path, answer);
+    const said = answer.headers['berth-notice'];
+    if (method === 'POST' && typeof said === 'string') notice?.(printable(said));
+    return value;
   };
 
   return {
@@ -118,67 +132,6 @@ export function httpMaster(connection: Connection, { token, watch, notice }: Com
       for (const agent of agents.values()) agent.destroy();
     },
   };
-}
-
-/** No connection came about, so nothing was asked of anybody. */
-class NotConnected extends Error {
-  readonly failure: MasterFailure;
-
-  constructor(failure: MasterFailure) {
-    super(failure.message);
-    this.failure = failure;
-  }
-}
-
-interface Patience {
-  /** What was allowed, what is left of it, and how long a connection may take; milliseconds. */
-  readonly timeout: number;
-  readonly left: number;
-  readonly connect: number;
-}
-
-function exchange(url: string, options: RequestOptions, body: string | undefined, patience: Patience): Promise<Answer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-  const method = options.method!;
-  const secure = url.startsWith('https:');
-  const send = secure ? process.getBuiltinModule('node:https').request : http.request;
-  let connected = false;
-  const fail = (error: Error & { code?: string }): void => {
-    clearTimeout(timer);
-    clearTimeout(connecting);
-    const failure = unreachable(method, url, error, patience.timeout);
-    reject(connected ? failure : new NotConnected(failure));
-  };
-  const outgoing = send(url, options, (response) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    response.on('data', (chunk: Buffer) => {
-      chunks.push(chunk);
-      size += chunk.length;
-      if (size > longestAnswer) response.destroy(new Error(`the answer is longer than ${longestAnswer} bytes`));
-    });
-    response.on('error', fail);
-    response.on('end', () => {
-      clearTimeout(timer);
-      resolve({ status: response.statusCode ?? 0, headers: response.headers, text: Buffer.concat(chunks).toString() });
-    });
-  });
-  const late = (): void => {
-    outgoing.destroy(Object.assign(new Error('no answer in time'), { code: 'TIMEOUT' }));
-  };
-  const timer = setTimeout(late, Math.max(0, patience.left));
-  const connecting = setTimeout(late, Math.max(0, Math.min(patience.left, patience.connect)));
-  const hasConnected = (): void => {
-    connected = true;
-    clearTimeout(connecting);
-  };
-  outgoing.on('socket', (socket) => {
-    if (socket.connecting) socket.once(secure ? 'secureConnect' : 'connect', hasConnected);
-    else hasConnected();
-  });
-  outgoing.on('error', fail);
-  outgoing.end(body);
-  return promise;
 }
 
 function understand(method: string, url: string, answer: Answer): unknown {

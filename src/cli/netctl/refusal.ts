@@ -47,7 +47,7 @@ export function unreachable(
       return failure(
         'context deadline exceeded (i/o timeout)',
         `See what it does, ${another}, or wait longer with --timeout.`,
-        `there was no whole answer within ${timeout / 1000} s; what was asked for may have been done or not`,
+        `there was no whole answer within ${Number((timeout / 1000).toPrecision(2))} s${method === 'GET' ? '' : '; what was asked for may have been done or not'}`,
       );
     case 'ECONNRESET':
     case 'EPIPE':

@@ -17,6 +17,17 @@ export interface Master {
   /** With its store; also the home of who calls it. */
   readonly folder: string;
   stop(): Promise<void>;
+  /** SIGKILL. */
+  kill(): Promise<void>;
+  /** SIGSTOP: it keeps its connections and says nothing. */
+  freeze(): void;
+}
+
+export interface MasterSettings {
+  /** Flags of `berth master`, which then takes netmaster's place. */
+  readonly flags?: readonly string[];
+  /** Where the cluster is kept; in the folder when nothing is said. */
+  readonly store?: readonly string[];
 }
 
 function storeFile(folder: string): string {
@@ -27,17 +38,14 @@ function storeFile(folder: string): string {
  * As Contiv's were started.
  *
  * @param folder in which its store is, or will be.
- * @param more flags of `berth master`, which then takes netmaster's place.
  */
-export async function startMaster(folder: string, more?: readonly string[]): Promise<Master> {
-  const store = `sqlite:${storeFile(folder)}`;
+export async function startMaster(folder: string, { flags, store }: MasterSettings = {}): Promise<Master> {
   const [program, ...words] =
-    more === undefined
+    flags === undefined
       ? ['netmaster', '--mode', 'docker', '--netmode', 'vxlan', '--fwdmode', 'bridge', '--listen-url', '127.0.0.1:0']
-      : ['berth', 'master', '--forward-mode', 'bridge', '--listen', '127.0.0.1:0', ...more];
-  const child = spawn(join(repository, 'bin', program!), [...words, '--store', store], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+      : ['berth', 'master', '--forward-mode', 'bridge', '--listen', '127.0.0.1:0', ...flags];
+  const where = store ?? ['--store', `sqlite:${storeFile(folder)}`];
+  const child = spawn(join(repository, 'bin', program!), [...words, ...where], { stdio: ['ignore', 'ignore', 'pipe'] });
   const address = await new Promise<string>((resolve, reject) => {
     let log = '';
     child.stderr.on('data', (data: Buffer) => {
@@ -48,15 +56,18 @@ export async function startMaster(folder: string, more?: readonly string[]): Pro
     child.once('error', reject);
     child.once('exit', () => reject(new Error(log)));
   });
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill(signal);
+    await gone;
+  };
   return {
-    url: `${more?.includes('--tls-cert') === true ? 'https' : 'http'}://${address}`,
+    url: `${flags?.includes('--tls-cert') === true ? 'https' : 'http'}://${address}`,
     folder,
-    async stop() {
-      if (child.exitCode !== null) return;
-      const gone = once(child, 'exit');
-      child.kill('SIGTERM');
-      await gone;
-    },
+    stop: () => end('SIGTERM'),
+    kill: () => end('SIGKILL'),
+    freeze: () => child.kill('SIGSTOP'),
   };
 }
 
