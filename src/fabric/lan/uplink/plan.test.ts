@@ -64,6 +64,12 @@ test('what cannot be done is refused', () => {
     host({ name: 'bond0', type: 'bond' }),
     /a port of bond0, a bond: use that with -o parent=bond0/,
   );
+  refused(
+    { master: 'ovs-system' },
+    host({ name: 'ovs-system', type: 'openvswitch' }),
+    /eth0 is a port of Open vSwitch: use its bridge there with -o mode=ovs/,
+  );
+  refused({ master: 'red' }, host({ name: 'red', type: 'vrf' }), /eth0 is in the VRF red, and a bridge port cannot be/);
   refused({}, host({ name: 'mac0', type: 'macvlan', linkIndex: 2 }), /eth0 carries the macvlan mac0.* -o mode=macvlan/);
   refused({}, host({ name: 'br-eth0', type: 'bridge' }), /there is an interface br-eth0 already/);
   const taken = { ...nic, master: 'br-eth0' };

@@ -40,6 +40,12 @@ export function whyUnsuitable(link: HostLink, host: HostView): string | undefine
   if (link.type === 'bridge') return `${name} is a bridge itself: use it with -o bridge=${name}`;
   if (link.master !== undefined) {
     const master = host.links.find((candidate) => candidate.name === link.master);
+    if (master?.type === 'openvswitch') {
+      return `${name} is a port of Open vSwitch: use its bridge there with -o mode=ovs -o bridge=`;
+    }
+    if (master?.type === 'vrf') {
+      return `${name} is in the VRF ${link.master}, and a bridge port cannot be: use -o mode=macvlan or ipvlan, or make the bridge yourself and put that into the VRF`;
+    }
     // A bond takes the frames of its ports, and is itself as good as a NIC.
     return master?.type === 'bridge' || master === undefined
       ? `${name} is already a port of ${link.master}: use that with -o bridge=${link.master}`

@@ -20,7 +20,7 @@ export interface Witnesses {
 
 /** Milliseconds. Together less than what a call of Docker's may take, and the second longer than most cards lose their carrier. */
 const BEFORE = 1500;
-const AFTER = 5000;
+const AFTER = 4000;
 /** As many neighbours are asked where there is no gateway: one that answers will do. */
 const MOST_NEIGHBOURS = 16;
 
