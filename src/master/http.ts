@@ -72,11 +72,16 @@ function plain(message: string): string {
   return message.length > 120 ? `${message.slice(0, 120)}…` : message;
 }
 
-/** Sends an answer, or what went wrong. Never throws. */
+/**
+ * Sends an answer, or what went wrong. Never throws.
+ *
+ * @param defect is told of what is no refusal but a fault of ours.
+ */
 export async function respond(
   request: IncomingMessage,
   response: ServerResponse,
   work: () => Promise<Answer>,
+  defect: (error: BerthError) => void,
 ): Promise<number> {
   try {
     const answer = await work();
@@ -87,7 +92,9 @@ export async function respond(
       .end(request.method === 'HEAD' ? undefined : `${JSON.stringify(answer.json)}\n`);
     return status;
   } catch (error) {
-    return sendError(request, response, asBerthError(error));
+    const failure = asBerthError(error);
+    if (failure.code === 'INTERNAL') defect(failure);
+    return sendError(request, response, failure);
   }
 }
 

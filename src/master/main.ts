@@ -74,6 +74,7 @@ export async function startMaster(
           access,
           tls,
           audit: (who, change) => audit.info({ event: 'audit', who: who.name ?? null, from: who.address, ...change }),
+          defect: (error) => logger.error({ event: 'master.defect', err: error.cause ?? error }, 'a defect of Berth'),
           log(who, request) {
             const entry = { who: who.name ?? null, from: who.address, ...request };
             if (request.status === 401 || request.status === 403) audit.warn({ event: 'refused', ...entry });

@@ -275,3 +275,27 @@ describe('a store that is away', () => {
     assert.equal((await bench.call('GET', 'networks/')).status, 200);
   });
 });
+
+describe('a defect of ours', () => {
+  it('is in the log with all that is known of it, and the client is told nothing of that', async () => {
+    const store = createMemoryStore();
+    let broken = false;
+    await using bench = await startBench(
+      {},
+      {
+        ...store,
+        get: async (key) => {
+          if (broken) throw new TypeError('secret path /etc/berth is not a function');
+          return await store.get(key);
+        },
+      },
+    );
+    broken = true;
+    const reply = await bench.call('GET', 'networks/');
+    assert.deepEqual([reply.status, reply.text], [500, 'the master has failed; its log says how']);
+    assert.match(JSON.stringify(bench.defects), /secret path.*server\.test\.ts/);
+    broken = false;
+    assert.equal((await bench.call('GET', 'networks/')).status, 200);
+    await store.close();
+  });
+});

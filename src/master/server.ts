@@ -23,6 +23,8 @@ export interface ServerParts {
   /** PEM texts; undefined: without TLS. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   audit(who: Who, change: Change): void;
+  /** A fault of ours, of which the client is told nothing. */
+  defect(error: BerthError): void;
   /** Every request that failed, and every write. */
   log(who: Who, request: { readonly method: string; readonly url: string; readonly status: number }): void;
 }
@@ -81,14 +83,19 @@ async function handleRequest(
   response.once('close', () => gone.abort());
   const address = request.socket.remoteAddress ?? '';
   let who: Who = { name: undefined, address };
-  const status = await respond(request, response, async () => {
-    const asked = readRequest(request, AbortSignal.any([gone.signal, closing]));
-    const identity = await parts.access.identify(asked);
-    who = { name: identity?.name, address };
-    authorize(identity, asked.method);
-    const audit = (change: Change) => parts.audit(who, change);
-    return await bounded(answer({ ...parts, audit }, asked));
-  });
+  const status = await respond(
+    request,
+    response,
+    async () => {
+      const asked = readRequest(request, AbortSignal.any([gone.signal, closing]));
+      const identity = await parts.access.identify(asked);
+      who = { name: identity?.name, address };
+      authorize(identity, asked.method);
+      const audit = (change: Change) => parts.audit(who, change);
+      return await bounded(answer({ ...parts, audit }, asked));
+    },
+    parts.defect,
+  );
   if (status >= 400 || !['GET', 'HEAD'].includes(request.method ?? '')) {
     parts.log(who, { method: request.method ?? '', url: (request.url ?? '').slice(0, 500), status });
   }

@@ -83,7 +83,7 @@ export function masterCommand(program: Command, run: () => Promise<RunMaster> = 
   });
   return guide(command, {
     remark:
-      'Listens on 127.0.0.1:9999 unless told otherwise. Any number of masters may run on one store, and any of them serves every\nrequest; a SQLite file is open in one process only. Logs go to stderr. The API is described in docs/api.md and, for\nprograms, at /api/v1/openapi.json. A line of the token file: NAME admin|read TOKEN [EXPIRY], with TOKEN the text itself or\nsha256: and its digest, and EXPIRY a time such as 2027-01-31T00:00:00Z.',
+      'Listens on 127.0.0.1:9999 unless told otherwise. Any number of masters may run on one store, and any of them serves every\nrequest; a SQLite file is open in one process only. Logs go to stderr. The API is described in docs/api.md and, for\nprograms, at /api/v1/openapi.json. A line of the token file: NAME admin|read TOKEN [EXPIRY], with TOKEN the text itself or\nsha256: and its digest, and EXPIRY a time such as 2027-01-31T00:00:00Z.\n`netmaster` starts the same with Contiv’s flags; netmaster --help lists them.',
     examples: [
       ['berth master'],
       ['berth master --store etcd://10.0.0.1,10.0.0.2,10.0.0.3 --listen 0.0.0.0:9999', 'one of any number'],

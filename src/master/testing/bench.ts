@@ -26,6 +26,8 @@ export interface Bench {
   call(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Reply>;
   /** What the audit says of writes. */
   readonly audit: readonly Readonly<Record<string, unknown>>[];
+  /** What is logged of faults of ours. */
+  readonly defects: readonly Readonly<Record<string, unknown>>[];
   /** What it says of requests without the right token. */
   readonly refused: readonly Readonly<Record<string, unknown>>[];
   [Symbol.asyncDispose](): Promise<void>;
@@ -35,11 +37,13 @@ export async function startBench(options: Partial<MasterOptions> = {}, store?: S
   const own = store ?? createMemoryStore();
   const audit: Record<string, unknown>[] = [];
   const refused: Record<string, unknown>[] = [];
+  const defects: Record<string, unknown>[] = [];
   const lines = {
     write(line: string) {
       const entry = JSON.parse(line) as Record<string, unknown>;
       if (entry.event === 'audit') audit.push(entry);
       if (entry.event === 'refused') refused.push(entry);
+      if (entry.event === 'master.defect') defects.push(entry);
     },
   };
   const logger = pino({ level: 'info', base: null }, lines);
@@ -56,6 +60,7 @@ export async function startBench(options: Partial<MasterOptions> = {}, store?: S
     url,
     audit,
     refused,
+    defects,
     async call(method, path, body, headers = {}) {
       const response = await fetch(path.startsWith('/') ? `${url}${path}` : `${url}/api/v1/${path}`, {
         method,
