@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Call } from '../docker/driver.ts';
+import type { EngineNetwork } from '../docker/engine.ts';
 import { openIpam } from '../ipam/ipam.ts';
 import { parseAddress } from '../model/address.ts';
 import type { NetworkId } from '../model/ids.ts';
@@ -99,6 +100,18 @@ test('of networks that have a range of a subnet each, one that goes takes its ow
   assert.deepEqual(ipam.pools(), []);
 });
 
+/** A network as an engine tells of it. */
+const told = (digit: string, range: Prefix): EngineNetwork => ({
+  id: networkId(digit),
+  name: '',
+  driver: 'local',
+  ipamDriver: 'local',
+  scope: 'local',
+  internal: false,
+  options: {},
+  subnets: [{ subnet, range, auxiliary: {} }],
+  endpoints: [],
+});
 const FIRST = parsePrefix('10.1.0.128/26')!;
 const SECOND = parsePrefix('10.1.0.192/26')!;
 
@@ -116,6 +129,34 @@ test('of two networks that are made at once, each gets the pool that its gateway
   assert.deepEqual(leases.settle([{ ...of, auxiliary: {} }]).pools, [first.id]);
 });
 
+test('as long as nothing tells them apart, neither looks done with because the other goes and comes', async () => {
+  const { state, leases, forget } = await open();
+  const first = await leases.driver.requestPool({ ...request, range: FIRST }, call);
+  await leases.driver.requestPool({ ...request, range: SECOND }, call);
+  // Made in the other order.
+  for (const digit of ['2', '1'])
+    await state.putNetwork({ ...network(digit), pools: leases.settle(network(digit).subnets).pools });
+  await leases.driver.releasePool(first.id, call);
+  await forget('1');
+  await leases.driver.requestPool({ ...request, range: FIRST }, call);
+  assert.equal(leases.givenBack(networkId('2')), false);
+});
+
+test('a pool that was given back in the wrong name goes when the engine tells whose it was', async () => {
+  const { ipam, state, leases, forget } = await open();
+  const first = await leases.driver.requestPool({ ...request, range: FIRST }, call);
+  const second = await leases.driver.requestPool({ ...request, range: SECOND }, call);
+  for (const digit of ['2', '1'])
+    await state.putNetwork({ ...network(digit), pools: leases.settle(network(digit).subnets).pools });
+  await leases.driver.releasePool(first.id, call);
+  await forget('1');
+  await leases.match(told('2', SECOND));
+  assert.deepEqual(
+    ipam.pools().map(({ id, released }) => [id, released]),
+    [[second.id, false]],
+  );
+});
+
 test('where nothing tells them apart, the engine does it a moment later', async () => {
   const { ipam, state, leases, forget } = await open();
   const first = await leases.driver.requestPool({ ...request, range: FIRST }, call);
@@ -123,13 +164,9 @@ test('where nothing tells them apart, the engine does it a moment later', async 
   // Made in the other order.
   for (const digit of ['2', '1'])
     await state.putNetwork({ ...network(digit), pools: leases.settle(network(digit).subnets).pools });
-  const seen = { name: '', driver: 'local', ipamDriver: 'local', scope: 'local', internal: false, options: {} };
-  const rest = { gateway: parseAddress('10.1.0.1')!, auxiliary: {} };
-  const engine = (digit: string, range: Prefix) =>
-    leases.match({ ...seen, id: networkId(digit), subnets: [{ subnet, range, ...rest }], endpoints: [] });
-  await engine('1', FIRST);
-  await engine('2', SECOND);
-  await engine('3', SECOND);
+  await leases.match(told('1', FIRST));
+  await leases.match(told('2', SECOND));
+  await leases.match(told('3', SECOND));
   assert.deepEqual(
     [...state.networks.values()].map(({ pools }) => pools),
     [[second.id], [first.id]],

@@ -109,6 +109,8 @@ export function createLeases(parts: LeasesParts): Leases {
   /** Addresses whose next release is the undoing of a refusal, as `pool address`. */
   const refusals = new Set<string>();
   const givenBack = new Set<NetworkId>();
+  /** Whose network is not known for certain, until the engine tells: they were opened at the same time. */
+  const unsure = new Set<PoolId>();
   /** How many of a pool's networks are on their way out: it was given back for them, and they are still there. */
   const leaving = new Map<PoolId, number>();
   /** As `pool`, or `pool address`. */
@@ -198,7 +200,7 @@ export function createLeases(parts: LeasesParts): Leases {
       const pool = await ipam.openPool({ ...request, taken: taken(), replay: repeating });
       // Of several that share it, one has gone; which is not known.
       const [only, ...others] = networksOn(pool);
-      if (released && only !== undefined && others.length === 0) givenBack.add(only.id);
+      if (released && only !== undefined && others.length === 0 && !unsure.has(pool.id)) givenBack.add(only.id);
       asked.set(pool.id, parts.monotonic());
       return { id: pool.id, subnet: pool.subnet };
     },
@@ -242,7 +244,7 @@ export function createLeases(parts: LeasesParts): Leases {
     },
   };
 
-  return {
+  const self: Leases = {
     driver,
     givenBack: (network) => givenBack.has(network),
     askedAt: (pool, address) =>
@@ -297,6 +299,8 @@ export function createLeases(parts: LeasesParts): Leases {
         const own = [...(gateway === undefined ? [] : [gateway]), ...Object.values(auxiliary)];
         return ipam.settlePool(prefix, (id) => own.every((on) => asked.has(`${id} ${formatAddress(on)}`))) ?? [];
       });
+      for (const { pool, rivals } of settled)
+        if (rivals.length > 0) for (const one of [pool, ...rivals]) unsure.add(one);
       return {
         pools: settled.map(({ pool }) => pool),
         undo() {
@@ -309,8 +313,12 @@ export function createLeases(parts: LeasesParts): Leases {
       const space = scope === 'local' ? SPACES.local : SPACES.global;
       const pools = subnets.map(({ subnet, range }) => poolId(space, subnet, range));
       const network = state.networks.get(id);
-      if (network?.pools === undefined || network.pools.join() === pools.join()) return;
-      if (pools.every((pool) => ipam.pool(pool) !== undefined)) await state.putNetwork({ ...network, pools });
+      if (network?.pools === undefined || pools.some((pool) => ipam.pool(pool) === undefined)) return;
+      for (const pool of pools) unsure.delete(pool);
+      if (network.pools.join() === pools.join()) return;
+      await state.putNetwork({ ...network, pools });
+      // What it was taken to have may be nobody's, and given back by now.
+      await self.freeReleased();
     },
 
     async reserve(subnets) {
@@ -408,4 +416,5 @@ export function createLeases(parts: LeasesParts): Leases {
       repeating = false;
     },
   };
+  return self;
 }

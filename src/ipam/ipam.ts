@@ -16,7 +16,7 @@ import type { Store } from '../store/store.ts';
 import { defaultBases, type PoolBase, uniqueLocalBase } from './auto-pool.ts';
 import { createLeases, type LeaseRequest } from './leases.ts';
 import { createLocks } from './locks.ts';
-import { createPools, type PoolRequest } from './pools.ts';
+import { createPools, type PoolRequest, type Settled } from './pools.ts';
 import { openReservations, type Reservations } from './reservations.ts';
 import { createTables, type LeaseRecord } from './tables.ts';
 import { createWriter } from './writer.ts';
@@ -47,7 +47,7 @@ export interface Ipam {
    * @returns the pool that was opened for it, which is not ours to find out otherwise: Docker names the subnet only. `undo`: it
    * was not made. Undefined when no pool was opened lately.
    */
-  settlePool(subnet: Prefix, suits?: (id: PoolId) => boolean): { readonly pool: PoolId; undo(): void } | undefined;
+  settlePool(subnet: Prefix, suits?: (id: PoolId) => boolean): Settled | undefined;
   /** A pool that was given back is wanted after all: not all of the networks that share it have gone. */
   keepPool(id: PoolId): Promise<void>;
   /** No engine has a network on this pool: it goes, as soon as no container holds an address of it. */

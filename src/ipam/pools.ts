@@ -50,10 +50,18 @@ export interface Pools {
   open(request: PoolRequest): Promise<Pool>;
   release(id: PoolId, inUse: boolean): Promise<void>;
   remove(id: PoolId): Promise<void>;
-  settle(subnet: Prefix, suits?: (id: PoolId) => boolean): { readonly pool: PoolId; undo(): void } | undefined;
+  settle(subnet: Prefix, suits?: (id: PoolId) => boolean): Settled | undefined;
   keep(id: PoolId): Promise<void>;
   /** A lease on this pool has gone: so does the pool, if that was all that kept it. */
   leaseGone(id: PoolId): Promise<void>;
+}
+
+/** The pool that a network was made on. */
+export interface Settled {
+  readonly pool: PoolId;
+  /** Other pools, for which as much speaks. */
+  readonly rivals: readonly PoolId[];
+  undo(): void;
 }
 
 /** How often another host may be faster before we give up. */
@@ -290,7 +298,8 @@ export function createPools({ store, tables, writer, locks, bases, now, monotoni
         id,
         openingsOf(id).filter((other) => other !== opening),
       );
-      return { pool: id, undo: () => setOpenings(id, [...openingsOf(id), opening]) };
+      const rivals = [...new Set(all.map((other) => other.id))].filter((other) => other !== id);
+      return { pool: id, rivals, undo: () => setOpenings(id, [...openingsOf(id), opening]) };
     },
 
     keep: (id) =>
