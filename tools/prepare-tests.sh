@@ -4,7 +4,7 @@ set -euo pipefail
 
 packages=(
   docker.io iproute2 nftables iptables iperf3 busybox-static tini debootstrap user-mode-linux
-  debian-archive-keyring util-linux ethtool tcpdump dnsmasq-base procps kmod openssl faketime
+  debian-archive-keyring util-linux ethtool tcpdump dnsmasq-base isc-dhcp-server procps kmod openssl faketime
   openvswitch-switch systemd
   etcd-server etcd-client
   bind9 bind9-dnsutils avahi-daemon avahi-utils dbus-daemon

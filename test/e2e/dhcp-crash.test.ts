@@ -1,7 +1,7 @@
 /**
  * Promises 2 and 5 for addresses that a DHCP server gives: the agent is killed just before and just after each of its effects
  * on the store and the kernel, while a container is made and removed; then it is started again. The same commands then work,
- * and the server has no lease of ours in the end.
+ * and the server has no lease of ours in the end. The container has an address of each kind, IPv4 and DHCPv6.
  */
 
 import assert from 'node:assert/strict';
@@ -10,7 +10,8 @@ import { after, before, describe, test } from 'node:test';
 import { type Bed, openBed } from './bed/bed.ts';
 import { type DhcpServer, startDhcp } from './bed/dhcp.ts';
 import type { Host } from './bed/host.ts';
-import { served, usual } from './suites/dhcp-stage.ts';
+import { served } from './suites/dhcp-stage.ts';
+import { served6, stateful } from './suites/dhcp6-stage.ts';
 import { nothingLeft } from './suites/leftovers.ts';
 
 const FLAGS = ['--gc-grace', '1', '--audit-interval', '1', '--linger', '0'];
@@ -34,11 +35,11 @@ before(async () => {
     STAGES.map(async (name): Promise<Stage> => {
       const lan = await bed.lan({ name, subnet: '192.168.7.0/24', gateway: '192.168.7.2' });
       const [machine, host] = await Promise.all([
-        lan.machine('dhcp', '192.168.7.3/24'),
+        lan.machine('dhcp', '192.168.7.3/24', '2001:db8:7::3/64'),
         bed.host(`host-${name}`, { underlay: false }),
       ]);
       await lan.plug(host, { bridge: 'br0', addresses: ['192.168.7.20/24'], gateway: true });
-      return { host, server: await startDhcp(machine, usual) };
+      return { host, server: await startDhcp(machine, stateful()) };
     }),
   );
   [image] = (await Promise.all(stages.map(({ host }) => host.image()))) as [string];
@@ -47,7 +48,7 @@ after(() => bed[Symbol.asyncDispose]());
 
 const commands = () =>
   [
-    ['network', 'create', '-d', 'berth-lan', '--ipam-driver', 'null', '-o', 'dhcp=true', 'net'],
+    ['network', 'create', '-d', 'berth-lan', '--ipam-driver', 'null', '-o', 'dhcp=true', '-o', 'ipv6=dhcp', 'net'],
     ['run', '-d', '--name', 'c1', '--network', 'net', image, 'sleep', '1000'],
     ['restart', '-t', '0', 'c1'],
     ['rm', '-f', 'c1'],
@@ -58,17 +59,17 @@ async function playThrough({ host, server }: Stage): Promise<void> {
   for (const command of commands()) {
     await host.docker(...command);
     if (command[0] !== 'run' && command[0] !== 'restart') continue;
-    const address = await host.docker('inspect', '-f', '{{.NetworkSettings.Networks.net.IPAddress}}', 'c1');
-    assert.deepEqual(
-      server.leases().map((lease) => lease.address),
-      [address],
-    );
+    const on = '{{with .NetworkSettings.Networks.net}}{{.IPAddress}} {{.GlobalIPv6Address}}{{end}}';
+    const shown = await host.docker('inspect', '-f', on, 'c1');
+    const leased = [...server.leases(), ...server.leases6()];
+    assert.equal(leased.map(({ address }) => address).join(' '), shown);
   }
 }
 
 async function nothingAnywhere({ host, server }: Stage): Promise<void> {
   await nothingLeft(host);
   await served(server, []);
+  await served6(server, []);
 }
 
 async function killedAt(effect: number, stage: Stage): Promise<void> {

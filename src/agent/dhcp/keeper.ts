@@ -170,16 +170,18 @@ export function createKeeper(parts: KeeperParts): Keeper {
       return;
     }
     const { address } = granted.terms.address;
-    // A lost address cannot be spoken from: what is kept then is another one, for the next start.
+    // A lost address cannot be spoken from: what is kept then is another one, for the next start. IPv6 is spoken from the host.
     const place = lease.lost === undefined ? inside(endpoint) : undefined;
     const purpose: Purpose =
-      place === undefined
+      place === undefined && lease.family === undefined
         ? { kind: 'confirm', address }
         : due.what === 'renew' && after(watch).either < granted.terms.rebind * 1000
           ? { kind: 'renew', address, server: granted.server }
           : { kind: 'rebind', address };
     watch.triedAfter = after(watch).either;
-    const ending = await conversation.keep(lease, purpose, place ?? { link: lease.link }, parts.patience);
+    // Not beyond its end: by then it may be another machine's.
+    const patience = Math.min(parts.patience, Math.max(0, granted.terms.lease * 1000 - after(watch).steady));
+    const ending = await conversation.keep(lease, purpose, place ?? { link: lease.link }, patience);
     if (ending.kind === 'silent') {
       events.emit('dhcp.unanswered', `no DHCP server answered ${lease.identity}, which wants to keep ${shown}`, {
         link: lease.link,

@@ -104,7 +104,7 @@ export function createDhcp(parts: DhcpParts): Dhcp {
 
   let adopting = false;
   /** Endpoints whose leases are not in the store, and cannot be taken over. */
-  const unconfirmed = new Map<EndpointId, string>();
+  const unconfirmed = new Map<string, string>();
 
   const routers = createRouters(parts);
   const conversation4 = createConversation({ ...parts, isTaken });
@@ -407,7 +407,8 @@ export function createDhcp(parts: DhcpParts): Dhcp {
       adopt(networks);
       await pair(networks);
       forget();
-      for (const id of unconfirmed.keys()) if (!state.endpoints.has(id)) unconfirmed.delete(id);
+      for (const key of unconfirmed.keys())
+        if (!state.endpoints.has(key.slice(0, key.indexOf(' ')) as EndpointId)) unconfirmed.delete(key);
       await forgetPools();
       await sweep();
     },

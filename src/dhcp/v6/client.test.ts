@@ -86,6 +86,20 @@ test('solicit, advertise, request, reply', () => {
   assert.equal(outcome.terms.address.length, 128, 'the length is not for DHCPv6 to say');
 });
 
+test('a name in a domain is a whole one, and how long a lease is wished for is told with the address', () => {
+  const wishing = clientOf6({
+    mac,
+    clientId: Uint8Array.of(1, 2, 0, 0, 0, 0, 7),
+    hostName: 'web',
+    fqdn: 'web.lan',
+    leaseTime: 600,
+  });
+  const { options } = begin(wishing, { kind: 'solicit', wish: address }, 0, dice()).send!;
+  assert.deepEqual(option(options, code.fqdn), Uint8Array.of(1, 3, ...Buffer.from('web'), 3, ...Buffer.from('lan'), 0));
+  const inner = option(decodeOptions(option(options, code.identityAssociation)!.subarray(12))!, code.address)!;
+  assert.deepEqual([...inner.subarray(16)], [0, 0, 2, 88, 0, 0, 2, 88]);
+});
+
 test('the highest preference is taken, and 255 at once', () => {
   const talk = conversation({ kind: 'solicit' });
   talk.hear({ options: [preference(3)], addresses: ['2001:db8:7::3'] });
@@ -154,7 +168,9 @@ test('servers without an address: asked once more, then it is told why', () => {
   for (const how of [
     { status: statusCode.noAddresses, addresses: [] },
     { messageStatus: statusCode.noAddresses, addresses: [] },
-  ]) {
+    // As dnsmasq says it to who would take a grant at once.
+    { messageStatus: statusCode.noAddresses, addresses: [], type: 'reply', options: [rapid] },
+  ] as const) {
     const talk = conversation({ kind: 'solicit' });
     assert.equal(talk.hear(how)!.outcome, undefined);
     assert.equal(talk.silence().send?.type, messageType.solicit);

@@ -204,8 +204,7 @@ export function receive(
   if (message.type !== messageType.reply) return undefined;
   switch (phase) {
     case 'soliciting':
-      // Without this option a reply is no answer to a solicitation (RFC 8415 §18.2.1).
-      return answer.rapid ? grant(told, heard) : undefined;
+      return granted(told, heard, now);
     case 'requesting':
       return requested(told, heard, now, chance);
     case 'confirming':
@@ -236,6 +235,13 @@ function consider(exchange: Exchange6, { answer, server }: Heard, now: number, c
   return { exchange: next, wakeAt: wakeAtOf(next, now) };
 }
 
+/** A reply to a solicitation: without the option for that it is no answer (RFC 8415 §18.2.1), but it may say why there is none. */
+function granted(exchange: Exchange6, heard: Heard, now: number): Step6 | undefined {
+  const step = heard.answer.rapid ? grant(exchange, heard) : undefined;
+  if (step !== undefined || heard.answer.status.code === statusCode.success) return step;
+  return { exchange: note(exchange, heard), wakeAt: wakeAtOf(exchange, now) };
+}
+
 /** When more offers cannot come, or when the solicitation is to be repeated. */
 function wakeAtOf({ offer, comparesUntil, requestedAt, timeout }: Exchange6, now: number): number {
   return offer === undefined ? Math.max(now, requestedAt + (timeout ?? 0)) : Math.max(now, comparesUntil);
@@ -249,8 +255,8 @@ function request(exchange: Exchange6, now: number, chance: Chance): Step6 {
 function requested(exchange: Exchange6, heard: Heard, now: number, chance: Chance): Step6 | undefined {
   const { answer } = heard;
   if (!isFromChosen(exchange, answer)) return undefined;
-  const granted = grant(exchange, heard);
-  if (granted !== undefined) return granted;
+  const step = grant(exchange, heard);
+  if (step !== undefined) return step;
   // At the pace of lost messages: a server that offers and refuses must not be kept busy.
   const { status } = answer;
   if (status.code === statusCode.unspecified || status.code === statusCode.useMulticast) return undefined;
@@ -264,8 +270,8 @@ function kept(exchange: Exchange6, heard: Heard, now: number, chance: Chance): S
   const { phase } = exchange;
   if ((phase === 'renewing' || phase === 'restoring') && !isFromChosen(exchange, answer)) return undefined;
   const address = addressOf(exchange)!;
-  const granted = grant(exchange, heard, address);
-  if (granted !== undefined) return granted;
+  const step = grant(exchange, heard, address);
+  if (step !== undefined) return step;
   const { status } = answer;
   if (status.code === statusCode.unspecified || status.code === statusCode.useMulticast) return undefined;
   // RFC 8415 §18.2.10.1: who does not know the lease is asked for it.
@@ -375,20 +381,20 @@ function optionsOf(exchange: Exchange6, now: number): Option[] {
     value: Uint8Array.from(WANTED.flatMap((wanted) => [wanted >> 8, wanted & 255])),
   });
   if (phase === 'soliciting') options.push({ code: code.rapidCommit, value: new Uint8Array() });
-  if (client.hostName !== undefined && phase !== 'informing')
-    options.push({ code: code.fqdn, value: fqdnOf(client.hostName) });
+  if (client.name !== undefined && phase !== 'informing') options.push({ code: code.fqdn, value: fqdnOf(client.name) });
   return options;
 }
 
-/** With the address, where there is one; its lifetimes and T1 and T2 are the server's to say. */
+/** With the address, where there is one; for how long is wished for at most (RFC 8415 §21.6). */
 function associationOption(exchange: Exchange6): Option {
   const { client, phase, offer, purpose } = exchange;
   const wish = purpose.kind === 'solicit' ? purpose.wish : addressOf(exchange);
   const address = phase === 'requesting' || phase === 'restoring' ? offer!.terms.address.address : wish;
+  const lifetimes = number(client.leaseTime ?? 0, 4);
   const inner: Option[] =
     address === undefined
       ? []
-      : [{ code: code.address, value: Uint8Array.of(...addressBytes(address), ...new Uint8Array(8)) }];
+      : [{ code: code.address, value: Uint8Array.of(...addressBytes(address), ...lifetimes, ...lifetimes) }];
   return {
     code: code.identityAssociation,
     value: Uint8Array.of(...number(client.association, 4), ...new Uint8Array(8), ...encodeOptions(inner)),
@@ -396,9 +402,10 @@ function associationOption(exchange: Exchange6): Option {
 }
 
 /** A name without a domain is not ended (RFC 4704 §4.2). */
-function fqdnOf(hostName: string): Uint8Array {
-  const label = Buffer.from(hostName, 'latin1').subarray(0, 63);
-  return Uint8Array.of(FQDN_SERVER_UPDATES, label.length, ...label);
+function fqdnOf({ text, whole }: NonNullable<Client6['name']>): Uint8Array {
+  const labels = text.split('.').map((label) => Buffer.from(label, 'latin1').subarray(0, 63));
+  const encoded = labels.flatMap((label) => [label.length, ...label]);
+  return Uint8Array.of(FQDN_SERVER_UPDATES, ...encoded, ...(whole ? [0] : []));
 }
 
 function newTransaction(chance: Chance): number {

@@ -4,7 +4,7 @@ import type { Address } from '../../model/address.ts';
 import type { Mac } from '../../model/mac.ts';
 import type { Chance, Offer, Server } from '../client.ts';
 import type { Port } from '../exchange.ts';
-import { begin, type Outcome6, type Purpose6, receive, type Step6, wake } from './client.ts';
+import { begin, type Exchange6, type Outcome6, type Purpose6, receive, type Step6, wake } from './client.ts';
 import type { Client6 } from './identity.ts';
 import { decodeMessage, encodeMessage, type Message } from './message.ts';
 import { answerSolicitation, linkLocalOf, multicastReport } from './neighbour.ts';
@@ -98,9 +98,16 @@ export async function exchange6(
 
   function ring(): void {
     const now = monotonic();
-    if (now >= deadline) finish({ kind: 'silent', heard: offered ? 'offer' : 'nothing' });
+    if (now >= deadline) finish(giveUp(current.exchange));
     else if (now < current.wakeAt) take({ exchange: current.exchange, wakeAt: current.wakeAt });
     else take(wake(current.exchange, now, chance));
+  }
+
+  /** Who says that there is no address has answered. */
+  function giveUp({ phase, refusal }: Exchange6): Ending6 {
+    if (phase !== 'soliciting' || refusal === undefined)
+      return { kind: 'silent', heard: offered ? 'offer' : 'nothing' };
+    return { kind: 'unavailable', server: refusal.server, reason: refusal.reason };
   }
 
   function hear(frame: Uint8Array): void {

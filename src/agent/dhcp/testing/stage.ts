@@ -13,6 +13,7 @@ import { BerthError } from '../../../model/errors.ts';
 import type { EndpointId, NetworkId } from '../../../model/ids.ts';
 import type { Mac } from '../../../model/mac.ts';
 import type { Endpoint, Network } from '../../../model/network.ts';
+import { formatPrefix } from '../../../model/prefix.ts';
 import { createMemoryStore } from '../../../store/memory.ts';
 import type { EventView } from '../../api.ts';
 import { openEvents } from '../../events.ts';
@@ -23,6 +24,7 @@ import { openBook } from '../book.ts';
 import { createDhcp } from '../manager.ts';
 import { createPorts } from '../ports.ts';
 import type { Marks } from '../who.ts';
+import { openServer6, serve6 } from './server6.ts';
 
 export const network: Network = {
   id: 'n1'.padEnd(64, '0') as NetworkId,
@@ -87,8 +89,12 @@ function serve(server: FakeServer, where: string, message: Message, say: (frame:
 
 export type DhcpTestStage = Awaited<ReturnType<typeof openStage>>;
 
-/** @param store the one of a stage before, as after a restart of the agent. */
-export async function openStage(store = createMemoryStore()) {
+/**
+ * @param store the one of a stage before, as after a restart of the agent.
+ * @param options more of the network's.
+ */
+export async function openStage(store = createMemoryStore(), options: Readonly<Record<string, string>> = {}) {
+  const server6 = openServer6();
   const server: FakeServer = {
     heard: [],
     leased: new Map(),
@@ -115,12 +121,15 @@ export async function openStage(store = createMemoryStore()) {
         mac: '02:00:00:00:00:01' as Mac,
         index: 1,
         send(frame) {
-          const message = decodeMessage(decodeFrame(frame)!.data)!;
-          setImmediate(() =>
-            serve(server, netns === undefined ? link : `${link} in ${netns}`, message, (reply) => {
-              for (const listener of listeners) listener(reply);
-            }),
-          );
+          const say = (reply: Uint8Array) => {
+            for (const listener of listeners) listener(reply);
+          };
+          const datagram = decodeFrame(frame);
+          const message = datagram && decodeMessage(datagram.data);
+          setImmediate(() => {
+            if (message !== undefined) serve(server, netns === undefined ? link : `${link} in ${netns}`, message, say);
+            else for (const reply of serve6(server6, frame)) say(reply);
+          });
         },
         onFrame(listener) {
           listeners.add(listener);
@@ -137,7 +146,8 @@ export async function openStage(store = createMemoryStore()) {
     },
   } satisfies Partial<Kernel> as unknown as Kernel;
   const state = await openState(store, 'h');
-  if (!state.networks.has(network.id)) await state.putNetwork(network);
+  if (!state.networks.has(network.id))
+    await state.putNetwork({ ...network, options: { ...network.options, ...options } });
   const told: EventView[] = [];
   const events = openEvents(pino({ level: 'silent' }));
   events.follow((event) => told.push(event));
@@ -183,6 +193,7 @@ export async function openStage(store = createMemoryStore()) {
   return {
     store,
     server,
+    server6,
     dhcp,
     state,
     clock,
@@ -223,8 +234,11 @@ export async function openStage(store = createMemoryStore()) {
     /** What was sent without waiting for an answer has been heard. */
     heard: () => new Promise<void>((resolve) => setTimeout(resolve, 5)),
     /** CreateEndpoint and Join; the container's address, and the endpoint. */
-    async start(name: string, request: Partial<CreateEndpoint> = {}): Promise<{ address: string; mac: Mac }> {
-      const leased = await dhcp.acquire(network, {
+    async start(
+      name: string,
+      request: Partial<CreateEndpoint> = {},
+    ): Promise<{ readonly address: string; readonly mac: Mac; readonly address6?: string }> {
+      const leased = await dhcp.acquire(state.networks.get(network.id)!, {
         network: network.id,
         endpoint: id(name),
         addresses: [],
@@ -247,7 +261,12 @@ export async function openStage(store = createMemoryStore()) {
       await state.putEndpoint(endpoint);
       dhcp.settled(id(name));
       dhcp.attached(id(name));
-      return { address: formatAddress(leased.addresses[0]!.address), mac: leased.mac };
+      const six = leased.addresses.find((one) => one.address.family === 6);
+      return {
+        address: formatAddress(leased.addresses[0]!.address),
+        mac: leased.mac,
+        ...(six === undefined ? {} : { address6: formatPrefix(six) }),
+      };
     },
     stop: (name: string) => state.deleteEndpoint(id(name)),
   };
