@@ -7,7 +7,7 @@ import { BerthError } from '../model/errors.ts';
 import { keys } from '../model/keys.ts';
 import type { Objects } from '../model/objects/kind.ts';
 import { createObjectSet } from '../model/objects/object-set.ts';
-import type { Entry, Store } from '../store/store.ts';
+import type { Change, Store } from '../store/store.ts';
 import { decodeObject, parseObjectKey } from './codec.ts';
 
 /** The objects as they were at a revision of the head. Use it before the next `await`: it goes on following. */
@@ -37,28 +37,32 @@ export function openReplica(store: Store): Replica {
   /** What was last seen of the head, and of the store. */
   let head: number | undefined;
   let seen = -1;
-  let broken: unknown;
   let following: AbortController | undefined;
   let reading: Promise<void> | undefined;
   const waiting = new Set<() => void>();
 
-  const absorb = (entry: Entry) => {
-    if (entry.key === keys.objectsHead) {
-      head = entry.modRevision;
-      return;
+  /** What a change of a key does here. All that may fail does so before any of it is done: nobody sees half of a transaction. */
+  const prepare = (change: Change): (() => void) => {
+    const { key, modRevision } = change.type === 'put' ? change.entry : change;
+    if (key === keys.objectsHead) return () => (head = change.type === 'put' ? modRevision : undefined);
+    if (change.type === 'put') {
+      const object = decodeObject(change.entry);
+      return () => object !== undefined && objects.put(object);
     }
-    const object = decodeObject(entry);
-    if (object !== undefined) objects.put(object);
+    const name = parseObjectKey(key);
+    return () => name !== undefined && objects.delete(name.kind, name.key);
   };
 
   const read = async () => {
     following?.abort();
     following = new AbortController();
+    // Nothing follows until this has succeeded.
+    seen = -1;
     const listing = await store.list(keys.objects);
+    const changes = listing.entries.map((entry) => prepare({ type: 'put', entry }));
     objects.clear();
     head = undefined;
-    broken = undefined;
-    for (const entry of listing.entries) absorb(entry);
+    for (const apply of changes) apply();
     seen = listing.revision;
     for (const wake of waiting) wake();
     void follow(listing.revision + 1, following);
@@ -70,21 +74,13 @@ export function openReplica(store: Store): Replica {
       for await (const message of store.watch(keys.objects, from, signal)) {
         if (control.signal.aborted) return;
         if (message.type === 'compacted') break;
-        for (const change of message.changes) {
-          if (change.type === 'put') absorb(change.entry);
-          else {
-            const name = parseObjectKey(change.key);
-            if (name !== undefined) objects.delete(name.kind, name.key);
-            if (change.key === keys.objectsHead) head = undefined;
-          }
-        }
+        for (const apply of message.changes.map(prepare)) apply();
         seen = message.revision;
         for (const wake of waiting) wake();
       }
-    } catch (error) {
-      broken = error;
+    } catch {
+      // Whatever it was, a value that cannot be read as well: whoever asks next reads everything again, and is told.
     }
-    // Whoever asks next reads everything again.
     if (following === control) seen = -1;
     for (const wake of waiting) wake();
   };
@@ -118,7 +114,6 @@ export function openReplica(store: Store): Replica {
       const entry = await store.get(keys.objectsHead);
       // Nothing newer than the head concerns objects, so what has seen the head has seen everything.
       if (seen < 0 || !(await reached(entry?.modRevision ?? 0))) await reread();
-      if (broken !== undefined && seen < 0) throw broken;
       return { objects, head };
     },
     close() {
