@@ -48,25 +48,6 @@ export function transcript(stage: LanStage): void {
     });
   }
 
-  test('two networks that are made at the same moment have a range of the subnet each, whoever comes first', async () => {
-    const { host, other } = stage();
-    const create = `network create --driver=berth-lan --ipam-driver=berth-lan --subnet=192.168.159.0/24 --gateway=${GATEWAY}`;
-    const low = `${create} --ip-range=192.168.159.128/26 low`;
-    const high = `${create} --ip-range=192.168.159.192/26 high`;
-    for (let round = 0; round < 4; round += 1) {
-      await Promise.all([docker(host, low), docker(host, high)]);
-      // One is made anew: the other must not look as if the engine were done with it.
-      await docker(host, 'network rm low');
-      await docker(host, low);
-      await Promise.all(['low', 'high'].map((network) => start(host, `in-${network}`, `--network ${network}`)));
-      assert.equal(await addressOf(host, 'in-low'), '192.168.159.128');
-      assert.equal(await addressOf(host, 'in-high'), '192.168.159.192');
-      await reaches(other, '192.168.159.192');
-      await docker(host, 'rm -f in-low in-high');
-      await docker(host, 'network rm low high');
-    }
-  });
-
   test('several networks at once: another bridge, and one subnet shared by ranges', async () => {
     const { host, other, elsewhere } = stage();
     const create = 'network create --driver=berth-lan --ipam-driver=berth-lan';
