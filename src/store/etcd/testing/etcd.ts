@@ -84,7 +84,11 @@ export async function startEtcd(settings: EtcdSettings = {}): Promise<EtcdCluste
           `--log-outputs=${join(directory, `${name}.log`)}`,
           ...flags,
         ];
-        child = spawn('etcd', args, { stdio: ['ignore', 'ignore', 'inherit'], ...user });
+        // Whatever becomes of the test, its servers end with it.
+        child = spawn('setpriv', ['--pdeathsig', 'KILL', 'etcd', ...args], {
+          stdio: ['ignore', 'ignore', 'inherit'],
+          ...user,
+        });
         await new Promise((resolve, reject) => child!.once('spawn', resolve).once('error', reject));
       },
       async kill() {
