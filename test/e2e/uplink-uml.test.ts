@@ -4,11 +4,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runInUml } from './bed/uml.ts';
 
-test('VLANs of a card work below a bridge port, before, while and after it is one', async () => {
+test('VLANs of a card, which is a bond, work below a bridge port, before, while and after it is one', async () => {
   const { code, output } = await runInUml(`
     set -e
     ip netns add lan
-    ip link add nic0 type veth peer name port netns lan
+    ip link add one type veth peer name port netns lan
+    ip link add nic0 type bond mode active-backup miimon 100
+    ip link set one master nic0
+    ip link set one up
     ip link set nic0 up
     ip addr add 192.168.161.20/24 dev nic0
     ip link add link nic0 name nic0.120 type vlan id 120
@@ -41,6 +44,8 @@ test('VLANs of a card work below a bridge port, before, while and after it is on
 EOF
     step 'the VLAN, before' busybox ping -c 2 -W 2 10.120.0.2
     step 'a plan names the VLAN' sh -c '$BERTH_REPOSITORY/bin/berth uplink plan nic0 | grep "stay, and work on: nic0.120"'
+    step 'a card in a bond is told of the bond' sh -c '$BERTH_REPOSITORY/bin/berth uplink plan one | grep "one is already a port of nic0, a bond: use that with -o parent=nic0"'
+    step 'the bond has nothing against it' sh -c '$BERTH_REPOSITORY/bin/berth uplink plan nic0 --json | grep "\\"risks\\": \\[\\]"'
     step 'the card becomes a port' node /run/call.mjs CreateNetwork
     step 'it is one' sh -c 'ip link show nic0 | grep "master br-nic0"'
     step 'the VLAN is where it was' sh -c 'ip -d link show nic0.120 | grep "nic0.120@nic0"'
@@ -53,5 +58,5 @@ EOF
     step 'and without a tag, after' ip netns exec lan busybox ping -c 2 -W 2 192.168.161.20
   `);
   assert.equal(code, 0, output);
-  assert.equal(output.match(/^ok /gm)?.length, 12, output);
+  assert.equal(output.match(/^ok /gm)?.length, 14, output);
 });
