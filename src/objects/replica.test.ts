@@ -45,8 +45,8 @@ describe('a replica is right', () => {
   it('when its watch fails', () =>
     reading(
       () =>
-        // biome-ignore lint/correctness/useYield: it fails before the first.
         async function* () {
+          yield { type: 'changes', revision: 0, changes: [] } satisfies WatchMessage;
           throw new BerthError('STORE_UNAVAILABLE', 'the watch is away');
         },
     ));
@@ -56,6 +56,7 @@ describe('a replica is right', () => {
       () =>
         async function* (_prefix, _from, signal) {
           await new Promise((resolve) => signal.addEventListener('abort', resolve));
+          yield { type: 'compacted', revision: 1 } satisfies WatchMessage;
         },
       2,
     ));
