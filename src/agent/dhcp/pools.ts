@@ -84,7 +84,11 @@ function checkPool({ options, subnet, range, family }: RequestPool): Prefix | un
       'BAD_OPTION',
       `the IPAM option '${unknown.slice(0, 32)}' is not known; there are ${[...OPTIONS].join(', ')}`,
     );
-  if (family === 6) throw new BerthError('BAD_OPTION', 'DHCP is for IPv4 here: leave out --ipv6, or dhcp=true');
+  if (family === 6)
+    throw new BerthError(
+      'BAD_OPTION',
+      'with dhcp=true this gives IPv4 addresses only: leave out --ipv6, or use --ipam-driver null with -o dhcp=true -o ipv6=auto',
+    );
   if (range !== undefined)
     throw new BerthError(
       'BAD_OPTION',

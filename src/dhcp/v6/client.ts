@@ -370,7 +370,7 @@ function optionsOf(exchange: Exchange6, now: number): Option[] {
   const { client, phase, offer, purpose } = exchange;
   const options: Option[] = [{ code: code.clientId, value: client.duid }];
   const server = offer?.server ?? ('server' in purpose ? purpose.server : undefined);
-  if (server?.duid !== undefined && phase !== 'soliciting') options.push({ code: code.serverId, value: server.duid });
+  if (server?.duid !== undefined) options.push({ code: code.serverId, value: server.duid });
   if (phase !== 'informing') options.push(associationOption(exchange));
   // Hundredths of a second.
   const elapsed = Math.min(Math.floor((now - exchange.began) / 10), 0xffff);
