@@ -162,16 +162,25 @@ export function createSandboxes(parts: {
     }
   }
 
-  function schedule(id: EndpointId, attempt: number): void {
+  function forget(id: EndpointId, link: string | undefined): void {
+    // The same NIC may be on its way to another container by now.
+    if (link !== undefined && expected.get(link) === id) expected.delete(link);
+  }
+
+  function schedule(id: EndpointId, attempt: number, link: string | undefined): void {
     const wait = LOOKS[attempt];
-    if (wait === undefined) return;
+    if (wait === undefined) {
+      forget(id, link);
+      return;
+    }
     const timer = setTimeout(() => {
       timers.delete(timer);
       look(id).then(
         (done) => {
-          if (!done) schedule(id, attempt + 1);
+          if (done) forget(id, link);
+          else schedule(id, attempt + 1, link);
         },
-        () => schedule(id, attempt + 1),
+        () => schedule(id, attempt + 1, link),
       );
     }, wait);
     timer.unref();
@@ -181,7 +190,7 @@ export function createSandboxes(parts: {
   return {
     watch(id, link) {
       if (link !== undefined) expected.set(link, id);
-      schedule(id, 0);
+      schedule(id, 0, link);
     },
     close() {
       for (const timer of timers) clearTimeout(timer);
