@@ -146,10 +146,11 @@ describe('status', () => {
     const made = await bench.call('POST', ...policy('default', 'p'));
     assert.match(made.headers.get('berth-notice')!, /stored and checked; no traffic is filtered/);
     await bench.call('POST', ...network('default', 'net', '10.1.0.0/16'));
-    assert.equal((await bench.call('POST', ...group('default', 'net', 'web'))).headers.get('berth-notice'), null);
+    assert.equal((await bench.call('GET', 'tenants/default/')).headers.get('berth-notice'), null);
     const { kinds } = (await bench.call('GET', 'status/')).json;
     const of = (name: string) => kinds.find(({ kind }: { kind: string }) => kind === name);
-    assert.deepEqual([of('network').inForce, of('network').count], [true, 1]);
+    assert.deepEqual([of('tenant').inForce, of('tenant').count], [true, 1]);
+    assert.deepEqual([of('network').inForce, of('network').count], [false, 1]);
     assert.deepEqual([of('policy').inForce, of('policy').count], [false, 1]);
     assert.match(of('policy').remark, /no traffic is filtered/);
   });
