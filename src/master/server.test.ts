@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { createMemoryStore } from '../store/memory.ts';
 import { startBench } from './testing/bench.ts';
-import { group, network, policy } from './testing/contiv.ts';
+import { network, policy } from './testing/contiv.ts';
 
 describe('the API over TLS', () => {
   it('shows its certificate, and does not speak without', async () => {
