@@ -6,9 +6,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { waitFor } from './bed/process.ts';
+import { attach, berth, FLAGS, hasAddresses } from './suites/attach-stage.ts';
 import { defaultRoute, docker, inspect, onlyInterface, reaches, start } from './suites/containers.ts';
 import { createNetwork, served } from './suites/dhcp-stage.ts';
-import { address6Of, dhcp6Stage, served6 } from './suites/dhcp6-stage.ts';
+import { address6Of, dhcp6Stage, served6, stateful } from './suites/dhcp6-stage.ts';
 
 for (const engine of ['20.10', '26.1', '28.5'] as const) {
   describe(`addresses from a DHCPv6 server, engine ${engine}`, () => {
@@ -76,3 +77,26 @@ for (const engine of ['20.10', '26.1', '28.5'] as const) {
     });
   });
 }
+
+describe('berth attach to a network with DHCPv6', () => {
+  const stage = dhcp6Stage('20.10', stateful(), FLAGS);
+
+  test('an address of each kind, over a restart, and given back after', async () => {
+    const { host, other, server } = stage();
+    await createNetwork(host, 'lan', '-o ipv6=auto');
+    await start(host, 'web', '--network none');
+    const { addresses } = await attach(host, 'web --network lan');
+    assert.equal(addresses.length, 2, addresses.join());
+    const address = addresses.find((one) => one.includes(':'))!.replace(/\/.*/, '');
+    const plugged = async () => {
+      await hasAddresses(host, 'web', 'eth1', addresses);
+      await reaches(other, address);
+      await served6(server, [address]);
+    };
+    await plugged();
+    await docker(host, 'restart -t 0 web');
+    await plugged();
+    await berth(host, 'detach web');
+    await served6(server, []);
+  });
+});
