@@ -28,7 +28,12 @@ export function statusText(view: StatusView, now: number): string {
     ]),
     [
       'serving',
-      `${counts.networks} networks, ${counts.endpoints} endpoints, ${counts.pools} pools, ${counts.leases} leases`,
+      [
+        counted(counts.networks, 'network'),
+        counted(counts.endpoints, 'endpoint'),
+        counted(counts.pools, 'pool'),
+        counted(counts.leases, 'lease'),
+      ].join(', '),
     ],
     [
       'audit',
@@ -61,3 +66,5 @@ export const printVersion: Work = async (session) => {
   });
   return undefined;
 };
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;

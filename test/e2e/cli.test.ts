@@ -57,7 +57,7 @@ describe('the command line', () => {
     const host = await setUp();
     const status = await host.berth('status');
     assert.equal(status.code, 0, status.stderr);
-    assert.match(status.stdout, /healthy[\s\S]*1 networks, 1 endpoints, 1 pools, 2 leases/);
+    assert.match(status.stdout, /healthy[\s\S]*1 network, 1 endpoint, 1 pool, 2 leases/);
     const [network] = await json<{ id: string; name: string; subnets: { subnet: string }[] }[]>(host, 'network', 'ls');
     assert.deepEqual([network!.name, network!.subnets[0]!.subnet], ['shop', '10.66.0.0/24']);
     for (const wanted of ['shop', network!.id, network!.id.slice(0, 12)]) {
