@@ -52,6 +52,11 @@ before(async () => {
       ({ container, sandboxInterface }) => container !== undefined && sandboxInterface !== undefined,
     );
   });
+  // Addresses of the host are still being looked for on its LAN for a second or two.
+  await waitFor(
+    'the addresses to be settled',
+    async () => !(await host.net(['ip', 'address'])).stdout.includes('tentative'),
+  );
   intact = await everything();
 });
 after(async () => {
