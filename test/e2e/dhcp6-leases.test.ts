@@ -61,12 +61,16 @@ describe('what a router and a DHCPv6 server may say', () => {
     ];
     await restartServer(server, { ...stateful(), flags });
     await createNetwork(host, 'lan', ...only6);
-    // What the router said before serves for some seconds.
-    await waitFor('a start with an address of the prefix', async () => {
-      await docker(host, 'rm -f web').catch(() => undefined);
-      await start(host, 'web', '--network lan').catch(() => undefined);
-      return /:..ff:fe/.test(await address6Of(host, 'web'));
-    });
+    // What the router said before serves for some seconds, and a start that believes it asks a server that is gone for 8 s.
+    await waitFor(
+      'a start with an address of the prefix',
+      async () => {
+        await docker(host, 'rm -f web').catch(() => undefined);
+        await start(host, 'web', '--network lan').catch(() => undefined);
+        return /:..ff:fe/.test(await address6Of(host, 'web'));
+      },
+      30_000,
+    );
     const address = await address6Of(host, 'web');
     await reaches(other, address);
     const shown = await host.berth('lease', 'inspect', address, '--json');
