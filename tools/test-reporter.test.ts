@@ -41,6 +41,16 @@ it('shows a failure with its place and reason, once', () => {
   assert.equal(status, 1);
 });
 
+it('shows what a failed test has to say, and of no other', () => {
+  const { output } = report(`
+    test('a', (t) => { t.diagnostic('all went well'); });
+    test('b', (t) => { t.diagnostic('log of h1:\\nit hurts'); assert.fail('no'); });
+    test('c', (t) => { t.diagnostic('well again'); });
+    test('d', () => assert.fail('no'));`);
+  assert.match(output, /FAILED {2}b\n[\s\S]*\n {6}log of h1:\n {6}it hurts\n/);
+  assert.doesNotMatch(output, /well|duration_ms/);
+});
+
 it('counts a file that cannot be loaded as a failure', () => {
   const { output, counts } = report('throw new Error("cannot begin");');
   assert.deepEqual(counts, { passed: 0, failed: 1, skipped: 0 });

@@ -9,6 +9,9 @@ import { relative } from 'node:path';
 import type { TestEvent } from 'node:test/reporters';
 import { inspect } from 'node:util';
 
+/** Node's own counts, which it hands over as diagnostics of nobody. */
+const TOTALS = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/;
+
 const list = process.env.BERTH_TEST_LIST !== undefined;
 
 type Failure = Extract<TestEvent, { type: 'test:fail' }>['data'];
@@ -22,8 +25,11 @@ function describe(failure: Failure): string {
 
 export default async function* reporter(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   const counts = { passed: 0, failed: 0, skipped: 0 };
+  /** What a test has to say comes after its end: logs of the machines that it ran on, if it failed. */
+  let failed = false;
   for await (const event of source) {
     if (event.type === 'test:pass') {
+      failed = false;
       const { details, name, nesting, skip, todo } = event.data;
       if (details.type === 'suite') continue;
       // A test that was skipped, or is still to be done, has shown nothing, so it does not count as passed.
@@ -36,7 +42,10 @@ export default async function* reporter(source: AsyncIterable<TestEvent>): Async
       const kind = (event.data.details.error as { failureType?: string }).failureType;
       if (kind === 'subtestsFailed') continue;
       counts.failed++;
+      failed = true;
       yield describe(event.data);
+    } else if (event.type === 'test:diagnostic') {
+      if (failed && !TOTALS.test(event.data.message)) yield `${event.data.message.replaceAll(/^/gm, '      ')}\n`;
     } else if (event.type === 'test:stderr' || event.type === 'test:stdout') {
       yield event.data.message;
     }
