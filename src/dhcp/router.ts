@@ -5,6 +5,7 @@
  */
 
 import { type Address, addressBytes, addressFromBytes } from '../model/address.ts';
+import { internetChecksum } from '../model/checksum.ts';
 import { type Mac, macBytes } from '../model/mac.ts';
 import { type InterfaceAddress, type Prefix, prefixOf } from '../model/prefix.ts';
 import type { Port } from './exchange.ts';
@@ -155,8 +156,5 @@ export async function solicit(
 
 /** Of the ICMPv6 message of this length, with its pseudo-header (RFC 8200 §8.1); 0 over a message whose checksum is right. */
 function checksum(frame: Uint8Array, length: number): number {
-  let total = length + ICMPV6;
-  for (let at = ETHERNET + 8; at < ETHERNET + IPV6 + length; at += 2) total += (frame[at]! << 8) | (frame[at + 1] ?? 0);
-  while (total > 0xffff) total = (total & 0xffff) + (total >>> 16);
-  return ~total & 0xffff;
+  return internetChecksum(frame.subarray(ETHERNET + 8, ETHERNET + IPV6 + length), length + ICMPV6);
 }

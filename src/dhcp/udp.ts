@@ -4,6 +4,7 @@
  */
 
 import { type Address, addressBytes, addressFromBytes } from '../model/address.ts';
+import { internetChecksum, onesComplementSum } from '../model/checksum.ts';
 import { type Mac, macBytes, macFromBytes } from '../model/mac.ts';
 
 export interface Datagram {
@@ -40,13 +41,13 @@ export function encodeFrame(datagram: Datagram): Uint8Array {
   frame[ETHERNET + 9] = IPPROTO_UDP;
   frame.set(addressBytes(datagram.source), ETHERNET + 12);
   frame.set(addressBytes(datagram.destination), ETHERNET + 16);
-  view.setUint16(ETHERNET + 10, ~fold(sum(frame.subarray(ETHERNET, ETHERNET + IP))) & 0xffff);
+  view.setUint16(ETHERNET + 10, internetChecksum(frame.subarray(ETHERNET, ETHERNET + IP)));
   const udp = ETHERNET + IP;
   view.setUint16(udp, datagram.sourcePort);
   view.setUint16(udp + 2, datagram.destinationPort);
   view.setUint16(udp + 4, UDP + data.length);
   frame.set(data, udp + UDP);
-  const checksum = ~fold(pseudoHeader(frame, ETHERNET, UDP + data.length) + sum(frame.subarray(udp))) & 0xffff;
+  const checksum = internetChecksum(frame.subarray(udp), pseudoHeader(frame, ETHERNET, UDP + data.length));
   // Zero means none (RFC 768).
   view.setUint16(udp + 6, checksum === 0 ? 0xffff : checksum);
   return frame;
@@ -62,7 +63,7 @@ export function decodeFrame(frame: Uint8Array): Datagram | undefined {
   const isFragment = (view.getUint16(ETHERNET + 6) & 0x3fff) !== 0;
   if (header < IP || total < header + UDP || ETHERNET + total > frame.length || isFragment) return undefined;
   if (frame[ETHERNET + 9] !== IPPROTO_UDP) return undefined;
-  if (fold(sum(frame.subarray(ETHERNET, ETHERNET + header))) !== 0xffff) return undefined;
+  if (onesComplementSum(frame.subarray(ETHERNET, ETHERNET + header)) !== 0xffff) return undefined;
   const udp = ETHERNET + header;
   const length = view.getUint16(udp + 4);
   if (length < UDP || header + length > total) return undefined;
@@ -86,22 +87,9 @@ function isIntact(frame: Uint8Array, udp: number, length: number): boolean {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
   const found = view.getUint16(udp + 6);
   const pseudo = pseudoHeader(frame, ETHERNET, length);
-  return found === 0 || found === fold(pseudo) || fold(pseudo + sum(frame.subarray(udp, udp + length))) === 0xffff;
+  return found === 0 || found === pseudo || onesComplementSum(frame.subarray(udp, udp + length), pseudo) === 0xffff;
 }
 
 function pseudoHeader(frame: Uint8Array, ip: number, length: number): number {
-  return sum(frame.subarray(ip + 12, ip + 20)) + IPPROTO_UDP + length;
-}
-
-/** Of 16-bit words (RFC 1071); a last odd byte counts as the high half of one. */
-function sum(bytes: Uint8Array): number {
-  let total = 0;
-  for (let at = 0; at < bytes.length; at += 2) total += (bytes[at]! << 8) | (bytes[at + 1] ?? 0);
-  return total;
-}
-
-function fold(total: number): number {
-  let folded = total;
-  while (folded > 0xffff) folded = (folded & 0xffff) + Math.floor(folded / 0x10000);
-  return folded;
+  return onesComplementSum(frame.subarray(ip + 12, ip + 20), IPPROTO_UDP + length);
 }

@@ -4,6 +4,7 @@
  */
 
 import { type Address, addressBytes, addressFromBytes } from '../../model/address.ts';
+import { internetChecksum, onesComplementSum } from '../../model/checksum.ts';
 import { type Mac, macBytes, macFromBytes } from '../../model/mac.ts';
 
 export interface Packet {
@@ -53,7 +54,7 @@ export function encodePacket(packet: Packet, checksumAt: number): Uint8Array {
   frame.set(addressBytes(packet.destination), ETHERNET + 24);
   frame.set(payload, ETHERNET + IPV6);
   view.setUint16(ETHERNET + IPV6 + checksumAt, 0);
-  const checksum = ~fold(pseudoHeader(packet) + sum(frame.subarray(ETHERNET + IPV6))) & 0xffff;
+  const checksum = internetChecksum(frame.subarray(ETHERNET + IPV6), pseudoHeader(packet));
   // Over IPv6 a UDP checksum of zero is none, which is not allowed (RFC 8200 §8.1).
   view.setUint16(ETHERNET + IPV6 + checksumAt, checksum === 0 ? 0xffff : checksum);
   return frame;
@@ -114,22 +115,10 @@ export function decodeDatagram(frame: Uint8Array): Datagram | undefined {
 function isIntact(packet: Packet, checksumAt: number): boolean {
   const found = (packet.payload[checksumAt]! << 8) | packet.payload[checksumAt + 1]!;
   const pseudo = pseudoHeader(packet);
-  return found === fold(pseudo) || fold(pseudo + sum(packet.payload)) === 0xffff;
+  return found === pseudo || onesComplementSum(packet.payload, pseudo) === 0xffff;
 }
 
 function pseudoHeader({ source, destination, protocol, payload }: Packet): number {
-  return sum(addressBytes(source)) + sum(addressBytes(destination)) + payload.length + protocol;
-}
-
-/** Of 16-bit words (RFC 1071); a last odd byte counts as the high half of one. */
-function sum(bytes: Uint8Array): number {
-  let total = 0;
-  for (let at = 0; at < bytes.length; at += 2) total += (bytes[at]! << 8) | (bytes[at + 1] ?? 0);
-  return total;
-}
-
-function fold(total: number): number {
-  let folded = total;
-  while (folded > 0xffff) folded = (folded & 0xffff) + Math.floor(folded / 0x10000);
-  return folded;
+  const addresses = Uint8Array.of(...addressBytes(source), ...addressBytes(destination));
+  return onesComplementSum(addresses, payload.length + protocol);
 }

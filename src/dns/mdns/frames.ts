@@ -4,6 +4,7 @@
  */
 
 import { type Address, addressBytes, addressFromBytes, type Family, parseAddress } from '../../model/address.ts';
+import { internetChecksum } from '../../model/checksum.ts';
 import { type Mac, macBytes, macFromBytes } from '../../model/mac.ts';
 
 /** RFC 6762 §3; for their MACs RFC 1112 §6.4 and RFC 2464 §7. */
@@ -46,7 +47,7 @@ export function writeDatagram({ source, destination, data }: Datagram): Uint8Arr
     frame[ETHERNET + 8] = HOPS;
     frame[ETHERNET + 9] = IPPROTO_UDP;
     frame.set(addresses, ETHERNET + 12);
-    view.setUint16(ETHERNET + 10, checksum(frame.subarray(ETHERNET, at)));
+    view.setUint16(ETHERNET + 10, internetChecksum(frame.subarray(ETHERNET, at)));
   } else {
     view.setUint16(12, ETH_P_IPV6);
     frame[ETHERNET] = 0x60;
@@ -61,7 +62,7 @@ export function writeDatagram({ source, destination, data }: Datagram): Uint8Arr
   frame.set(data, at + UDP);
   // The pseudo-header of RFC 768, or of RFC 8200 §8.1, which adds up to the same. Zero would mean that there is none.
   const pseudo = Uint8Array.of(...addresses, 0, IPPROTO_UDP, length >> 8, length & 255);
-  view.setUint16(at + 6, checksum(Uint8Array.of(...pseudo, ...frame.subarray(at))) || 0xffff);
+  view.setUint16(at + 6, internetChecksum(Uint8Array.of(...pseudo, ...frame.subarray(at))) || 0xffff);
   return frame;
 }
 
@@ -112,12 +113,4 @@ function header6(frame: Uint8Array, view: DataView): Header | undefined {
   if (frame.length < ETHERNET + IP6 + UDP || view.getUint16(12) !== ETH_P_IPV6) return undefined;
   if (frame[ETHERNET]! >> 4 !== 6 || frame[ETHERNET + 6] !== IPPROTO_UDP) return undefined;
   return { length: IP6, payload: view.getUint16(ETHERNET + 4), addresses: ETHERNET + 8, width: 16 };
-}
-
-/** RFC 1071: of 16-bit words; a last odd byte counts as the high half of one. */
-function checksum(bytes: Uint8Array): number {
-  let total = 0;
-  for (let at = 0; at < bytes.length; at += 2) total += (bytes[at]! << 8) | (bytes[at + 1] ?? 0);
-  while (total > 0xffff) total = (total & 0xffff) + (total >>> 16);
-  return ~total & 0xffff;
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseAddress } from '../../model/address.ts';
+import { internetChecksum } from '../../model/checksum.ts';
 import { parseMac } from '../../model/mac.ts';
 import { arpAnnouncement, arpProbe, readArp } from './arp.ts';
-import { internetChecksum } from './checksum.ts';
 import { readFrame, writeFrame } from './ethernet.ts';
 import { duplicateSolicitation, readNeighbourMessage, unsolicitedAdvertisement } from './neighbour-discovery.ts';
 

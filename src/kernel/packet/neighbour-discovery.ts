@@ -1,8 +1,8 @@
 /** IPv6 neighbour solicitations and advertisements (RFC 4861 §4.3, §4.4), with the use that RFC 4862 makes of them. Pure. */
 
 import { type Address, addressBytes, addressFromBytes } from '../../model/address.ts';
+import { internetChecksum } from '../../model/checksum.ts';
 import { type Mac, macBytes, macFromBytes } from '../../model/mac.ts';
-import { internetChecksum } from './checksum.ts';
 import { bytes16, readFrame, writeFrame } from './ethernet.ts';
 import { ETH_P_IPV6, ICMPV6 } from './numbers.ts';
 
