@@ -1,9 +1,10 @@
-/** Has a DHCP exchange over a link: the machine of `client.ts`, with a clock and a port to the link. */
+/** Has a DHCP exchange over a link: the machine of `client.ts` in a dialogue. */
 
 import type { Mac } from '../model/mac.ts';
 import {
   begin,
   type Client,
+  type Exchange,
   type Offer,
   type Outcome,
   type Outgoing,
@@ -12,15 +13,9 @@ import {
   type Step,
   wake,
 } from './client.ts';
+import { converse, type Port } from './dialogue.ts';
 import { decodeMessage, encodeMessage } from './message.ts';
 import { type Datagram, decodeFrame, encodeFrame, everybody, unspecified } from './udp.ts';
-
-/** Raw frames of one link, sent and heard. */
-export interface Port {
-  send(frame: Uint8Array): void | Promise<void>;
-  /** @returns a function that ends it. */
-  onFrame(listener: (frame: Uint8Array) => void): () => void;
-}
 
 export interface ExchangeOptions {
   /** Milliseconds after which it is given up. */
@@ -42,8 +37,6 @@ export type Ending =
 
 const SERVER_PORT = 67;
 const CLIENT_PORT = 68;
-/** Longest wait of a timer (2^31 - 1 ms); longer ones fire at once. */
-const LONGEST = 0x7fffffff;
 
 /**
  * One exchange, from its first message to an answer or the end of patience.
@@ -56,81 +49,24 @@ export async function exchange(
   purpose: Purpose,
   options: ExchangeOptions,
 ): Promise<Ending> {
-  const monotonic = options.monotonic ?? (() => performance.now());
-  const chance = options.chance ?? Math.random;
-  const { promise, resolve, reject } = Promise.withResolvers<Ending>();
-  const deadline = monotonic() + options.patience;
-  let current: Step;
-  let timer: NodeJS.Timeout | undefined;
-  let offered = false;
-  let over = false;
-  let sending = Promise.resolve();
-
-  function take(step: Step): void {
-    current = step;
-    if (step.refusal !== undefined) options.refused?.(step.refusal);
-    if (step.outcome !== undefined) {
-      finish(step.outcome);
-      return;
-    }
-    clearTimeout(timer);
-    timer = setTimeout(ring, Math.min(Math.max(0, Math.min(step.wakeAt, deadline) - monotonic()), LONGEST));
-    if (step.send === undefined) return;
-    // One after the other: a repeated request must not overtake the writing down of what it asks for.
-    sending = sending.then(() => transmit(step));
-    sending.catch(fail);
-  }
-
-  async function transmit({ send, chosen }: Step): Promise<void> {
-    if (chosen !== undefined) {
-      offered = true;
-      await options.chosen?.(chosen);
-    }
-    // Given up while it was written down: what is not asked for is not granted.
-    if (!over) await port.send(frameOf(send!, client.mac));
-  }
-
-  function ring(): void {
-    const now = monotonic();
-    if (now >= deadline) finish({ kind: 'silent', heard: offered ? 'offer' : 'nothing' });
-    else if (now < current.wakeAt) take({ ...withoutSend(current) });
-    else take(wake(current.exchange, now, chance));
-  }
-
-  function hear(frame: Uint8Array): void {
-    const heard = hearMessage(frame);
-    if (heard === undefined || over) return;
-    const step = receive(current.exchange, heard.message, heard.from, monotonic(), chance);
-    if (step !== undefined) take(step);
-  }
-
-  function finish(ending: Ending): void {
-    over = true;
-    resolve(ending);
-  }
-
-  function fail(error: unknown): void {
-    over = true;
-    reject(error);
-  }
-
-  const deaf = port.onFrame(hear);
-  const aborted = (): void => finish({ kind: 'silent', heard: offered ? 'offer' : 'nothing' });
-  options.signal?.addEventListener('abort', aborted, { once: true });
-  try {
-    take(begin(client, purpose, monotonic(), chance));
-    if (options.signal?.aborted === true) aborted();
-    return await promise;
-  } finally {
-    over = true;
-    clearTimeout(timer);
-    deaf();
-    options.signal?.removeEventListener('abort', aborted);
-  }
-}
-
-function withoutSend({ exchange: at, wakeAt }: Step): Step {
-  return { exchange: at, wakeAt };
+  const { patience, chosen, refused, signal, monotonic = () => performance.now(), chance = Math.random } = options;
+  return await converse<Exchange, Outgoing, Offer, Ending, Step>(
+    port,
+    {
+      begin: (now) => begin(client, purpose, now, chance),
+      wake: (at, now) => wake(at, now, chance),
+      receive(at, frame, now) {
+        const heard = hearMessage(frame);
+        return heard && receive(at, heard.message, heard.from, now, chance);
+      },
+      encode: (outgoing) => frameOf(outgoing, client.mac),
+      notice({ refusal }) {
+        if (refusal !== undefined) refused?.(refusal);
+      },
+      giveUp: (_, offered) => ({ kind: 'silent', heard: offered ? 'offer' : 'nothing' }),
+    },
+    { patience, monotonic, ...(chosen && { chosen }), ...(signal && { signal }) },
+  );
 }
 
 /** The frame of a message. */

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { formatAddress } from '../model/address.ts';
 import { parseMac } from '../model/mac.ts';
 import { formatPrefix, parsePrefix } from '../model/prefix.ts';
-import type { Port } from './exchange.ts';
+import type { Port } from './dialogue.ts';
 import { addressIn, decodeAdvertisement, encodeSolicitation, solicit } from './router.ts';
 
 const mac = parseMac('02:11:22:33:44:55')!;

@@ -8,7 +8,7 @@ import { type Address, addressBytes, addressFromBytes } from '../model/address.t
 import { internetChecksum } from '../model/checksum.ts';
 import { type Mac, macBytes } from '../model/mac.ts';
 import { type InterfaceAddress, type Prefix, prefixOf } from '../model/prefix.ts';
-import type { Port } from './exchange.ts';
+import type { Port } from './dialogue.ts';
 
 export interface Advertisement {
   /** Link-local address of the router. */

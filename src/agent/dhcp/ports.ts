@@ -1,6 +1,6 @@
 /** Ports for DHCP: one per link, whoever has an exchange there, and kept a moment for the next. */
 
-import type { Port } from '../../dhcp/exchange.ts';
+import type { Port } from '../../dhcp/dialogue.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { Hearing, PacketPort } from '../../kernel/packets.ts';
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { addressBytes, formatAddress, parseAddress } from '../../model/address.ts';
 import { macFromBytes } from '../../model/mac.ts';
-import type { Port } from '../exchange.ts';
+import type { Port } from '../dialogue.ts';
 import { exchange6 } from './exchange.ts';
 import { clientOf6 } from './identity.ts';
 import { decodeMessage, type Message, messageType } from './message.ts';
