@@ -107,16 +107,6 @@ export function createConversation(parts: ConversationParts): Conversation {
     );
   }
 
-  function unanswered({ link, identity }: DhcpLease, heard: 'nothing' | 'offer', patience: number): BerthError {
-    const within = `within ${Math.round(patience / 1000)} s`;
-    return heard === 'nothing'
-      ? new BerthError('DHCP_NO_ANSWER', `no DHCP server answered ${identity} on ${link} ${within}`)
-      : new BerthError(
-          'DHCP_NO_ANSWER',
-          `a DHCP server on ${link} offered ${identity} an address and did not confirm it ${within}`,
-        );
-  }
-
   return {
     async obtain(lease, patience, wish) {
       const deadline = parts.monotonic() + patience;
@@ -144,7 +134,7 @@ export function createConversation(parts: ConversationParts): Conversation {
           },
         );
         if (ending.kind === 'silent') {
-          if (!running || declined > 0) throw unanswered(lease, ending.heard, patience);
+          if (!running || declined > 0) throw unanswered('DHCP', lease, ending.heard, patience);
           // RFC 2131 §3.2: who gets no answer may go on with a lease that still runs.
           events.emit(
             'dhcp.unconfirmed',
@@ -205,6 +195,20 @@ export function createConversation(parts: ConversationParts): Conversation {
       await book.delete(lease.key);
     },
   };
+}
+
+export function unanswered(
+  protocol: 'DHCP' | 'DHCPv6',
+  { link, identity }: DhcpLease,
+  heard: 'nothing' | 'offer',
+  patience: number,
+): BerthError {
+  const within = `within ${Math.round(patience / 1000)} s`;
+  const what =
+    heard === 'nothing'
+      ? `no ${protocol} server answered ${identity} on ${link}`
+      : `a ${protocol} server on ${link} offered ${identity} an address and did not confirm it`;
+  return new BerthError('DHCP_NO_ANSWER', `${what} ${within}`);
 }
 
 /** Each lease by the protocol that it is of. */

@@ -11,7 +11,7 @@ import { clientOf6 } from '../../dhcp/v6/identity.ts';
 import { type Address, formatAddress, sameAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import { contains, type InterfaceAddress, parseInterfaceAddress } from '../../model/prefix.ts';
-import type { Conversation, ConversationParts } from './conversation.ts';
+import { type Conversation, type ConversationParts, unanswered } from './conversation.ts';
 import { onLink } from './on-link.ts';
 import type { DhcpLease, Grant } from './record.ts';
 import type { Routers } from './routers.ts';
@@ -102,16 +102,6 @@ export function createConversation6(parts: Conversation6Parts): Conversation6 {
     }
   }
 
-  function silence({ link, identity }: DhcpLease, heard: 'nothing' | 'offer', patience: number): BerthError {
-    const within = `within ${Math.round(patience / 1000)} s`;
-    return heard === 'nothing'
-      ? new BerthError('DHCP_NO_ANSWER', `no DHCPv6 server answered ${identity} on ${link} ${within}`)
-      : new BerthError(
-          'DHCP_NO_ANSWER',
-          `a DHCPv6 server on ${link} offered ${identity} an address and did not confirm it ${within}`,
-        );
-  }
-
   return {
     async obtain(lease, patience, wish) {
       const deadline = parts.monotonic() + patience;
@@ -160,7 +150,7 @@ export function createConversation6(parts: Conversation6Parts): Conversation6 {
           await book.put(kept);
           return kept;
         }
-        if (ending.kind === 'silent') throw silence(lease, ending.heard, patience);
+        if (ending.kind === 'silent') throw unanswered('DHCPv6', lease, ending.heard, patience);
         if (ending.kind !== 'unavailable') throw new BerthError('INTERNAL', 'a new lease cannot be refused');
         if (lost === undefined) await book.delete(lease.key);
         throw new BerthError(

@@ -38,13 +38,20 @@ export async function createNetwork(host: Host, name = 'lan', ...options: readon
 
 /** Waits until the server has leases of these addresses, and no other. */
 export async function served(server: DhcpServer, addresses: readonly string[]): Promise<void> {
+  await leased(() => server.leases(), addresses);
+}
+
+/** The same of what `leases` tells. */
+export async function leased(
+  leases: () => readonly { readonly address: string }[],
+  addresses: readonly string[],
+): Promise<void> {
   const wanted = addresses.toSorted().join();
   let seen = '';
   await waitFor(
     () => `the server to have leased ${wanted || 'nothing'}, not ${seen}`,
     () => {
-      seen = server
-        .leases()
+      seen = leases()
         .map(({ address }) => address)
         .toSorted()
         .join();

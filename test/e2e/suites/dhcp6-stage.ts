@@ -3,13 +3,11 @@
  * know of it, as a router does, and gives the addresses from ::1000 on.
  */
 
-import assert from 'node:assert/strict';
 import { type DhcpOptions, type DhcpServer, startDhcp } from '../bed/dhcp.ts';
 import type { EngineVersion } from '../bed/engines.ts';
 import type { Host } from '../bed/host.ts';
-import { waitFor } from '../bed/process.ts';
 import { inspect } from './containers.ts';
-import { GATEWAY, RANGE } from './dhcp-stage.ts';
+import { GATEWAY, leased, RANGE } from './dhcp-stage.ts';
 import { setStage } from './stage.ts';
 
 export const PREFIX = '2001:db8:7::';
@@ -54,20 +52,5 @@ export async function address6Of(host: Host, container: string, network = 'lan')
 
 /** Waits until the server has DHCPv6 leases of these addresses, and no other. */
 export async function served6(server: DhcpServer, addresses: readonly string[]): Promise<void> {
-  const wanted = addresses.toSorted().join();
-  let seen = '';
-  await waitFor(
-    () => `the server to have leased ${wanted || 'nothing'}, not ${seen}`,
-    () => {
-      seen = server
-        .leases6()
-        .map(({ address }) => address)
-        .toSorted()
-        .join();
-      return seen === wanted;
-    },
-    15_000,
-    50,
-  );
-  assert.equal(seen, wanted);
+  await leased(() => server.leases6(), addresses);
 }
