@@ -111,10 +111,7 @@ export function createConversation(parts: ConversationParts): Conversation {
     async obtain(lease, patience, wish) {
       const deadline = parts.monotonic() + patience;
       const before = lease.granted;
-      const running =
-        before !== undefined &&
-        parts.now() < before.requestedAt + before.terms.lease * 1000 &&
-        (wish === undefined || sameAddress(wish, before.terms.address.address));
+      const running = before !== undefined && stillServes(before, parts.now(), wish);
       let current = lease;
       for (let declined = 0; declined < MOST_DECLINED; declined += 1) {
         const address = wish ?? before?.terms.address.address ?? lostAddress(lease);
@@ -195,6 +192,11 @@ export function createConversation(parts: ConversationParts): Conversation {
       await book.delete(lease.key);
     },
   };
+}
+
+/** Whether a grant has not run out, and is for the address that is wished for, if there is one. @param now milliseconds since the epoch. */
+export function stillServes({ requestedAt, terms }: Grant, now: number, wish: Address | undefined): boolean {
+  return now < requestedAt + terms.lease * 1000 && (wish === undefined || sameAddress(wish, terms.address.address));
 }
 
 export function unanswered(

@@ -11,7 +11,7 @@ import { clientOf6 } from '../../dhcp/v6/identity.ts';
 import { type Address, formatAddress, sameAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import { contains, type InterfaceAddress, parseInterfaceAddress } from '../../model/prefix.ts';
-import { type Conversation, type ConversationParts, unanswered } from './conversation.ts';
+import { type Conversation, type ConversationParts, stillServes, unanswered } from './conversation.ts';
 import { onLink } from './on-link.ts';
 import type { DhcpLease, Grant } from './record.ts';
 import type { Routers } from './routers.ts';
@@ -108,10 +108,7 @@ export function createConversation6(parts: Conversation6Parts): Conversation6 {
       const { granted: before, lost } = lease;
       const heldBefore = before?.terms.address ?? (lost && parseInterfaceAddress(lost.address));
       const router = routers.ask(lease, Math.min(patience, PATIENCE_FOR_ROUTER)).catch(() => undefined);
-      const running =
-        before !== undefined &&
-        parts.now() < before.requestedAt + before.terms.lease * 1000 &&
-        (wish === undefined || sameAddress(wish, before.terms.address.address));
+      const running = before !== undefined && stillServes(before, parts.now(), wish);
       let current = running ? lease : without(lease);
       // A server may grant at once, and this process end before it has written that down: then somebody has to ask again.
       await book.put(current);

@@ -7,7 +7,6 @@
  * moved gives the namespace it goes to one (dev_change_net_namespace); the others are given one here.
  */
 
-import { constants } from 'node:os';
 import { type Namespaces, openNamespaces } from '../namespace.ts';
 import type { Netns } from '../objects.ts';
 import { O_CLOEXEC, O_RDONLY, openSyscalls, type Syscalls } from '../syscalls.ts';
@@ -15,7 +14,7 @@ import { getString, getU32, readAttributes, readU32 } from './attributes.ts';
 import * as rt from './constants.ts';
 import { Refusal, refusalAsError } from './errors.ts';
 import { createDecoder, type Decoder, type RtnetlinkEvent } from './event-decoder.ts';
-import { joinGroups, linkNames, RECEIVE_BYTES } from './events.ts';
+import { joinGroups, linkNames, RECEIVE_BYTES, received } from './events.ts';
 import { type Message, type Request, readMessages, request } from './message.ts';
 import { checked, integer, type NetlinkSocket, openSocket } from './socket.ts';
 
@@ -130,13 +129,12 @@ export function openContainerEvents(options: {
       const events: RtnetlinkEvent[] = [];
       const arrived: string[] = [];
       const touched = new Set<Decoder>();
-      for (;;) {
-        const length = syscalls.recvWithControl(fd, buffer, control, rt.MSG_DONTWAIT);
-        if (length === -constants.errno.ENOBUFS) events.push({ lost: true });
-        else if (length === -constants.errno.EAGAIN) break;
-        else if (length < 0 && length !== -constants.errno.EINTR)
-          throw refusalAsError(new Refusal(-length), 'listen to', 'the changes in containers');
-        if (length < 0) continue;
+      const receive = () => syscalls.recvWithControl(fd, buffer, control, rt.MSG_DONTWAIT);
+      for (const length of received(receive, 'the changes in containers')) {
+        if (length === 'lost') {
+          events.push({ lost: true });
+          continue;
+        }
         const id = idOfSender(control);
         for (const message of readMessages(buffer.subarray(0, length))) {
           if (id === undefined) {

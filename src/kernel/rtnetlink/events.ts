@@ -88,6 +88,23 @@ export function joinGroups(syscalls: Syscalls, groups: readonly number[], prepar
   return fd;
 }
 
+/**
+ * The lengths of what a socket has received, one after the other, until nothing is left; `lost` where its buffer has run over.
+ *
+ * @param receive one receive that does not wait: the length, or an errno below zero.
+ * @param what is listened to.
+ * @throws BerthError when the socket is unusable.
+ */
+export function* received(receive: () => number, what: string): Generator<number | 'lost', undefined> {
+  for (;;) {
+    const length = receive();
+    if (length >= 0) yield length;
+    else if (length === -constants.errno.ENOBUFS) yield 'lost';
+    else if (length === -constants.errno.EAGAIN) return;
+    else if (length !== -constants.errno.EINTR) throw refusalAsError(new Refusal(-length), 'listen to', what);
+  }
+}
+
 function listen(syscalls: Syscalls): RtnetlinkEvents {
   const fd = joinGroups(syscalls, groups);
   const buffer = new Uint8Array(RECEIVE_BYTES);
@@ -98,17 +115,10 @@ function listen(syscalls: Syscalls): RtnetlinkEvents {
     fd,
     drain() {
       const events: RtnetlinkEvent[] = [];
-      for (;;) {
-        const length = syscalls.recv(fd, buffer, rt.MSG_DONTWAIT);
-        if (length >= 0) {
-          for (const message of readMessages(buffer.subarray(0, length))) events.push(...decoder.decode(message));
-        } else if (length === -constants.errno.ENOBUFS) {
-          events.push({ lost: true });
-        } else if (length === -constants.errno.EAGAIN) {
-          break;
-        } else if (length !== -constants.errno.EINTR) {
-          throw refusalAsError(new Refusal(-length), 'listen to', 'the changes of links and addresses');
-        }
+      const receive = () => syscalls.recv(fd, buffer, rt.MSG_DONTWAIT);
+      for (const length of received(receive, 'the changes of links and addresses')) {
+        if (length === 'lost') events.push({ lost: true });
+        else for (const message of readMessages(buffer.subarray(0, length))) events.push(...decoder.decode(message));
       }
       decoder.settle();
       return events;
