@@ -22,6 +22,7 @@ import type { Conflicts } from './conflicts/conflicts.ts';
 import { isLeased } from './desired.ts';
 import type { Events } from './events.ts';
 import { isNamespace } from './occupied.ts';
+import { within } from './within.ts';
 
 /** An endpoint that is an attachment. */
 export type AttachedEndpoint = Endpoint & { readonly attachment: Attachment };
@@ -260,11 +261,8 @@ export function createAttachments(parts: AttachmentsParts): Attachments {
           }),
         );
       if (gone.length === 0) return;
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const limit = setTimeout(resolve, PATIENCE_FOR_REMOVAL);
       // What is not done by then goes with the network's other endpoints.
-      await Promise.race([Promise.allSettled(gone), promise]);
-      clearTimeout(limit);
+      await within(PATIENCE_FOR_REMOVAL, Promise.allSettled(gone));
     },
 
     problem: (id) => problems.get(id),

@@ -1,6 +1,5 @@
 /** What each call of the agent's API does. */
 
-import { setTimeout as delay } from 'node:timers/promises';
 import { formatAddress, parseAddress } from '../model/address.ts';
 import { BerthError, type ErrorCode } from '../model/errors.ts';
 import { nearest } from '../model/nearest.ts';
@@ -32,6 +31,7 @@ import {
   poolView,
   reservedView,
 } from './views.ts';
+import { within } from './within.ts';
 
 /** Milliseconds that a command waits for an engine that is slow to tell names. */
 const MOST_PATIENCE = 1000;
@@ -89,7 +89,11 @@ export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHan
 
   /** Names come with the engine's events, a moment late: who asks just after a `docker` command need not know that. */
   async function learnNew(nameless: boolean): Promise<void> {
-    if (nameless) await Promise.race([collector.learnNames().catch(() => undefined), delay(MOST_PATIENCE)]);
+    if (nameless)
+      await within(
+        MOST_PATIENCE,
+        collector.learnNames().catch(() => undefined),
+      );
   }
   const learnNetworks = () =>
     learnNew([...state.networks.values()].some(({ id, adHoc }) => !adHoc && names.network(id) === undefined));

@@ -11,12 +11,12 @@ import type { EndpointId, NetworkId } from '../model/ids.ts';
 import type { Endpoint, Json, Network } from '../model/network.ts';
 import { createBackground } from './background.ts';
 import { createCarriage } from './carriage.ts';
-import { within } from './conflicts/within.ts';
 import { desiredOf } from './desired.ts';
 import { followHostAddresses } from './host-addresses.ts';
 import { keyedMutex } from './mutex.ts';
 import { owners } from './owners.ts';
 import { createSurroundings, type SurroundingsParts } from './surroundings.ts';
+import { within } from './within.ts';
 
 export interface Lifecycle {
   addNetwork(network: Network): Promise<void>;

@@ -16,9 +16,9 @@ import type { HostFacts } from '../host.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Names } from '../names.ts';
 import type { State } from '../state.ts';
+import { within } from '../within.ts';
 import { createInquiries } from './inquiries.ts';
 import { createWires } from './wires.ts';
-import { within } from './within.ts';
 
 export interface Conflict {
   readonly address: Address;

@@ -4,8 +4,8 @@ import type { Kernel } from '../../kernel/kernel.ts';
 import { type Claim, probe } from '../../kernel/packet/probe.ts';
 import { type Address, formatAddress, sameAddress } from '../../model/address.ts';
 import { asBerthError, type BerthError } from '../../model/errors.ts';
+import { within } from '../within.ts';
 import type { Wires } from './wires.ts';
-import { within } from './within.ts';
 
 export interface Inquiries {
   /**

@@ -14,6 +14,7 @@ import type { Network } from '../../model/network.ts';
 import type { InterfaceAddress } from '../../model/prefix.ts';
 import { keyedMutex } from '../mutex.ts';
 import type { State } from '../state.ts';
+import { within } from '../within.ts';
 import { byFamily, type ConversationParts, createConversation } from './conversation.ts';
 import { createConversation6 } from './conversation6.ts';
 import { ipv6LeaseOf, ipv6Of } from './ipv6.ts';
@@ -393,10 +394,7 @@ export function createDhcp(parts: DhcpParts): Dhcp {
           'give a DHCP lease back',
         ),
       );
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, PATIENCE_FOR_RELEASE);
-      await Promise.race([Promise.all(released), promise]);
-      clearTimeout(timer);
+      await within(PATIENCE_FOR_RELEASE, Promise.all(released));
     },
     containersChanged() {
       if (active()) void later(observer.look(), 'ask the engine for its containers');

@@ -9,8 +9,8 @@ import type { Engine, EngineContainer, ListedContainer } from '../../docker/engi
 import type { DhcpSource } from '../../fabric/fabric.ts';
 import type { EndpointId, NetworkId } from '../../model/ids.ts';
 import type { Network } from '../../model/network.ts';
-import { within } from '../conflicts/within.ts';
 import type { Names } from '../names.ts';
+import { within } from '../within.ts';
 import type { Book } from './book.ts';
 import { candidates, choose, identityOf, isOn } from './containers.ts';
 import type { Identity } from './identity.ts';
