@@ -373,3 +373,13 @@ test('the port is kept for those who come soon, and then closed', async () => {
   await pass(1);
   assert.equal(opened, 2);
 });
+
+test('on a link that had to be made first it is asked for longer: the switch behind it may not forward yet', async () => {
+  links = [];
+  const seen = start(endpoint('a'));
+  await pass(300);
+  assert.equal(seen.outcome, undefined);
+  say(arpAnnouncement(stranger, v4));
+  await pass(20);
+  assert.match(seen.outcome!, /^ADDRESS_CONFLICT/);
+});

@@ -145,14 +145,19 @@ export function createConflicts(parts: ConflictsParts): Conflicts {
     events.emit('address.unchecked', `cannot ask on ${link} whether addresses are free: ${why.message}`, { link });
   }
 
-  /** A link of the network itself, such as that of a VLAN, is there only while a container is. */
-  async function ready(network: Network, link: string): Promise<void> {
-    if (host.current().links.some(({ name }) => name === link)) return;
+  /**
+   * A link of the network itself, such as that of a VLAN, is there only while a container is.
+   *
+   * @returns whether it had to be made.
+   */
+  async function ready(network: Network, link: string): Promise<boolean> {
+    if (host.current().links.some(({ name }) => name === link)) return preparing.has(network.id);
     const known = preparing.get(network.id);
     const prepared = known ?? parts.prepare(network.id).finally(() => preparing.delete(network.id));
     preparing.set(network.id, prepared);
     // Whatever is wrong is told when the container is attached.
     await within(PREPARED, prepared).catch(() => undefined);
+    return true;
   }
 
   async function inquire(
@@ -162,8 +167,8 @@ export function createConflicts(parts: ConflictsParts): Conflicts {
     address: Address,
     patience?: number,
   ): Promise<Claim | undefined> {
-    await ready(network, link);
-    const claim = await inquiries[how](link, address, patience);
+    const isNew = await ready(network, link);
+    const claim = await inquiries[how]({ name: link, isNew }, address, patience);
     if (claim === undefined) return undefined;
     for (const [key, at] of heard) if (!isLately(at, AVOIDED)) heard.delete(key);
     heard.set(keyOf(link, address), monotonic());

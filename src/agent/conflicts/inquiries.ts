@@ -12,14 +12,14 @@ export interface Inquiries {
    * Begins to ask, unless that was done a moment ago and nobody has answered so far: whoever has made the other machine let go
    * of the address may try again at once.
    */
-  ask(link: string, address: Address): Promise<Claim | undefined>;
+  ask(link: AskedLink, address: Address): Promise<Claim | undefined>;
   /**
    * What has come of it a moment ago, or else asks. Resolves as soon as somebody is known to have the address, and without a
    * claim when `WINDOW` is over, or when nobody could be asked. Never rejects.
    *
    * @param patience milliseconds after the question for which a claim is waited for.
    */
-  answer(link: string, address: Address, patience?: number): Promise<Claim | undefined>;
+  answer(link: AskedLink, address: Address, patience?: number): Promise<Claim | undefined>;
   /**
    * Who the host itself knows to have had the address less than a minute ago. That may have been a container of ours which is
    * gone, so it is no reason to refuse an address that somebody wants, only one to give out another. Never rejects.
@@ -28,6 +28,13 @@ export interface Inquiries {
   /** Goes on asking and listening for some seconds: a machine may be slow to answer, or take the address a moment later. */
   follow(link: string, address: Address): Promise<Claim | undefined>;
   close(): void;
+}
+
+/** A link to ask on. */
+export interface AskedLink {
+  readonly name: string;
+  /** It was made a moment ago: a switch behind it may need a while until it forwards. */
+  readonly isNew: boolean;
 }
 
 interface Inquiry {
@@ -49,6 +56,8 @@ export interface InquiriesParts {
 
 /** Milliseconds that a container may be held up by the question whether its address is free. */
 const WINDOW = 200;
+/** The same on a link that is new: Open vSwitch says that a port is there before its main loop has taken it up. */
+const WINDOW_OF_NEW = 600;
 /** The same if the kernel is late with a port: the container's link has to wait for the same thread. */
 const MOST = 3_000;
 /** How long an answer is good for. */
@@ -62,21 +71,25 @@ export function createInquiries(parts: InquiriesParts): Inquiries {
   const ended = new AbortController();
   const { signal } = ended;
 
-  async function question(link: string, address: Address): Promise<Claim | undefined> {
-    const [claim] = await wires.use(link, (port) =>
-      probe(port, [address], { for: WINDOW, isOurs: (claim) => isOurs(link, claim), signal }),
+  async function question({ name, isNew }: AskedLink, address: Address): Promise<Claim | undefined> {
+    const [claim] = await wires.use(name, (port) =>
+      probe(port, [address], {
+        for: isNew ? WINDOW_OF_NEW : WINDOW,
+        isOurs: (claim) => isOurs(name, claim),
+        signal,
+      }),
     );
     return claim;
   }
 
-  function begin(key: string, link: string, address: Address): Inquiry {
+  function begin(key: string, link: AskedLink, address: Address): Inquiry {
     const answer = within(MOST, question(link, address)).then(
       (claim) => {
         inquiry.claimed = claim !== undefined;
         return claim;
       },
       (error: unknown) => {
-        parts.unanswerable(link, asBerthError(error));
+        parts.unanswerable(link.name, asBerthError(error));
         return undefined;
       },
     );
@@ -93,13 +106,13 @@ export function createInquiries(parts: InquiriesParts): Inquiries {
 
   return {
     ask(link, address) {
-      const key = `${link} ${formatAddress(address)}`;
+      const key = `${link.name} ${formatAddress(address)}`;
       const known = lately(key);
       return known === undefined || known.claimed ? begin(key, link, address).answer : known.answer;
     },
 
     answer(link, address, patience) {
-      const key = `${link} ${formatAddress(address)}`;
+      const key = `${link.name} ${formatAddress(address)}`;
       const { since, answer } = lately(key) ?? begin(key, link, address);
       return patience === undefined ? answer : within(Math.max(0, since + patience - monotonic()), answer);
     },
