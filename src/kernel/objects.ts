@@ -16,6 +16,16 @@ interface Placed {
   readonly netns?: Netns;
 }
 
+/** Of a bridge port (IFLA_BRPORT_…, linux/if_link.h). */
+export type PortFlag =
+  | 'isolated'
+  | 'hairpin'
+  | 'learning'
+  /** Frames to addresses that the bridge does not know go there too. */
+  | 'flood'
+  /** ARP requests and neighbour solicitations for neighbours that the host knows are answered, and do not go there. */
+  | 'neighbourSuppression';
+
 /** What every kind of link has in common. */
 interface LinkCommon extends Placed {
   readonly kind: 'link';
@@ -31,8 +41,8 @@ interface LinkCommon extends Placed {
   readonly alias?: string;
   /** IFLA_INET6_ADDR_GEN_MODE none: no link-local address by itself. */
   readonly noLinkLocal?: boolean;
-  /** As a bridge port: IFLA_BRPORT_ISOLATED, IFLA_BRPORT_MODE (hairpin), IFLA_BRPORT_LEARNING, … */
-  readonly port?: { readonly isolated?: boolean; readonly hairpin?: boolean; readonly learning?: boolean };
+  /** As a bridge port. */
+  readonly port?: { readonly [Flag in PortFlag]?: boolean };
 }
 
 export interface VethLink extends LinkCommon {

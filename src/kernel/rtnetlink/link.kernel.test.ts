@@ -56,7 +56,7 @@ test('a veth is as declared, with its peer, from the moment that it is up', () =
     master: 'br0',
     alias: 'berth endpoint 1',
     noLinkLocal: true,
-    port: { isolated: true, hairpin: true, learning: false },
+    port: { isolated: true, hairpin: true, learning: false, flood: false, neighbourSuppression: true },
     up: true,
     peer: { name: 'bp1', mac: mac('02:42:0a:01:00:06'), mtu: 1420 },
   };
@@ -68,8 +68,11 @@ test('a veth is as declared, with its peer, from the moment that it is up', () =
   assert.equal(made.ifalias, 'berth endpoint 1');
   assert.equal(made.inet6_addr_gen_mode, 'none');
   assert.ok(made.flags.includes('UP'));
-  const { isolated, hairpin, learning } = made.linkinfo.info_slave_data;
-  assert.deepEqual({ isolated, hairpin, learning }, { isolated: true, hairpin: true, learning: false });
+  const { isolated, hairpin, learning, flood, neigh_suppress } = made.linkinfo.info_slave_data;
+  assert.deepEqual(
+    { isolated, hairpin, learning, flood, neigh_suppress },
+    { isolated: true, hairpin: true, learning: false, flood: false, neigh_suppress: true },
+  );
   const peer = show('bp1');
   assert.deepEqual([peer.address, peer.mtu], ['02:42:0a:01:00:06', 1420]);
   assert.deepEqual(drift(driver, declared), []);

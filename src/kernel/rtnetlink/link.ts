@@ -1,7 +1,7 @@
 /** Links: RTM_NEWLINK and its relatives (`struct ifinfomsg`, linux/if_link.h). */
 
 import { type Mac, macBytes, macFromBytes } from '../../model/mac.ts';
-import type { Link, MadeLink } from '../objects.ts';
+import type { Link, MadeLink, PortFlag } from '../objects.ts';
 import { getString, getU8, getU32, nestedAttributes, readAttributes, readU32, type Writer } from './attributes.ts';
 import {
   AF_INET6,
@@ -12,6 +12,8 @@ import {
   IFLA_BRPORT_ISOLATED,
   IFLA_BRPORT_LEARNING,
   IFLA_BRPORT_MODE,
+  IFLA_BRPORT_NEIGH_SUPPRESS,
+  IFLA_BRPORT_UNICAST_FLOOD,
   IFLA_EXT_MASK,
   IFLA_GROUP,
   IFLA_IFALIAS,
@@ -66,11 +68,17 @@ export interface LinkRecord {
   readonly protoDown: boolean;
 }
 
-export interface PortRecord {
-  readonly isolated: boolean;
-  readonly hairpin: boolean;
-  readonly learning: boolean;
-}
+export type PortRecord = Readonly<Record<PortFlag, boolean>>;
+
+const portFlags: Readonly<Record<PortFlag, number>> = {
+  isolated: IFLA_BRPORT_ISOLATED,
+  hairpin: IFLA_BRPORT_MODE,
+  learning: IFLA_BRPORT_LEARNING,
+  flood: IFLA_BRPORT_UNICAST_FLOOD,
+  neighbourSuppression: IFLA_BRPORT_NEIGH_SUPPRESS,
+};
+
+export const PORT_FLAGS = Object.keys(portFlags) as readonly PortFlag[];
 
 /** Indexes and descriptors for the names in a declared link. */
 export interface LinkReferences {
@@ -221,9 +229,10 @@ export function setsAddressGeneration(request: Request): boolean {
 }
 
 function writePort(writer: Writer, port: NonNullable<Link['port']>): void {
-  if (port.hairpin !== undefined) writer.attributeU8(IFLA_BRPORT_MODE, Number(port.hairpin));
-  if (port.learning !== undefined) writer.attributeU8(IFLA_BRPORT_LEARNING, Number(port.learning));
-  if (port.isolated !== undefined) writer.attributeU8(IFLA_BRPORT_ISOLATED, Number(port.isolated));
+  for (const flag of PORT_FLAGS) {
+    const value = port[flag];
+    if (value !== undefined) writer.attributeU8(portFlags[flag], Number(value));
+  }
 }
 
 /** Renames a link, and moves it to another namespace when its descriptor is given. The kernel sets it down for that. */
@@ -294,9 +303,5 @@ export function readLink({ body }: { readonly body: Uint8Array }): LinkRecord {
 
 function readPort(info: ReturnType<typeof readAttributes>): PortRecord {
   const data = nestedAttributes(info, IFLA_INFO_SLAVE_DATA);
-  return {
-    isolated: getU8(data, IFLA_BRPORT_ISOLATED) === 1,
-    hairpin: getU8(data, IFLA_BRPORT_MODE) === 1,
-    learning: getU8(data, IFLA_BRPORT_LEARNING) === 1,
-  };
+  return Object.fromEntries(PORT_FLAGS.map((flag) => [flag, getU8(data, portFlags[flag]) === 1])) as PortRecord;
 }

@@ -13,6 +13,7 @@ import {
   type LinkChange,
   type LinkRecord,
   type LinkReferences,
+  PORT_FLAGS,
   setsAddressGeneration,
   setsProtoDown,
 } from '../link.ts';
@@ -124,11 +125,8 @@ function masterName(record: LinkRecord, links: LinkTable): string | null {
 /** Only the settings that are declared: the others are not compared. */
 function foundPort(wanted: Link, { port }: LinkRecord): Link['port'] {
   if (wanted.port === undefined || port === undefined) return undefined;
-  return withoutUndefined({
-    isolated: wanted.port.isolated === undefined ? undefined : port.isolated,
-    hairpin: wanted.port.hairpin === undefined ? undefined : port.hairpin,
-    learning: wanted.port.learning === undefined ? undefined : port.learning,
-  });
+  const declared = PORT_FLAGS.filter((flag) => wanted.port?.[flag] !== undefined);
+  return Object.fromEntries(declared.map((flag) => [flag, port[flag]]));
 }
 
 function foundDetails(wanted: Link, record: LinkRecord, links: LinkTable): Record<string, unknown> {
@@ -269,9 +267,7 @@ function change(link: Link, record: LinkRecord, session: Session, links: LinkTab
 }
 
 function portDiffers(wanted: NonNullable<Link['port']>, found: Link['port']): boolean {
-  return (['isolated', 'hairpin', 'learning'] as const).some(
-    (field) => wanted[field] !== undefined && wanted[field] !== found?.[field],
-  );
+  return PORT_FLAGS.some((flag) => wanted[flag] !== undefined && wanted[flag] !== found?.[flag]);
 }
 
 /** Compares what `changeLink` can change of a type. */
