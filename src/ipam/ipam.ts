@@ -12,8 +12,9 @@ import { keys } from '../model/keys.ts';
 import type { Mac } from '../model/mac.ts';
 import type { Lease, LeaseHolder, Pool } from '../model/pool.ts';
 import { family, type Prefix } from '../model/prefix.ts';
-import type { Store } from '../store/store.ts';
+import type { Entry, Store } from '../store/store.ts';
 import { defaultBases, type PoolBase, uniqueLocalBase } from './auto-pool.ts';
+import { createFollower } from './follow.ts';
 import { createLeases, type LeaseRequest } from './leases.ts';
 import { createLocks } from './locks.ts';
 import { createPools, type PoolRequest, type Settled } from './pools.ts';
@@ -86,6 +87,14 @@ export interface Ipam {
 
   readonly reservations: Reservations;
 
+  /**
+   * Follows what other hosts do in the same store, until the signal aborts. Without it everything is right as well, but an address
+   * that another host has freed is not given out here.
+   *
+   * @throws BerthError STORE_UNAVAILABLE when the store is closed, STORE_CORRUPT, STORE_NEWER.
+   */
+  follow(signal: AbortSignal): Promise<void>;
+
   pool(id: PoolId): Pool | undefined;
   pools(): readonly Pool[];
   /** Subnet by subnet, in the order of addresses. */
@@ -115,11 +124,16 @@ export interface IpamOptions {
 export async function openIpam(store: Store, options: IpamOptions = {}): Promise<Ipam> {
   const { bases = [], now = Date.now, monotonic = () => performance.now() } = options;
   const tables = createTables();
-  for (const prefix of [keys.pools, keys.leases]) {
-    const { entries } = await store.list(prefix);
-    for (const entry of entries) tables.absorb(entry.key, entry);
-  }
-  const writer = createWriter(store, (key, entry) => tables.absorb(key, entry));
+  const absorb = (key: string, entry: Entry | undefined) => tables.absorb(key, entry);
+  const listings = [await store.list(keys.pools), await store.list(keys.leases)];
+  for (const { entries } of listings) for (const entry of entries) absorb(entry.key, entry);
+  const follower = createFollower({
+    store,
+    revision: Math.min(...listings.map(({ revision }) => revision)),
+    absorb,
+    known: () => tables.keys(),
+  });
+  const writer = createWriter(store, absorb, (changed, revision) => follower.wrote(changed, revision));
   const locks = createLocks();
   const reservations = await openReservations(store);
   const usual = [...defaultBases, uniqueLocalBase(options.seed ?? machineSeed())];
@@ -145,6 +159,7 @@ export async function openIpam(store: Store, options: IpamOptions = {}): Promise
     removePool: (id) => pools.remove(id),
     ...leases,
     reservations,
+    follow: (signal) => follower.follow(signal),
     pool: (id) => tables.pool(id)?.pool,
     pools: () => [...tables.pools.values()].map(({ pool }) => pool),
     leases: () => [...tables.all()].flatMap((table) => inOrder(table.leases.values())),

@@ -44,6 +44,8 @@ export interface Tables {
   /** The tables of a subnet in all address spaces. */
   tablesOf(subnet: Prefix): readonly SubnetTable[];
   all(): Iterable<SubnetTable>;
+  /** Of all pools and leases. */
+  keys(): Iterable<string>;
   leaseCount(): number;
   ofEndpoint(endpoint: EndpointId): readonly LeaseRecord[];
   setPool(pool: Pool, revision: number): void;
@@ -156,6 +158,10 @@ export function createTables(): Tables {
     },
     tablesOf: (subnet) => [...(bySubnet.get(formatPrefix(subnet)) ?? [])],
     all: () => tables.values(),
+    *keys() {
+      for (const id of pools.keys()) yield keys.pool(id);
+      for (const { leases } of tables.values()) for (const { key } of leases.values()) yield key;
+    },
     leaseCount: () => count,
     ofEndpoint: (endpoint) => [...(byEndpoint.get(endpoint) ?? [])],
     setPool,

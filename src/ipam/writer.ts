@@ -24,11 +24,25 @@ export interface Writer {
 /** Tries to undo one key while others keep changing it. */
 const ATTEMPTS = 5;
 
-/** @param absorb takes over what the store says of a key. */
-export function createWriter(store: Store, absorb: (key: string, entry: Entry | undefined) => void): Writer {
+/**
+ * @param absorb takes over what the store says of a key.
+ * @param wrote is told of each transaction that took place: the keys that it changed, and its revision.
+ */
+export function createWriter(
+  store: Store,
+  absorb: (key: string, entry: Entry | undefined) => void,
+  wrote: (changed: readonly string[], revision: number) => void,
+): Writer {
   /** Keys whose state is unknown, with the value there that is unwanted, if any. */
   const uncertain = new Map<string, string | undefined>();
   let settling: Promise<void> | undefined;
+
+  const note = ({ then }: Transaction, revision: number) => {
+    wrote(
+      then.map(({ key }) => key),
+      revision,
+    );
+  };
 
   const settleKey = async (key: string, unwanted: string | undefined): Promise<void> => {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -42,6 +56,7 @@ export function createWriter(store: Store, absorb: (key: string, entry: Entry | 
         then: [{ do: 'delete', key }],
       });
       if (result.committed) {
+        wrote([key], result.revision);
         absorb(key, undefined);
         return;
       }
@@ -59,7 +74,9 @@ export function createWriter(store: Store, absorb: (key: string, entry: Entry | 
   return {
     async write(transaction, unwanted) {
       try {
-        return await store.transact(transaction);
+        const result = await store.transact(transaction);
+        if (result.committed) note(transaction, result.revision);
+        return result;
       } catch (error) {
         if (!isCertain(error)) {
           for (const { key } of transaction.then) uncertain.set(key, unwanted?.get(key));
