@@ -14,6 +14,7 @@ import type { Mac } from '../model/mac.ts';
 import type { Endpoint, FabricKind, Json, Network, Subnet } from '../model/network.ts';
 import type { Prefix } from '../model/prefix.ts';
 import type { DatabaseAddress } from '../ovs/address.ts';
+import type { ClusterView } from './cluster/view.ts';
 
 /** One `-o` or `--driver-opt` option; docs/options.md is compared with these. */
 export interface OptionSpec {
@@ -57,6 +58,8 @@ export interface FabricContext {
   endpointsOf(network: Network['id']): readonly Endpoint[];
   /** From the configuration: what `-o` leaves open. */
   readonly defaults: FabricDefaults;
+  /** Absent: this host shares no store with others. */
+  readonly cluster?: ClusterView;
   /** Bridges of the engine's own networks, besides `docker0` and `docker_gwbridge`. */
   readonly engineBridges: readonly string[];
   /** This engine crashes on a driver that returns a gateway (29.0.0 to 29.0.2, moby#51554). */
