@@ -9,7 +9,7 @@ root=${DESTDIR:-}
 lib=$root$prefix/lib/berth
 bin=$root$prefix/bin/berth
 # Contiv's names.
-old_names=(netctl netmaster)
+old_names=(netctl netmaster netplugin)
 unit=$root$unitdir/berth.service
 
 # Where files go into a package's staging directory, the systemd of this machine is none of our business.

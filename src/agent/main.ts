@@ -55,14 +55,19 @@ const REFUSES_GATEWAY = /^29\.0\.[0-2]($|[^0-9])/;
  * Runs the agent until SIGTERM or SIGINT, in the foreground, logging to standard error.
  *
  * @param flags those that were given, by configuration key.
+ * @param remarks on how it was started, for the log.
  * @throws BerthError BAD_CONFIG, STATE_LOCKED, STORE_CORRUPT, STORE_NEWER, SOCKET_IN_USE: nothing was changed.
  */
-export async function runAgent(flags: Readonly<Record<string, string>>): Promise<void> {
+export async function runAgent(
+  flags: Readonly<Record<string, string>>,
+  remarks: readonly string[] = [],
+): Promise<void> {
   // From the start: whoever stops it while it starts must not leave names behind that nobody answers.
   const { promise: told, resolve: tell } = Promise.withResolvers<NodeJS.Signals>();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, tell);
   const config = loadConfig(flags, process.env);
   const logger = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
+  for (const remark of remarks) logger.warn({ event: 'agent.flag' }, remark);
   const agent = await startAgent(config, logger);
   const manager = await serviceManager(process.env);
   manager.ready();

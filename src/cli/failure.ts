@@ -11,7 +11,7 @@ export const exitCode = {
   unreachable: 3,
   /** What was named does not exist. */
   notFound: 4,
-  /** The flags of `netmaster` were wrong, in Contiv's words (EINVAL). */
+  /** The flags of `netmaster` or `netplugin` were wrong, in Contiv's words (EINVAL). */
   badOldFlags: 22,
   /** Ended with Ctrl-C. */
   interrupted: 130,

@@ -6,6 +6,7 @@ import { agentCommand } from './commands/agent.ts';
 import { attachCommands } from './commands/attach.ts';
 import { clusterCommands, masterOptions } from './commands/cluster.ts';
 import { masterCommand } from './commands/master.ts';
+import { netpluginCommand } from './commands/netplugin.ts';
 import { reserveCommands } from './commands/reserve.ts';
 import { resourceCommands } from './commands/resource.ts';
 import { storeCommands } from './commands/store.ts';
@@ -125,6 +126,7 @@ export function buildProgram(surroundings: Surroundings, finish: (code: ExitCode
   program.commandsGroup('Run:');
   agentCommand(program);
   masterCommand(program);
+  netpluginCommand(program);
 
   program.commandsGroup('Other:');
   guide(

@@ -16,6 +16,10 @@ export async function runBerth(words: readonly string[], surroundings: Surroundi
     const { runNetmaster } = await import('./commands/netmaster.ts');
     return await runNetmaster(words.slice(1), surroundings).catch((error: unknown) => explain(error, surroundings));
   }
+  if (words[0] === 'netplugin') {
+    const { runNetplugin } = await import('./commands/netplugin.ts');
+    return await runNetplugin(words.slice(1), surroundings).catch((error: unknown) => explain(error, surroundings));
+  }
   const program = buildProgram(surroundings, (given) => (code = given));
   try {
     if (words.length === 0) program.outputHelp();

@@ -12,7 +12,7 @@ const exitMeanings: Readonly<Record<keyof typeof exitCode, string>> = {
   usage: 'The command line or the configuration was wrong.',
   unreachable: 'No agent answers, or no master.',
   notFound: 'What was named does not exist.',
-  badOldFlags: 'The flags of `netmaster` were wrong.',
+  badOldFlags: 'The flags of `netmaster` or `netplugin` were wrong.',
   interrupted: 'Ended with Ctrl-C.',
 };
 
