@@ -4,6 +4,8 @@
  */
 
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { type Address, parseAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
 import { isLinkName } from '../model/ids.ts';
 import { nearest } from '../model/nearest.ts';
@@ -43,6 +45,13 @@ export interface Config {
   readonly specDir: string;
   readonly docker: string;
   readonly store: StoreLocation;
+  /** This host's own name in the cluster. */
+  readonly host: string;
+  /** Where other hosts send packets of cluster networks to: an address, or the interface that has it. Absent: by the default route. */
+  readonly vtep: Address | { readonly link: string } | undefined;
+  readonly vxlanPort: number;
+  /** NICs that carry the VLANs of cluster networks. */
+  readonly uplinks: readonly string[];
   readonly logLevel: string;
   readonly plugins: readonly PluginConfig[];
   readonly bridge: string;
@@ -96,7 +105,7 @@ export const configKeys: readonly ConfigKey[] = [
     key: 'store',
     values: storeForms,
     default: 'sqlite',
-    help: 'Where the state is kept: berth.db in the state folder, another file, or etcd; etcds:// talks to it in TLS.',
+    help: 'Where state is kept: berth.db in the state folder, another file, or, for what the hosts of a cluster share, etcd; etcds:// talks to it in TLS.',
   },
   { key: 'etcd-ca', values: 'PEM file', default: 'none', help: 'The authority that signed the certificates of etcd.' },
   { key: 'etcd-cert', values: 'PEM file', default: 'none', help: 'The certificate that we show to etcd.' },
@@ -107,6 +116,30 @@ export const configKeys: readonly ConfigKey[] = [
     values: 'file',
     default: 'none',
     help: 'A file whose first line is the password of etcd-user.',
+  },
+  {
+    key: 'host',
+    values: 'name',
+    default: "the machine's host name",
+    help: 'What this host is called in the cluster. No two hosts may have the same name.',
+  },
+  {
+    key: 'vtep',
+    values: 'IP address, or interface',
+    default: 'the address that the default route sends from',
+    help: 'Where other hosts send the packets of cluster networks to.',
+  },
+  {
+    key: 'vxlan-port',
+    values: '1 to 65535',
+    default: '4789',
+    help: 'UDP port of VXLAN, the same on all hosts.',
+  },
+  {
+    key: 'uplinks',
+    values: 'interfaces, separated by commas',
+    default: 'none',
+    help: 'The NICs that lead to the VLANs of cluster networks with encap vlan.',
   },
   {
     key: 'log-level',
@@ -191,6 +224,11 @@ export function loadConfig(flags: RawConfig & { readonly config?: string }, envi
     if (fromFile[key] !== undefined) return { text: fromFile[key], source: `${key} in ${file}` };
     return { text: configKeys.find((row) => row.key === key)!.default, source: `the default of ${key}` };
   };
+  /** Of keys whose default is told in words: it is found out where it is used. */
+  const chosen = (key: string): Given | undefined => {
+    const found = value(key);
+    return found.source === `the default of ${key}` ? undefined : found;
+  };
   const optional = (key: string): string | undefined => {
     const { text } = value(key);
     return text === 'none' ? undefined : text;
@@ -202,6 +240,10 @@ export function loadConfig(flags: RawConfig & { readonly config?: string }, envi
     specDir: folder(value('spec-dir')),
     docker: dockerAddress(value('docker')),
     store: storeLocation(value('store'), folder(value('state-dir')), optional),
+    host: hostName(chosen('host')),
+    vtep: tunnelEnd(chosen('vtep')),
+    vxlanPort: port(value('vxlan-port')),
+    uplinks: uplinks(value('uplinks')),
     logLevel: oneOf(value('log-level'), LOG_LEVELS),
     plugins: pluginList(value('plugins')),
     bridge: interfaceName(value('bridge')),
@@ -267,6 +309,36 @@ function dockerAddress(given: Given): string {
 function interfaceName(given: Given): string {
   if (!isLinkName(given.text)) throw bad(given, 'the name of an interface');
   return given.text;
+}
+
+/** A name that may stand in a key of the store and in a host name (RFC 1123 §2.1). */
+function hostName(given: Given | undefined): string {
+  const name = given ?? { text: hostname(), source: "the machine's host name" };
+  if (!/^[0-9A-Za-z]([0-9A-Za-z_.-]{0,251}[0-9A-Za-z])?$/.test(name.text)) {
+    throw bad(name, 'a name of letters, digits, dots, hyphens and underscores');
+  }
+  return name.text;
+}
+
+function tunnelEnd(given: Given | undefined): Config['vtep'] {
+  if (given === undefined) return undefined;
+  const address = parseAddress(given.text);
+  if (address !== undefined) return address;
+  if (!isLinkName(given.text)) throw bad(given, 'an IP address, or the name of an interface');
+  return { link: given.text };
+}
+
+function port(given: Given): number {
+  const number = Number(given.text);
+  if (!/^[0-9]+$/.test(given.text) || number < 1 || number > 65535) throw bad(given, 'a port from 1 to 65535');
+  return number;
+}
+
+function uplinks(given: Given): readonly string[] {
+  if (given.text === 'none') return [];
+  const names = given.text.split(',').map((name) => name.trim());
+  if (names.some((name) => !isLinkName(name))) throw bad(given, 'names of interfaces, separated by commas');
+  return [...new Set(names)];
 }
 
 function ovsDatabase(given: Given): DatabaseAddress {

@@ -13,11 +13,12 @@ import { openIpam } from '../ipam/ipam.ts';
 import { openKernel } from '../kernel/linux.ts';
 import { asBerthError, BerthError } from '../model/errors.ts';
 import { version } from '../model/version.ts';
-import { openStore } from '../store/open.ts';
 import { createAdoption } from './adoption.ts';
 import { apiSocket, serveApi } from './api-server.ts';
 import { createAttachments } from './attachments.ts';
 import { createAuditor } from './auditor.ts';
+import { createCluster } from './cluster/cluster.ts';
+import { refuseHalfMigrated } from './cluster/migration.ts';
 import { createCollector } from './collector.ts';
 import { type Config, loadConfig, type PluginConfig } from './config.ts';
 import { createConflicts } from './conflicts/conflicts.ts';
@@ -42,8 +43,7 @@ import { createRegistration } from './registration.ts';
 import { createSandboxes } from './sandboxes.ts';
 import { openState, storeNotes } from './state.ts';
 import { createStatus } from './status.ts';
-import { claimStore, refuseHalfMigrated } from './store-claim.ts';
-import { watchStore } from './store-health.ts';
+import { openStores } from './stores.ts';
 
 /** The one folder whose sockets the engine finds without a discovery file (moby `pkg/plugins/discovery_unix.go`). */
 const ENGINE_SOCKETS = '/run/docker/plugins';
@@ -96,29 +96,42 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   await using cleanup = new AsyncDisposableStack();
 
   const events = openEvents(logger);
-  const opened = crash.store(await openStore(config.store));
-  cleanup.defer(() => opened.close());
-  const storeHealth = watchStore(opened, hostname(), events);
-  cleanup.defer(() => storeHealth.close());
-  const { store } = storeHealth;
+  const stores = await openStores(config, events, crash.store);
+  cleanup.defer(() => stores.close());
   // Before anything is done: whoever serves there has containers that are none of ours.
   await refuseServed([apiSocket(config.runDir), ...config.plugins.flatMap((plugin) => socketOf(config, plugin) ?? [])]);
-  await refuseHalfMigrated(store);
-  if (config.store.kind === 'etcd') cleanup.defer(await claimStore(store, hostname()));
+  await refuseHalfMigrated(stores.shared);
   const kernel = crash.kernel(await openKernel({ ovsDatabase: config.ovsDatabase }));
   cleanup.defer(() => kernel.close());
   const host = await watchHost(kernel);
   const metrics = createMetrics();
   const plugins = new Map<string, PluginConfig>(config.plugins.map((plugin) => [plugin.name, plugin]));
-  const state = await openState(store, hostname());
+  const state = await openState(stores.local, hostname());
   const names = createNames((id) => state.endpoints.get(id)?.attachment?.container);
   const now = Date.now;
   const monotonic = () => performance.now();
-  const notes = storeNotes(store, hostname());
+  const notes = storeNotes(stores.local, hostname());
   const knownEngine = z
     .string()
     .optional()
     .parse(await notes.get('engine'));
+
+  const identity = await hostKey(notes, machineId(), randomUUID);
+  const cluster = stores.isShared
+    ? await createCluster({
+        store: stores.shared,
+        config,
+        identity,
+        state,
+        names,
+        host,
+        notes,
+        events,
+        engine: () => collector.engine().info,
+        now,
+      })
+    : undefined;
+  if (cluster !== undefined) cleanup.defer(() => cluster.close());
 
   const lifecycle = createLifecycle({
     state,
@@ -126,12 +139,13 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     host,
     notes,
     events,
+    cluster: cluster?.view,
     defaults: { bridge: config.bridge, ovsDatabase: config.ovsDatabase },
     engineRefusesGateway: () => REFUSES_GATEWAY.test(collector.engine().info?.version ?? ''),
     linger: config.linger,
   });
   cleanup.defer(() => lifecycle.close());
-  const ipam = await openIpam(store, { bases: config.defaultPools });
+  const ipam = await openIpam(stores.shared, { bases: config.defaultPools });
   const conflicts = createConflicts({
     state,
     kernel,
@@ -156,7 +170,6 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   });
   const following = new AbortController();
   const engine = connectEngine(config.docker, { signal: following.signal });
-  const identity = await hostKey(notes, machineId(), randomUUID);
   const dhcp = createDhcp({
     book: await openBook(notes, (key) =>
       events.emit('dhcp.unreadable', `the DHCP lease ${key} in the store is not readable`),
@@ -243,7 +256,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     attachments,
     collector,
     auditor,
-    storeHealth,
+    storeHealth: stores.health,
     addressOf: (plugin) => servers[config.plugins.indexOf(plugin)]?.addresses[0],
   });
   const registration = await createRegistration({
@@ -261,6 +274,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   cleanup.defer(() => registration.close());
   metrics.gauges(() => ({ ...status.counts(), objects: status.objects(), journal: state.pending() }));
 
+  await cluster?.start();
   await lifecycle.recover();
   await attachments.recover();
   // What a network that was on its way out when we died still held.

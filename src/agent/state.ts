@@ -41,6 +41,8 @@ export interface State {
   closeJournal(name: string): Promise<void>;
   /** Changes an endpoint in memory only, for what is worthless after a restart. */
   amendEndpoint(endpoint: Endpoint): void;
+  /** Called after each change of a network or an endpoint, at once: to be used to begin something, not to do it. */
+  onChange(listener: () => void): void;
 }
 
 export type JournalStep = { readonly open: JournalEntry } | { readonly close: string };
@@ -56,6 +58,10 @@ export async function openState(store: Store, host: string): Promise<State> {
   const byNetwork = new Map<NetworkId, Map<EndpointId, Endpoint>>();
   const holders = new Map<string, EndpointId>();
   const journal = new Map<string, JournalEntry>();
+  const listeners: (() => void)[] = [];
+  const changed = (): void => {
+    for (const listener of listeners) listener();
+  };
 
   const names = (endpoint: Endpoint): string[] => [
     `${endpoint.network} ${endpoint.mac}`,
@@ -122,10 +128,12 @@ export async function openState(store: Store, host: string): Promise<State> {
     async putNetwork(network, step) {
       await write({ do: 'put', key: keys.network(network.id), value: encodeNetwork(network) }, step);
       networks.set(network.id, network);
+      changed();
     },
     async deleteNetwork(id, step) {
       await write({ do: 'delete', key: keys.network(id) }, step);
       networks.delete(id);
+      changed();
     },
     async putEndpoint(endpoint, step) {
       await write(
@@ -134,16 +142,19 @@ export async function openState(store: Store, host: string): Promise<State> {
         fades(endpoint),
       );
       remember(endpoint);
+      changed();
     },
     async deleteEndpoint(id, step) {
       await write({ do: 'delete', key: keys.endpoint(id) }, step, fades(endpoints.get(id)));
       forget(id);
+      changed();
     },
     async closeJournal(name) {
       await store.transact({ then: [{ do: 'delete', key: keys.journal(host, name) }], relaxed: true });
       journal.delete(name);
     },
     amendEndpoint: remember,
+    onChange: (listener) => void listeners.push(listener),
   };
 }
 

@@ -35,7 +35,7 @@ export interface StatusParts {
   readonly attachments: Pick<Attachments, 'problems'>;
   readonly collector: Collector;
   readonly auditor: Auditor;
-  readonly storeHealth: StoreHealth;
+  readonly storeHealth: Pick<StoreHealth, 'problem' | 'revision'>;
   /** Where a plugin listens; undefined until it does. */
   addressOf(plugin: PluginConfig): string | undefined;
 }

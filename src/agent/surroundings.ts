@@ -1,5 +1,6 @@
 /** What fabrics are told of the host, the engine and the other networks when they decide. */
 
+import type { ClusterView } from '../fabric/cluster/view.ts';
 import type { FabricContext, FabricDefaults, Notes } from '../fabric/fabric.ts';
 import type { HostView, Kernel } from '../kernel/kernel.ts';
 import type { Events } from './events.ts';
@@ -13,6 +14,8 @@ export interface SurroundingsParts {
   readonly notes: Notes;
   readonly events: Events;
   readonly defaults: FabricDefaults;
+  /** Absent: this host is alone. */
+  readonly cluster?: ClusterView | undefined;
   engineRefusesGateway(): boolean;
 }
 
@@ -62,6 +65,7 @@ export function createSurroundings(parts: SurroundingsParts): Surroundings {
       engineBridges: engineBridges(),
       engineRefusesGateway: parts.engineRefusesGateway(),
       tell: parts.events.emit,
+      ...(parts.cluster === undefined ? {} : { cluster: parts.cluster }),
     }),
     learnBridges(bridges) {
       told = bridges;

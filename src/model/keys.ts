@@ -28,6 +28,12 @@ export const keys = {
   clusterEndpoints: 'berth/cluster-endpoint/',
   networkEndpoints: (network: string) => `berth/cluster-endpoint/${network}/`,
   clusterEndpoint: (network: string, id: string) => `berth/cluster-endpoint/${network}/${id}`,
+  /** Hosts of the cluster, as their agents describe them; for good. */
+  hosts: 'berth/host/',
+  host: (host: string) => `berth/host/${host}`,
+  /** Which endpoints a host has told the cluster of: the value is the network. */
+  hostEndpoints: (host: string) => `berth/host-endpoint/${host}/`,
+  hostEndpoint: (host: string, id: string) => `berth/host-endpoint/${host}/${id}`,
   /** Agents that run: each key hangs on an expiring lease. */
   agents: 'berth/agent/',
   agent: (host: string) => `berth/agent/${host}`,
@@ -36,11 +42,26 @@ export const keys = {
   probes: 'berth/probe/',
   /** Stands while state is being moved here from another store, and ever after when that was given up half way. */
   migration: 'berth/migration',
-  /** The host that a store is for, where only one may use it. */
-  owner: 'berth/owner',
   journals: (host: string) => `berth/journal/${host}/`,
   journal: (host: string, name: string) => `berth/journal/${host}/${name}`,
 } as const;
+
+/** What all hosts of a cluster share, and keep in etcd. Everything else is a host's own, and stays in its state file. */
+const sharedPrefixes = [
+  keys.pools,
+  keys.leases,
+  keys.reservations,
+  keys.objects,
+  'berth/gate/',
+  keys.clusterEndpoints,
+  'berth/host-endpoint/',
+  keys.hosts,
+  keys.agents,
+];
+
+export function isShared(key: string): boolean {
+  return sharedPrefixes.some((prefix) => key.startsWith(prefix));
+}
 
 /** The version that stands in every stored value. A reader refuses a newer one instead of guessing. */
 export const SCHEMA_VERSION = 1;

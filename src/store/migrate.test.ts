@@ -12,7 +12,7 @@ async function filled(count = 250): Promise<Store> {
   );
   await store.transact({ then });
   await store.transact({ then: [{ do: 'put', key: 'other/program', value: '' }] });
-  await store.transact({ then: [{ do: 'put', key: 'berth/owner', value: 'me' }] });
+  await store.transact({ then: [{ do: 'put', key: 'berth/network/own', value: 'me' }] });
   const lease = await store.grantLease(60);
   await store.transact({ then: [{ do: 'put', key: 'berth/host/x', value: '', lease }] });
   return store;
@@ -89,7 +89,7 @@ it('refuses while an agent runs on either side', async () => {
 it('notices a source that changes, and a second migration', async () => {
   const [source, target] = [await filled(), createMemoryStore()];
   const put = (store: Store, key: string) => store.transact({ then: [{ do: 'put', key, value: 'x' }] });
-  const changing = { origin, progress: () => void put(source, 'berth/network/new') };
+  const changing = { origin, progress: () => void put(source, 'berth/lease/p/=new') };
   await assert.rejects(migrateStore(source, target, changing), { code: 'STATE_LOCKED', message: /source was changed/ });
   const racing = { origin, progress: () => void put(target, 'berth/migration') };
   await assert.rejects(migrateStore(source, target, { ...racing, force: true }), {

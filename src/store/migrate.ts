@@ -1,7 +1,7 @@
-/** Moves all of Berth's state from one store into another, as one consistent copy. */
+/** Moves what the hosts of a cluster share from one store into another, as one consistent copy. */
 
 import { BerthError } from '../model/errors.ts';
-import { keys } from '../model/keys.ts';
+import { isShared, keys } from '../model/keys.ts';
 import type { Entry, Operation, Store } from './store.ts';
 
 export interface MigrationOptions {
@@ -33,7 +33,8 @@ const MOST_BYTES = 512 * 1024;
  * Copies everything, compares the two afterwards, and leaves the source as it is. The target is marked while it is incomplete: no agent
  * starts on it, and a migration that was interrupted goes on when it is run again.
  *
- * What belongs to the moment stays behind: keys that hang on an expiring lease, and whose store it is.
+ * What is a host's own stays where it is, in its state file; and what belongs to the moment stays behind: keys that hang on an expiring
+ * lease.
  *
  * @throws BerthError STATE_LOCKED while an agent runs on either or something else writes to them; STORE_NOT_EMPTY; those of the
  *   stores; INTERNAL when the copy differs.
@@ -107,8 +108,7 @@ async function stateOf(store: Store): Promise<ReadonlyMap<string, string>> {
 }
 
 function isState({ key, lease }: Entry): boolean {
-  const own = key === keys.owner || key === keys.migration || key.startsWith(keys.probes);
-  return !own && lease === undefined;
+  return isShared(key) && lease === undefined;
 }
 
 /** What makes a store hold exactly what is wanted. */

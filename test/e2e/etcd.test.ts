@@ -1,4 +1,4 @@
-/** One host whose state is in etcd: its life, and what Docker sees while etcd is killed or frozen. */
+/** One host that shares a store on etcd: its life, and what Docker sees while etcd is killed or frozen. */
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -65,7 +65,15 @@ describe('a host on etcd', () => {
     await reaches([host, 'one'], await addressOf(host, 'two'));
     const keys = await keysIn(host);
     assert.ok(keys.some((key) => key.startsWith('/e2e/berth/lease/')));
-    assert.equal(keys.filter((key) => key.startsWith('/e2e/berth/endpoint/')).length, 2);
+    assert.deepEqual(
+      keys.filter((key) => /\/berth\/(network|endpoint|journal|note)\//.test(key)),
+      [],
+      'what is of this host alone stays on it',
+    );
+    assert.deepEqual(
+      keys.filter((key) => /\/berth\/(host|agent)\//.test(key)),
+      ['/e2e/berth/agent/h1', '/e2e/berth/host/h1'],
+    );
     assert.match((await host.berth('status')).stdout, /etcd/);
 
     await host.killBerth();
@@ -76,7 +84,7 @@ describe('a host on etcd', () => {
     await docker(host, 'network rm net');
     await waitFor('the keys to go', async () => {
       const left = await keysIn(host);
-      return !left.some((key) => /\/(network|endpoint|lease|pool|journal)\//.test(key));
+      return !left.some((key) => /\/(lease|pool)\//.test(key));
     });
   });
 
@@ -127,7 +135,7 @@ describe('a host on etcd', () => {
 
     const refused = await migrate(etcd, file);
     assert.equal(refused.code, 1);
-    assertPlainError(refused.stderr, /the agent of h1 runs on the source/);
+    assertPlainError(refused.stderr, /in use by another process/);
     await host.stopBerth();
     const looked = await migrate(etcd, file, '--dry-run');
     assert.match(looked.stdout, /\d+ to write, 0 to remove\nNothing was changed/);
@@ -153,12 +161,18 @@ describe('a host on etcd', () => {
     await reaches([host, 'four'], one);
   });
 
-  test('refuses the store of another host, and a start without etcd, each with a sentence', async () => {
+  test('refuses the name of another machine that is there, and a start without etcd, each with a sentence', async () => {
     const { host } = stage();
     const beside = ['--state-dir', '/tmp/b', '--run-dir', '/tmp/b', '--plugin-dir', '/tmp/b'];
-    await host.exec(['etcdctl', 'put', '/other/berth/owner', 'elsewhere'], { env: { ETCDCTL_API: '3' } });
-    const other = await failingStart(host, [...beside, '--store', 'etcd://127.0.0.1:2379/other']);
-    assertPlainError(other.output, /belongs to the agent of the host 'elsewhere'/);
+    const record = JSON.stringify({ version: 1, identity: 'another', berth: '1.0.0' });
+    for (const [key, value] of [
+      ['host', record],
+      ['agent', '{}'],
+    ]) {
+      await host.exec(['etcdctl', 'put', `/other/berth/${key}/h7`, value!], { env: { ETCDCTL_API: '3' } });
+    }
+    const other = await failingStart(host, [...beside, '--host', 'h7', '--store', 'etcd://127.0.0.1:2379/other']);
+    assertPlainError(other.output, /another machine in the cluster goes by the name 'h7'/);
     const nobody = await failingStart(host, [...beside, '--store', 'etcd://127.0.0.1:3,127.0.0.1:1']);
     assertPlainError(nobody.output, /etcd could not do .*127\.0\.0\.1:1: connection refused/);
   });

@@ -1,0 +1,230 @@
+/**
+ * This host's part in the cluster: it tells the others what it has, and follows what they tell. What it knows is of a moment ago, and
+ * stays as it was last while the shared store is away.
+ */
+
+import { type ClusterView, clusterNetwork } from '../../fabric/cluster/view.ts';
+import type { Notes } from '../../fabric/fabric.ts';
+import { hostLink } from '../../fabric/veth.ts';
+import { type Address, formatAddress } from '../../model/address.ts';
+import { asBerthError } from '../../model/errors.ts';
+import { keys } from '../../model/keys.ts';
+import type { Objects } from '../../model/objects/kind.ts';
+import { createObjectSet } from '../../model/objects/object-set.ts';
+import { version } from '../../model/version.ts';
+import { type ClusterEndpoint, decodeObject, parseObjectKey } from '../../objects/codec.ts';
+import { openRegistry, type Registry } from '../../objects/registry.ts';
+import { mirror } from '../../store/mirror.ts';
+import type { Store } from '../../store/store.ts';
+import type { Config } from '../config.ts';
+import type { Events } from '../events.ts';
+import type { HostFacts } from '../host.ts';
+import type { Names } from '../names.ts';
+import type { State } from '../state.ts';
+import { answers } from './answers.ts';
+import { createEndpoints } from './endpoints.ts';
+import { type ClusterHost, createHosts } from './hosts.ts';
+import { joinCluster, type Membership } from './membership.ts';
+import { clusterOf } from './of-network.ts';
+import { createPublisher } from './publisher.ts';
+import type { HostRecord } from './records.ts';
+import { openRemotes } from './remotes.ts';
+import { vtepOf } from './vtep.ts';
+
+export interface Cluster {
+  /** What this host is called. */
+  readonly host: string;
+  /** Reads and changes the objects themselves. */
+  readonly registry: Registry;
+  /** As last known; undefined until they have been read once. */
+  objects(): Objects | undefined;
+  onObjects(listener: () => void): void;
+  /** Of all hosts, on a network (`TENANT:NETWORK`) that this host carries; none on others. */
+  endpointsOn(network: string): readonly ClusterEndpoint[];
+  onEndpoints(listener: (network: string) => void): void;
+  hosts(): readonly ClusterHost[];
+  /** Where containers of a network are has changed, or where any are. */
+  onRemotes(listener: (network: string | undefined) => void): void;
+  readonly view: ClusterView;
+  /**
+   * Tells and follows from now on.
+   *
+   * @throws BerthError STATE_LOCKED when another machine of this name is in the cluster.
+   */
+  start(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface ClusterParts {
+  /** That all hosts share. */
+  readonly store: Store;
+  readonly config: Pick<Config, 'host' | 'vtep' | 'vxlanPort' | 'uplinks'>;
+  readonly identity: string;
+  readonly state: State;
+  readonly names: Names;
+  readonly host: HostFacts;
+  /** In this host's own store. */
+  readonly notes: Notes;
+  readonly events: Events;
+  engine(): { readonly id: string; readonly version: string } | undefined;
+  now(): number;
+}
+
+/** Reads what was known last. */
+export async function createCluster(parts: ClusterParts): Promise<Cluster> {
+  const { store, config, state, names, events, notes } = parts;
+  const stop = new AbortController();
+  const listeners = {
+    objects: [] as (() => void)[],
+    endpoints: [] as ((network: string) => void)[],
+    remotes: [] as ((network: string | undefined) => void)[],
+  };
+  const vtep = (): Address | undefined => vtepOf(config.vtep, parts.host.current());
+  const describe = (): HostRecord => {
+    const [end, engine] = [vtep(), parts.engine()];
+    return {
+      identity: parts.identity,
+      berth: version,
+      ...(end === undefined ? {} : { vtep: end }),
+      ...(engine === undefined ? {} : { engine: { id: engine.id, version: engine.version } }),
+    };
+  };
+  let membership: Membership | undefined;
+  const hosts = createHosts({ store, host: config.host, events, answers, now: parts.now });
+  const endpoints = createEndpoints(store, events);
+  const remotes = await openRemotes({
+    host: config.host,
+    notes,
+    events,
+    endpointsOn: endpoints.on,
+    hostOf: hosts.get,
+  });
+  const publisher = createPublisher({ store, host: config.host, events, wanted: ownEndpoints });
+  const objects = createObjectSet();
+  let objectsKnown = false;
+  let following: Promise<unknown> = Promise.resolve();
+  const registry = openRegistry(store, { now: parts.now });
+
+  /** What this host has on networks of the cluster. */
+  function ownEndpoints(): ClusterEndpoint[] {
+    const end = vtep();
+    return [...state.endpoints.values()].flatMap((endpoint) => {
+      const network = state.networks.get(endpoint.network);
+      const member = network === undefined ? undefined : clusterOf(network);
+      if (member === undefined || endpoint.phase === 'removing') return [];
+      const [container, name] = [names.containerId(endpoint.id), names.container(endpoint.id)];
+      return {
+        id: endpoint.id,
+        network: member.network,
+        ...(member.group === undefined ? {} : { group: member.group }),
+        host: config.host,
+        addresses: endpoint.addresses.map(({ address }) => formatAddress(address)),
+        mac: endpoint.mac,
+        ...(container === undefined ? {} : { containerId: container }),
+        ...(name === undefined ? {} : { containerName: name }),
+        interface: hostLink(endpoint),
+        ...(end === undefined ? {} : { vtep: formatAddress(end) }),
+      };
+    });
+  }
+
+  function carried(): Set<string> {
+    const networks = new Set<string>();
+    for (const endpoint of state.endpoints.values()) {
+      const network = state.networks.get(endpoint.network);
+      const member = network === undefined ? undefined : clusterOf(network);
+      if (member !== undefined) networks.add(member.network);
+    }
+    return networks;
+  }
+
+  function stateChanged(): void {
+    endpoints.carry(carried());
+    void publisher.update();
+  }
+
+  const followObjects = () =>
+    mirror(
+      {
+        store,
+        prefix: keys.objects,
+        absorb(key, entry) {
+          const name = parseObjectKey(key);
+          if (name === undefined) return;
+          try {
+            const object = entry === undefined ? undefined : decodeObject(entry);
+            if (object === undefined) objects.delete(name.kind, name.key);
+            else objects.put(object);
+          } catch (error) {
+            events.emit('cluster.unreadable', asBerthError(error).message, { object: key });
+          }
+        },
+        changed() {
+          objectsKnown = true;
+          for (const listener of listeners.objects) listener();
+        },
+      },
+      stop.signal,
+    );
+
+  let ownVtep: string | undefined;
+  parts.host.onChange(() => {
+    const end = vtep();
+    const shown = end === undefined ? undefined : formatAddress(end);
+    if (shown === ownVtep) return;
+    ownVtep = shown;
+    void membership?.update();
+    void publisher.update();
+    for (const listener of listeners.remotes) listener(undefined);
+  });
+  state.onChange(stateChanged);
+  names.onLearn(() => void publisher.update());
+  endpoints.onChange((network) => {
+    remotes.changed(network);
+    for (const listener of listeners.endpoints) listener(network);
+    for (const listener of listeners.remotes) listener(network);
+  });
+  hosts.onChange(() => {
+    remotes.changed();
+    for (const listener of listeners.remotes) listener(undefined);
+  });
+
+  return {
+    host: config.host,
+    registry,
+    objects: () => (objectsKnown ? objects : undefined),
+    onObjects: (listener) => void listeners.objects.push(listener),
+    endpointsOn: (network) => endpoints.on(network) ?? [],
+    onEndpoints: (listener) => void listeners.endpoints.push(listener),
+    hosts: hosts.all,
+    onRemotes: (listener) => void listeners.remotes.push(listener),
+    view: {
+      host: config.host,
+      get vtep() {
+        return vtep();
+      },
+      vxlanPort: config.vxlanPort,
+      uplinks: config.uplinks,
+      network: (key) => (objectsKnown ? clusterNetwork(objects, key) : undefined),
+      remotes: remotes.of,
+    },
+    async start() {
+      membership = await joinCluster({ store, host: config.host, events, describe });
+      const failed = (error: unknown): void => {
+        if (!stop.signal.aborted)
+          events.emit('cluster.failed', `cannot follow the cluster: ${asBerthError(error).message}`);
+      };
+      following = Promise.all([hosts.follow(stop.signal).catch(failed), followObjects().catch(failed)]);
+      stateChanged();
+    },
+    async close() {
+      publisher.close();
+      registry.close();
+      stop.abort();
+      await following;
+      await endpoints.close();
+      await remotes.close();
+      await membership?.leave();
+    },
+  };
+}
