@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { keys } from '../model/keys.ts';
-import { networkPool } from '../objects/usage.ts';
+import { networkPool } from '../objects/pools.ts';
 import { addEndpoint, type Bench, startBench } from './testing/bench.ts';
 import { appProfile, group, network, policy, profile, rule } from './testing/contiv.ts';
 

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { keys } from '../model/keys.ts';
-import { networkPool } from '../objects/usage.ts';
+import { networkPool } from '../objects/pools.ts';
 import { addEndpoint, startBench } from './testing/bench.ts';
 import { appProfile, group, network, objapi, oper, service, settings, tenant } from './testing/contiv.ts';
 

@@ -12,6 +12,7 @@ import { intersect } from '../model/objects/ranges.ts';
 import { createMemoryStore } from '../store/memory.ts';
 import type { Store } from '../store/store.ts';
 import { decodeObject } from './codec.ts';
+import { networkPools } from './pools.ts';
 import { openRegistry, type Registry } from './registry.ts';
 
 // Drawn so that much of it is there already, and much is not.
@@ -43,6 +44,7 @@ function bodies(kind: KindName): fc.Arbitrary<Readonly<Record<string, unknown>>>
           '10.1.3.10-10.1.3.20/24',
           '10.1.3.15/28',
         ),
+        ipv6Subnet: fc.constantFrom('', '', 'fd00:1::/64', 'fd00:2::1/64'),
       });
     case 'endpointGroup':
       return fc.record({
@@ -198,6 +200,14 @@ async function assertWhole(store: Store): Promise<void> {
   // An address of a service is leased as long as the service is there, and no longer.
   const leases = await store.list(keys.leases);
   assert.equal(leases.entries.length, of('serviceLB').length);
+  // Each network has its pools, and nothing else has one.
+  assert.deepEqual(
+    (await store.list(keys.pools)).entries.map(({ key }) => key),
+    of('network')
+      .flatMap(networkPools)
+      .map(({ id }) => keys.pool(id))
+      .toSorted(),
+  );
   // No gate is left closed.
   assert.deepEqual((await store.list('berth/gate/')).entries, []);
 }

@@ -11,6 +11,7 @@ import type { ClusterObject, Kind, Objects } from '../model/objects/kind.ts';
 import type { Condition, Operation, Store, TransactionResult } from '../store/store.ts';
 import { encodeObject } from './codec.ts';
 import { type Gate, GateOpened, needsGate, withGate } from './gate.ts';
+import { closePools, openPools, sweepLeases } from './pools.ts';
 import { openReplica, type Snapshot } from './replica.ts';
 import { checkRuleAddress, checkUnused, claimVip, releaseVip } from './usage.ts';
 
@@ -130,6 +131,9 @@ export function openRegistry(store: Store, { now = Date.now }: RegistryOptions =
     const claim = existing === undefined ? await claimVip(store, draft, objects, now()) : undefined;
     if (gate !== undefined) await checkUnused(store, draft, objects);
     const object = { ...unmade, allocated: { ...draft.allocated, ...claim?.allocated } };
+    // Its revision is not known yet, and makes no difference to its pools.
+    const network = existing === undefined && kind.name === 'network' ? { ...object, revision: 0 } : undefined;
+    if (network !== undefined) await sweepLeases(store, network);
     const revision = await commit(
       { head },
       {
@@ -138,6 +142,7 @@ export function openRegistry(store: Store, { now = Date.now }: RegistryOptions =
         operations: [
           { do: 'put', key: keys.object(kind.name, key), value: encodeObject(object) },
           ...(claim?.operations ?? []),
+          ...(network === undefined ? [] : openPools(network)),
         ],
       },
     );
@@ -156,6 +161,7 @@ export function openRegistry(store: Store, { now = Date.now }: RegistryOptions =
     checkMatch(kind, objects.get(kind.name, key), ifMatch);
     const gone = draftDelete(kind, key, objects);
     const release = releaseVip(gone, objects);
+    const networks = gone.filter((object) => object.kind === 'network');
     if (gate !== undefined) await checkUnused(store, { kind, key, existing: gone[0] }, objects);
     const revision = await commit(
       { head },
@@ -165,10 +171,13 @@ export function openRegistry(store: Store, { now = Date.now }: RegistryOptions =
         operations: [
           ...gone.map((object): Operation => ({ do: 'delete', key: keys.object(object.kind, object.key) })),
           ...release,
+          ...networks.flatMap(closePools),
         ],
       },
     );
     if (revision === undefined) return undefined;
+    // It has gone, whatever becomes of this: who makes it anew does it again.
+    for (const network of networks) await sweepLeases(store, network).catch(() => undefined);
     return { object: gone[0]!, before: gone[0]!.revision, revision, objects };
   };
 

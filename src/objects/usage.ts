@@ -3,22 +3,16 @@
 import { encodeLease } from '../ipam/codec.ts';
 import { formatAddress, parseAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
-import type { PoolId } from '../model/ids.ts';
 import { keys } from '../model/keys.ts';
 import type { Draft } from '../model/objects/change.ts';
 import { reservedRanges } from '../model/objects/group.ts';
 import type { Allocated, ClusterObject, Objects } from '../model/objects/kind.ts';
 import { networkSubnet } from '../model/objects/network.ts';
 import { parseAddressRange, type Range, without } from '../model/objects/ranges.ts';
-import { poolId } from '../model/pool.ts';
 import type { Condition, Operation, Store } from '../store/store.ts';
 import { type ClusterEndpoint, decodeClusterEndpoint } from './codec.ts';
 import { gateOpen } from './gate.ts';
-
-/** The pool that the addresses of a network are leased from. */
-export function networkPool(network: ClusterObject): PoolId {
-  return poolId(network.key, networkSubnet(network).prefix);
-}
+import { checkNotLeased, networkPool } from './pools.ts';
 
 /** The IPv4 addresses of a network that are leased. @throws BerthError STORE_UNAVAILABLE */
 export async function leasedAddresses(store: Store, network: ClusterObject): Promise<Range[]> {
@@ -48,7 +42,7 @@ export async function checkUnused(
   objects: Objects,
 ): Promise<void> {
   if (kind.name === 'network') {
-    if ((await networkEndpoints(store, key)).length === 0) return;
+    if ((await networkEndpoints(store, key)).length === 0) return await checkNotLeased(store, existing!);
     throw new BerthError('OBJECT_IN_USE', 'Error: Network has active endpoints');
   }
   const of = existing?.config ?? config!;

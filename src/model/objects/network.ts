@@ -130,6 +130,12 @@ export function networkSubnet(object: ClusterObject): SubnetText {
   return subnet;
 }
 
+/** The subnets of a network that has been checked: IPv4, and IPv6 when it has one. */
+export function networkPrefixes(object: ClusterObject): readonly Prefix[] {
+  const v6 = parseSubnet6(text(object.config, 'ipv6Subnet'));
+  return [networkSubnet(object).prefix, ...(v6 === undefined ? [] : [v6])];
+}
+
 /** Host bits are allowed, as in `2001:db8::1/64`. */
 export function parseSubnet6(value: string): Prefix | undefined {
   const parsed = parseInterfaceAddress(value);
