@@ -99,7 +99,7 @@ export const configKeys: readonly ConfigKey[] = [
     key: 'docker',
     values: 'unix:///path or tcp://host:port',
     default: 'unix:///run/docker.sock',
-    help: "The engine's API. Read only, and never within a plugin call.",
+    help: "The engine's API. Never used within a plugin call.",
   },
   {
     key: 'store',

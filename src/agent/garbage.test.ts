@@ -54,6 +54,8 @@ function engine(...endpoints: (readonly [id: string, last: number])[]): EngineNe
     scope: 'local',
     internal: false,
     options: {},
+    ipamOptions: {},
+    labels: {},
     subnets: [{ subnet, gateway: at(1), auxiliary: {} }],
     endpoints: endpoints.map(([id, last]) => ({
       id: id as EndpointId,

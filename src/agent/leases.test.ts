@@ -109,6 +109,8 @@ const told = (digit: string, range: Prefix): EngineNetwork => ({
   scope: 'local',
   internal: false,
   options: {},
+  ipamOptions: {},
+  labels: {},
   subnets: [{ subnet, range, auxiliary: {} }],
   endpoints: [],
 });

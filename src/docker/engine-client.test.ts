@@ -65,8 +65,10 @@ describe('networks', () => {
     Scope: 'local',
     Internal: false,
     Options: { mtu: '1400' },
+    Labels: { 'net.berth.cluster': 'blue:shop' },
     IPAM: {
       Driver: 'berth',
+      Options: { tenant: 'blue' },
       Config: [
         {
           Subnet: '10.1.0.0/24',
@@ -105,6 +107,8 @@ describe('networks', () => {
         scope: 'local',
         internal: false,
         options: { mtu: '1400' },
+        ipamOptions: { tenant: 'blue' },
+        labels: { 'net.berth.cluster': 'blue:shop' },
         subnets: undefined,
         endpoints: undefined,
       },

@@ -7,9 +7,11 @@ import { type EngineHttp, type EngineTls, engineHttp } from './engine-http.ts';
 import {
   containerAnswer,
   containersAnswer,
+  createdAnswer,
   eventLine,
   infoAnswer,
   networkAnswer,
+  networkRequest,
   networksAnswer,
   toContainer,
   toEvent,
@@ -24,6 +26,8 @@ import { shown } from './text.ts';
 export interface EngineOptions {
   /** How long one call may take, in milliseconds; 5,000 unless told. */
   readonly deadlineMs?: number;
+  /** How long the engine may take to change something, in milliseconds; 60,000 unless told: it waits for plugins. */
+  readonly changeDeadlineMs?: number;
   readonly tls?: EngineTls;
   /** Ends all calls: nobody waits any more for what the engine has to say. */
   readonly signal?: AbortSignal;
@@ -78,6 +82,13 @@ export function connectEngine(address: string, options: EngineOptions = {}): Eng
         );
         return full.filter((network) => network !== undefined);
       }),
+    createNetwork: (network) =>
+      versioned(async (base) => {
+        const path = '/networks/create';
+        const { Id } = read(path, createdAnswer, await http.change('POST', base + path, networkRequest(network)));
+        return Id;
+      }),
+    removeNetwork: (id) => versioned(async (base) => void (await http.change('DELETE', `${base}/networks/${id}`))),
     container: (wanted) =>
       versioned(async (base) => {
         const path = `/containers/${encodeURIComponent(wanted)}/json`;

@@ -1,4 +1,4 @@
-/** GET requests to a Docker engine: over its socket or TCP, each with a deadline, every failure an ENGINE_UNREACHABLE. */
+/** Requests to a Docker engine: over its socket or TCP, each with a deadline, every failure a BerthError. */
 
 import { readFileSync } from 'node:fs';
 import {
@@ -9,7 +9,7 @@ import {
   type RequestOptions,
 } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
-import { BerthError } from '../model/errors.ts';
+import { BerthError, type ErrorCode } from '../model/errors.ts';
 import { errorAnswer } from './engine-wire.ts';
 import { printable, shown } from './text.ts';
 
@@ -20,22 +20,43 @@ export interface EngineTls {
   readonly key: string;
 }
 
+export interface EngineHttpOptions {
+  readonly tls?: EngineTls;
+  /** Ends all calls. */
+  readonly signal?: AbortSignal;
+  /** How long the engine may take to change something, in milliseconds; 60,000 unless told. */
+  readonly changeDeadlineMs?: number;
+}
+
 export interface EngineHttp {
   /** The JSON of an answer; undefined for 404. @throws BerthError ENGINE_UNREACHABLE */
   get(path: string): Promise<unknown>;
+  /**
+   * Has the engine change something, which may take it longer than to tell something.
+   *
+   * @returns the JSON of the answer; undefined for an empty one, and for 404 to DELETE: it is gone.
+   * @throws BerthError ENGINE_UNREACHABLE; ENGINE_REFUSED, NETWORK_EXISTS for 409, NETWORK_IN_USE for 403, with what it says.
+   */
+  change(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<unknown>;
   /** An answer that goes on; the deadline covers only its beginning. @throws BerthError ENGINE_UNREACHABLE */
   stream(path: string, signal: AbortSignal): Promise<IncomingMessage>;
 }
+
+/**
+ * Milliseconds that the engine may need for a change: it calls the network's plugin several times meanwhile, waits 15 s for one that
+ * does not listen (moby `pkg/plugins/client.go`), and makes networks one after the other.
+ */
+const CHANGE_DEADLINE = 60_000;
+
+/** What the engine says with a status: moby `errdefs`, and for the endpoints of a network libnetwork's `ActiveEndpointsError`. */
+const REFUSALS: Readonly<Record<number, ErrorCode>> = { 403: 'NETWORK_IN_USE', 409: 'NETWORK_EXISTS' };
 
 /** An engine with 10,000 containers on one network answers with about 3 MB. */
 const MAX_ANSWER = 64 * 1024 * 1024;
 
 /** @throws BerthError BAD_CONFIG when the address is neither `unix:///path` nor `tcp://host:port`. */
-export function engineHttp(
-  address: string,
-  deadlineMs: number,
-  { tls, signal: ending }: { readonly tls?: EngineTls; readonly signal?: AbortSignal } = {},
-): EngineHttp {
+export function engineHttp(address: string, deadlineMs: number, options: EngineHttpOptions = {}): EngineHttp {
+  const { tls, signal: ending } = options;
   const target = parseTarget(address);
   // Connections that are kept do not keep the process.
   const agent =
@@ -47,11 +68,12 @@ export function engineHttp(
 
   function open(path: string, options: RequestOptions): ClientRequest {
     const start = tls === undefined ? httpRequest : tlsRequest;
-    return start({ ...target, ...options, path, agent, headers: { Host: 'docker', Accept: 'application/json' } });
+    const headers = { Host: 'docker', Accept: 'application/json', ...options.headers };
+    return start({ ...target, ...options, path, agent, headers });
   }
 
   /** Resolves at the first byte of the answer. */
-  function begin(path: string, options: RequestOptions, retry: boolean): Promise<IncomingMessage> {
+  function begin(path: string, options: RequestOptions, retry: boolean, body?: string): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const sent = open(path, options);
       sent.once('response', resolve);
@@ -61,26 +83,34 @@ export function engineHttp(
           begin(path, options, false).then(resolve, reject);
         else reject(error);
       });
-      sent.end();
+      sent.end(body);
     });
   }
 
-  async function explain(path: string, response: IncomingMessage): Promise<BerthError> {
+  async function reasonOf(response: IncomingMessage): Promise<string> {
     const text = (await readAll(response)).toString();
     const parsed = errorAnswer.safeParse(parse(text));
-    const reason = parsed.success ? parsed.data.message : text;
-    return fail(`answers ${response.statusCode} to GET ${path}: ${printable(reason.trim(), 200)}`);
+    return printable((parsed.success ? parsed.data.message : text).trim(), 200);
+  }
+
+  async function explain(path: string, response: IncomingMessage): Promise<BerthError> {
+    return fail(`answers ${response.statusCode} to GET ${path}: ${await reasonOf(response)}`);
   }
 
   /** Runs `work` with a signal that aborts after the deadline or with `outer`, and names what went wrong. */
-  async function bounded<T>(path: string, outer: AbortSignal[], work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async function bounded<T>(
+    request: string,
+    outer: AbortSignal[],
+    work: (signal: AbortSignal) => Promise<T>,
+    deadline = deadlineMs,
+  ): Promise<T> {
     const expired = new AbortController();
-    const timer = setTimeout(() => expired.abort(), deadlineMs);
+    const timer = setTimeout(() => expired.abort(), deadline);
     try {
       return await work(AbortSignal.any([...outer, expired.signal, ...(ending === undefined ? [] : [ending])]));
     } catch (error) {
       if (error instanceof BerthError) throw error;
-      if (expired.signal.aborted) throw fail(`does not answer GET ${path} within ${deadlineMs / 1000} s`, error);
+      if (expired.signal.aborted) throw fail(`does not answer ${request} within ${deadline / 1000} s`, error);
       throw fail(`cannot be reached: ${(error as Error).message}`, error);
     } finally {
       clearTimeout(timer);
@@ -89,7 +119,7 @@ export function engineHttp(
 
   return {
     get: (path) =>
-      bounded(path, [], async (signal) => {
+      bounded(`GET ${path}`, [], async (signal) => {
         const response = await begin(path, { signal }, true);
         if (response.statusCode === 404) {
           response.resume();
@@ -101,13 +131,35 @@ export function engineHttp(
         if (value === undefined) throw fail(`answers GET ${path} with what is not JSON: ${shown(text)}`);
         return value;
       }),
+    change: (method, path, body) =>
+      bounded(
+        `${method} ${path}`,
+        [],
+        async (signal) => {
+          const text = body === undefined ? undefined : JSON.stringify(body);
+          const headers: Record<string, string | number> =
+            text === undefined ? {} : { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) };
+          // Not sent twice: the first may have been done.
+          const response = await begin(path, { method, headers, signal }, false, text);
+          const status = response.statusCode ?? 0;
+          if (method === 'DELETE' && status === 404) {
+            response.resume();
+            return undefined;
+          }
+          if (status < 200 || status > 299) {
+            throw new BerthError(REFUSALS[status] ?? 'ENGINE_REFUSED', `Docker refuses: ${await reasonOf(response)}`);
+          }
+          return parse((await readAll(response)).toString());
+        },
+        options.changeDeadlineMs ?? CHANGE_DEADLINE,
+      ),
     stream: async (path, signal) => {
       // The deadline must not end the stream later, so it gets a signal of its own.
       const abort = new AbortController();
       const forward = () => abort.abort();
       signal.addEventListener('abort', forward, { once: true });
       if (signal.aborted) forward();
-      return bounded(path, [signal], async (limit) => {
+      return bounded(`GET ${path}`, [signal], async (limit) => {
         limit.addEventListener('abort', forward, { once: true });
         const response = await begin(path, { signal: abort.signal }, true);
         if (response.statusCode !== 200) throw await explain(path, response);

@@ -4,11 +4,11 @@
  */
 
 import * as z from 'zod';
-import { parseAddress } from '../model/address.ts';
+import { formatAddress, parseAddress } from '../model/address.ts';
 import type { EngineId } from '../model/ids.ts';
 import { parseEndpointId, parseNetworkId } from '../model/ids.ts';
 import { parseMac } from '../model/mac.ts';
-import { type InterfaceAddress, parseInterfaceAddress, prefixOf } from '../model/prefix.ts';
+import { formatPrefix, type InterfaceAddress, parseInterfaceAddress, prefixOf } from '../model/prefix.ts';
 import type {
   EngineContainer,
   EngineEndpoint,
@@ -17,6 +17,7 @@ import type {
   EngineNetwork,
   EngineSubnet,
   ListedContainer,
+  NewNetwork,
 } from './engine.ts';
 
 const text = z
@@ -49,9 +50,11 @@ export const networkAnswer = z.object({
   Scope: text,
   Internal: z.boolean().nullish(),
   Options: textMap,
+  Labels: textMap,
   IPAM: z
     .object({
       Driver: text,
+      Options: textMap,
       Config: z.array(subnet).nullish(),
     })
     .nullish(),
@@ -68,6 +71,15 @@ export const containerAnswer = z.object({
   HostConfig: z.object({ NetworkMode: text }).nullish(),
   NetworkSettings: z.object({ SandboxKey: text }).nullish(),
   GraphDriver: z.object({ Data: z.object({ MergedDir: text }).nullish() }).nullish(),
+});
+
+export const createdAnswer = z.object({
+  Id: z.string().transform((value, context) => {
+    const id = parseNetworkId(value);
+    if (id !== undefined) return id;
+    context.addIssue('not the id of a network');
+    return z.NEVER;
+  }),
 });
 
 export const networksAnswer = z.array(networkAnswer);
@@ -125,12 +137,35 @@ export function toNetwork(answer: z.output<typeof networkAnswer>): EngineNetwork
     name: answer.Name,
     driver: answer.Driver,
     ipamDriver: answer.IPAM?.Driver ?? '',
+    ipamOptions: answer.IPAM?.Options ?? {},
+    labels: answer.Labels,
     scope: answer.Scope,
     internal: answer.Internal ?? false,
     options: answer.Options,
     subnets: (answer.IPAM?.Config ?? []).flatMap(toSubnet),
     ...(bridge === undefined ? {} : { bridge }),
     endpoints: Object.entries(answer.Containers ?? {}).flatMap(([key, value]) => toEndpoint(key, value)),
+  };
+}
+
+/** The body of `POST /networks/create`. */
+export function networkRequest(network: NewNetwork): unknown {
+  return {
+    Name: network.name,
+    // Engines before 25 take a second network of the same name otherwise.
+    CheckDuplicate: true,
+    Driver: network.driver,
+    EnableIPv6: network.subnets.some(({ subnet }) => subnet.address.family === 6),
+    IPAM: {
+      Driver: network.ipamDriver,
+      Options: network.ipamOptions,
+      Config: network.subnets.map(({ subnet, gateway }) => ({
+        Subnet: formatPrefix(subnet),
+        ...(gateway === undefined ? {} : { Gateway: formatAddress(gateway) }),
+      })),
+    },
+    Options: network.options,
+    Labels: network.labels,
   };
 }
 

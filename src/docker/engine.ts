@@ -1,4 +1,4 @@
-/** The part of the Docker Engine API that Berth reads. Never from within a plugin call: the engine would wait for itself. */
+/** The part of the Docker Engine API that Berth uses. Never from within a plugin call: the engine would wait for itself. */
 
 import type { Address } from '../model/address.ts';
 import type { EndpointId, EngineId, NetworkId } from '../model/ids.ts';
@@ -25,11 +25,24 @@ export interface EngineNetwork {
   readonly scope: string;
   readonly internal: boolean;
   readonly options: Readonly<Record<string, string>>;
+  readonly ipamOptions: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
   readonly subnets: readonly EngineSubnet[];
   /** Name of the bridge that the engine made for it, if it did. */
   readonly bridge?: string;
   /** Only containers that run have one. */
   readonly endpoints: readonly EngineEndpoint[];
+}
+
+/** A network to be made, as `docker network create` says it. */
+export interface NewNetwork {
+  readonly name: string;
+  readonly driver: string;
+  readonly ipamDriver: string;
+  readonly subnets: readonly { readonly subnet: Prefix; readonly gateway?: Address }[];
+  readonly options: Readonly<Record<string, string>>;
+  readonly ipamOptions: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 export interface EngineSubnet {
@@ -103,6 +116,19 @@ export interface Engine {
    * @throws BerthError ENGINE_UNREACHABLE
    */
   networks(inspect?: (network: EngineNetwork) => boolean): Promise<readonly EngineNetwork[]>;
+  /**
+   * Has the engine make a network; it calls the driver meanwhile. After ENGINE_UNREACHABLE it may have been made, or still be.
+   *
+   * @returns its id.
+   * @throws BerthError NETWORK_EXISTS for a name that is taken, ENGINE_REFUSED, ENGINE_UNREACHABLE
+   */
+  createNetwork(network: NewNetwork): Promise<NetworkId>;
+  /**
+   * Has the engine remove a network. Removing what is not there succeeds.
+   *
+   * @throws BerthError NETWORK_IN_USE while containers are on it, ENGINE_REFUSED, ENGINE_UNREACHABLE
+   */
+  removeNetwork(id: NetworkId): Promise<void>;
   /** All containers. The engine answers also while one of them starts. @throws BerthError ENGINE_UNREACHABLE */
   containers(): Promise<readonly ListedContainer[]>;
   /**

@@ -119,6 +119,7 @@ const catalogue = {
   },
   STORE_NEWER: { status: 500, next: 'Start the version of Berth that wrote the state, or a later one.' },
   STATE_LOCKED: { status: 409, next: 'Stop the other one, or give this one its own --state-dir or prefix in etcd.' },
+  ENGINE_REFUSED: { status: 502, next: "Look into the engine's log: journalctl -u docker" },
   ENGINE_UNREACHABLE: { status: 503, next: 'Start Docker, or give its socket with --docker.' },
   AGENT_UNREACHABLE: { status: 503, next: 'Start the agent with: berth agent' },
   SHUTTING_DOWN: { status: 503, next: 'Try again when the agent has restarted.' },
