@@ -54,6 +54,8 @@ const REFUSALS: Readonly<Record<number, ErrorCode>> = { 403: 'NETWORK_IN_USE', 4
 /** An engine with 10,000 containers on one network answers with about 3 MB. */
 const MAX_ANSWER = 64 * 1024 * 1024;
 
+type Asking = Pick<RequestOptions, 'method' | 'signal'> & { readonly headers?: Record<string, string | number> };
+
 /** @throws BerthError BAD_CONFIG when the address is neither `unix:///path` nor `tcp://host:port`. */
 export function engineHttp(address: string, deadlineMs: number, options: EngineHttpOptions = {}): EngineHttp {
   const { tls, signal: ending } = options;
@@ -66,14 +68,14 @@ export function engineHttp(address: string, deadlineMs: number, options: EngineH
   const fail = (what: string, cause?: unknown) =>
     new BerthError('ENGINE_UNREACHABLE', `Docker at ${printable(address, 120)} ${what}`, { cause });
 
-  function open(path: string, options: RequestOptions): ClientRequest {
+  function open(path: string, options: Asking): ClientRequest {
     const start = tls === undefined ? httpRequest : tlsRequest;
     const headers = { Host: 'docker', Accept: 'application/json', ...options.headers };
     return start({ ...target, ...options, path, agent, headers });
   }
 
   /** Resolves at the first byte of the answer. */
-  function begin(path: string, options: RequestOptions, retry: boolean, body?: string): Promise<IncomingMessage> {
+  function begin(path: string, options: Asking, retry: boolean, body?: string): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const sent = open(path, options);
       sent.once('response', resolve);
