@@ -11,6 +11,8 @@
  *   GET  /v1/pools[/ID]             PoolView[] or PoolView             (an id contains slashes; sent percent-encoded)
  *   GET  /v1/leases[?pool=ID]       LeaseView[]
  *   GET  /v1/leases/ADDRESS         LeaseView[]                        (one per pool that leases it)
+ *   GET  /v1/hosts[/HOST]           HostView[] or HostView             (of the cluster)
+ *   DELETE /v1/hosts/HOST           RemovedHostView                    (one that is gone for good)
  *   GET  /v1/names[/NAME]           NamedView[]                        (one for each way by which it is known)
  *   GET  /v1/reservations[/ADDRESS] ReservationView[]
  *   POST /v1/reservations           ReservationView                    ({address, network?, pool?, mac?, name?}: keeps it)
@@ -74,8 +76,55 @@ export interface StatusView extends HealthView {
     readonly objects: number;
   };
   readonly journal: { readonly pending: number };
+  /** Absent: this host is in none. */
+  readonly cluster?: ClusterStatusView;
   /** Of running containers. */
   readonly conflicts: readonly (ConflictView & { readonly endpoint: string; readonly container?: string })[];
+}
+
+/** The cluster as this host knows it. */
+export interface ClusterStatusView {
+  /** What this host is called in it. */
+  readonly host: string;
+  /** Where this host takes packets of other hosts; absent: it has no such address now. */
+  readonly vtep?: string;
+  /** `etcd://…` */
+  readonly store: string;
+  readonly hosts: readonly HostView[];
+  /** Those that have containers on this host. */
+  readonly networks: readonly ClusterNetworkView[];
+}
+
+export interface HostView {
+  readonly name: string;
+  /** It is this one. */
+  readonly here: boolean;
+  readonly vtep?: string;
+  /** `heard`: its agent runs; `silent`: its agent does not, the host answers or may; `gone`: nothing answers there. */
+  readonly state: 'heard' | 'silent' | 'gone';
+  /** Since when its agent runs or does not, as far as this host has seen. ISO 8601. */
+  readonly since: string;
+  /** Of Berth. */
+  readonly version: string;
+  readonly engine?: { readonly id: string; readonly version: string };
+}
+
+/** What went with it. */
+export interface RemovedHostView extends HostView {
+  readonly removed: { readonly endpoints: number; readonly leases: number };
+}
+
+export interface ClusterNetworkView {
+  /** `TENANT:NETWORK` */
+  readonly name: string;
+  /** `vxlan` or `vlan`. */
+  readonly encapsulation?: string;
+  /** VNI or VLAN. */
+  readonly tag?: number;
+  readonly subnets?: readonly string[];
+  /** Containers on this host, and on all hosts. */
+  readonly here: number;
+  readonly all: number;
 }
 
 export interface NetworkView {

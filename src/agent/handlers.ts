@@ -10,6 +10,7 @@ import type { ApiHandler } from './api-server.ts';
 import { readAttachRequest } from './attach-request.ts';
 import type { AttachedEndpoint, Attachments } from './attachments.ts';
 import type { Auditor } from './auditor.ts';
+import { type HostHandlerParts, hostHandlers } from './cluster/host-handlers.ts';
 import type { Collector } from './collector.ts';
 import type { Conflicts } from './conflicts/conflicts.ts';
 import type { Dhcp } from './dhcp/manager.ts';
@@ -47,6 +48,7 @@ export interface HandlerParts {
   readonly registration: Pick<Registration, 'states' | 'statesOf'>;
   readonly auditor: Auditor;
   readonly collector: Collector;
+  readonly hosts: HostHandlerParts;
   status(): StatusView;
 }
 
@@ -200,6 +202,7 @@ export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHan
       now: Date.now,
     }),
 
+    ...hostHandlers(parts.hosts),
     ...uplinkHandlers({ names, context: lifecycle.context, learnNetworks }),
 
     'POST audit': async ({ body }) => (await auditor.audit(body.repair === true)).map(driftView),

@@ -246,6 +246,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   const servers: PluginServer[] = [];
   const status = createStatus({
     config,
+    cluster,
     startedAt,
     state,
     lifecycle,
@@ -294,6 +295,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   const api = await serveApi(
     {
       handlers: apiHandlers({
+        hosts: { cluster, store: stores.shared },
         state,
         lifecycle,
         attachments,

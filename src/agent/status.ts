@@ -4,6 +4,8 @@ import { version } from '../model/version.ts';
 import type { StatusView } from './api.ts';
 import type { Attachments } from './attachments.ts';
 import type { Auditor } from './auditor.ts';
+import type { Cluster } from './cluster/cluster.ts';
+import { clusterStatus } from './cluster/host-views.ts';
 import type { Collector } from './collector.ts';
 import type { Config, PluginConfig } from './config.ts';
 import type { Conflicts } from './conflicts/conflicts.ts';
@@ -27,6 +29,8 @@ export interface StatusParts {
   readonly config: Config;
   readonly startedAt: Date;
   readonly state: State;
+  /** Absent: this host is alone. */
+  readonly cluster?: Cluster | undefined;
   readonly lifecycle: Lifecycle;
   readonly leases: Leases;
   readonly dhcp: Pick<Dhcp, 'leases' | 'problems'>;
@@ -102,6 +106,7 @@ export function createStatus(parts: StatusParts): Status {
         objects: objects(),
       },
       journal: { pending: state.pending() },
+      ...(parts.cluster === undefined ? {} : { cluster: clusterStatus(parts.cluster, config, state) }),
       conflicts: [...conflicts.all()].flatMap(([endpoint, each]) => {
         const container = names.container(endpoint);
         return each.map((one) => ({

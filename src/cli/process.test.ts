@@ -87,6 +87,7 @@ describe('completion', () => {
       "berth ''",
       [
         'status',
+        'host',
         'network',
         'endpoint',
         'attachment',

@@ -3,19 +3,30 @@
 import type {
   AttachmentView,
   EndpointView,
+  HostView,
   LeaseView,
   NamedView,
   NetworkView,
   PoolView,
+  RemovedHostView,
   ReservationView,
   UplinkView,
 } from '../agent/api.ts';
 import { nearest } from '../model/nearest.ts';
 import { type ExitCode, exitCode, Failure } from './failure.ts';
 import type { Session } from './session.ts';
-import { age, type Column, describe, shortId, table } from './table.ts';
+import { age, type Column, describe, hostState, shortId, table } from './table.ts';
 
-export type ResourceKind = 'network' | 'endpoint' | 'attachment' | 'pool' | 'lease' | 'reservation' | 'name' | 'uplink';
+export type ResourceKind =
+  | 'host'
+  | 'network'
+  | 'endpoint'
+  | 'attachment'
+  | 'pool'
+  | 'lease'
+  | 'reservation'
+  | 'name'
+  | 'uplink';
 
 interface Resource<T> {
   readonly path: string;
@@ -162,10 +173,31 @@ function left(deadline: string, now: number): string {
   return `${Math.max(0, Math.ceil((Date.parse(deadline) - now) / 1000))} s left`;
 }
 
+const host: Resource<HostView> = {
+  path: '/v1/hosts',
+  id: (view) => view.name,
+  names: (view) => [view.name],
+  columns: ({ now }) => [
+    { title: 'HOST', text: (row) => row.name + (row.here ? ' (here)' : '') },
+    { title: 'VTEP', text: (row) => row.vtep ?? '' },
+    { title: 'AGENT', text: (row) => hostState(row, now) },
+    { title: 'BERTH', text: (row) => row.version },
+    { title: 'ENGINE', text: (row) => row.engine?.version ?? '' },
+  ],
+};
+
 // The views differ by kind; each resource only ever meets views of its own.
-const resources = { network, endpoint, attachment, pool, lease, reservation, name, uplink } as unknown as Readonly<
-  Record<ResourceKind, Resource<unknown>>
->;
+const resources = {
+  host,
+  network,
+  endpoint,
+  attachment,
+  pool,
+  lease,
+  reservation,
+  name,
+  uplink,
+} as unknown as Readonly<Record<ResourceKind, Resource<unknown>>>;
 
 /** All of a kind, as a table, as ids, or as JSON. */
 export async function list(
@@ -202,6 +234,25 @@ export async function confirm(session: Session, id: string): Promise<ExitCode> {
   session.show(view, (it) => `${it.name ?? shortId(it.id)} is confirmed\n`);
   return exitCode.ok;
 }
+
+/** Removes a host that is gone for good from the cluster. */
+export async function removeHosts(session: Session, hosts: readonly string[]): Promise<ExitCode> {
+  const removed: RemovedHostView[] = [];
+  for (const name of hosts) {
+    removed.push(await find<RemovedHostView>('host', session, name, (path) => session.client.delete(path)));
+  }
+  session.show(removed, (views) =>
+    views
+      .map(
+        ({ name, removed: { endpoints, leases } }) =>
+          `${name} is removed, with ${counted(endpoints, 'endpoint')} and ${counted(leases, 'lease')}\n`,
+      )
+      .join(''),
+  );
+  return exitCode.ok;
+}
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 /** Asks for one thing; when there is none of that name, the error lists those with a similar one. */
 async function find<T>(

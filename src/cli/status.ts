@@ -4,7 +4,7 @@ import type { StatusView } from '../agent/api.ts';
 import { version } from '../model/version.ts';
 import { exitCode, Failure } from './failure.ts';
 import type { Work } from './session.ts';
-import { age } from './table.ts';
+import { age, hostState } from './table.ts';
 
 export const status: Work = async (session) => {
   const view = await session.client.get<StatusView>('/v1/status');
@@ -45,12 +45,33 @@ export function statusText(view: StatusView, now: number): string {
       i === 0 ? 'conflict' : '',
       `${conflict.address} of ${conflict.container ?? conflict.endpoint.slice(0, 12)} is also used by ${conflict.mac}, found ${age(conflict.since, now)} ago`,
     ]),
+    ...clusterLines(view, now),
     ['journal', view.journal.pending === 0 ? 'empty' : `${view.journal.pending} operations under way`],
   ];
   const title = view.healthy
     ? 'healthy\n'
     : `not healthy\n${view.problems.map((problem) => `  ! ${problem}\n`).join('')}`;
   return title + lines.map(([name, text]) => `${`${name}`.padEnd(9)}${text}\n`).join('');
+}
+
+function clusterLines({ cluster }: StatusView, now: number): [string, string][] {
+  if (cluster === undefined) return [];
+  const { host, vtep, store, hosts, networks } = cluster;
+  const heard = hosts.filter(({ state }) => state === 'heard').length;
+  return [
+    ['cluster', `${counted(hosts.length, 'host')}, ${heard} heard, kept in ${store}`],
+    ['here', `${host}, ${vtep === undefined ? 'without an address for VXLAN' : `VXLAN at ${vtep}`}`],
+    ...hosts
+      .filter(({ here }) => !here)
+      .map((other, i): [string, string] => [
+        i === 0 ? 'hosts' : '',
+        `${other.name}${other.vtep === undefined ? '' : ` at ${other.vtep}`}, ${hostState(other, now)}`,
+      ]),
+    ...networks.map((network, i): [string, string] => [
+      i === 0 ? 'networks' : '',
+      `${network.name}${network.tag === undefined ? '' : ` (${network.encapsulation} ${network.tag}, ${network.subnets?.join(', ')})`}: ${network.here} of ${counted(network.all, 'container')} here`,
+    ]),
+  ];
 }
 
 export const printVersion: Work = async (session) => {

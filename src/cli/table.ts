@@ -1,5 +1,7 @@
 /** Text for people: tables, ids, ages. Pure. */
 
+import type { HostView } from '../agent/api.ts';
+
 export interface Column<T> {
   readonly title: string;
   readonly text: (row: T) => string;
@@ -65,6 +67,13 @@ export function age(since: string, now: number): string {
   if (seconds < 7200) return `${Math.floor(seconds / 60)} min`;
   if (seconds < 172_800) return `${Math.floor(seconds / 3600)} h`;
   return `${Math.floor(seconds / 86_400)} d`;
+}
+
+/** Whether the agent of a host runs, and since when. */
+export function hostState({ state, since }: Pick<HostView, 'state' | 'since'>, now: number): string {
+  const duration = age(since, now);
+  if (state === 'heard') return `runs, heard for ${duration}`;
+  return state === 'silent' ? `silent for ${duration}` : `gone: neither it nor the host answers for ${duration}`;
 }
 
 function isScalar(value: unknown): value is string | number | boolean | null | undefined {

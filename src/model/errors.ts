@@ -37,6 +37,14 @@ const catalogue = {
   INTERFACE_EXISTS: { status: 409, next: 'Choose another name with --interface, or none: Berth then finds one.' },
   MAC_IN_USE: { status: 409, next: 'Choose another --mac-address, or none.' },
 
+  // The cluster's hosts.
+  NO_CLUSTER: { status: 409, next: 'Give the agent a store that hosts share: berth agent --store etcd://HOST:PORT' },
+  HOST_UNKNOWN: { status: 404, next: 'List the hosts with: berth host ls' },
+  HOST_HEARD: {
+    status: 409,
+    next: 'Only a host that is gone for good is removed; stop its agent first: systemctl disable --now berth',
+  },
+
   // The cluster's objects.
   OBJECT_INVALID: { status: 400, next: 'Correct the request; docs/api.md lists every field.' },
   REFERENCE_UNKNOWN: { status: 400, next: 'Create what is referred to first, or correct its name.' },

@@ -20,6 +20,14 @@ interface ResourceShape {
 
 const resources: readonly ResourceShape[] = [
   {
+    kind: 'host',
+    what: 'hosts of the cluster',
+    argument: 'host',
+    argumentHelp: 'name of the host',
+    sample: 'host1',
+    made: 'A host is in the cluster once its agent runs with the cluster’s store: berth agent --store etcd://HOST:PORT',
+  },
+  {
     kind: 'network',
     what: 'networks',
     argument: 'network',
@@ -97,6 +105,7 @@ export function resourceCommands(program: Command, on: Binder): void {
     listCommand(group, shape.kind, on);
     inspectCommand(group, shape, on);
     if (shape.kind === 'uplink') uplinkCommands(group, on);
+    if (shape.kind === 'host') removeHostCommand(group, shape, on);
     if (shape.kind !== 'network') continue;
     clusterNetworkCommands(group, on);
     confirmCommand(group, shape, on);
@@ -134,6 +143,21 @@ function inspectCommand(group: Command, { kind, argument, argumentHelp, sample }
       kind === 'network' || kind === 'endpoint' ? ' With --cluster JSON in any case, one object for each.' : ''
     }`,
     examples: [[`berth ${kind} inspect ${sample}`], [`berth ${kind} inspect --json ${sample}`]],
+  });
+}
+
+function removeHostCommand(group: Command, { argumentHelp }: ResourceShape, on: Binder): void {
+  const command = on(group.command('rm'), async () => {
+    const { removeHosts } = await import('../resources.ts');
+    return (session, args) => removeHosts(session, args[0] as readonly string[]);
+  })
+    .alias('remove')
+    .description('remove hosts that are gone for good, with the addresses that their containers held')
+    .argument('<host...>', argumentHelp);
+  guide(command, {
+    remark:
+      'Refused while its agent runs. A host that comes back is in the cluster again; its containers may then have addresses that\nothers were given meanwhile, so remove only what does not come back.',
+    examples: [['berth host rm host7']],
   });
 }
 

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import type {
   AttachmentView,
   EndpointView,
+  HostView,
   LeaseView,
   NamedView,
   NetworkView,
@@ -152,6 +153,10 @@ async function ask(runDir: string, argument: string): Promise<Candidate[]> {
       case 'uplink': {
         const views = await client.get<readonly UplinkView[]>('/v1/uplinks');
         return views.map((view) => ({ value: view.nic, description: `${view.bridge} ${view.state}` }));
+      }
+      case 'host': {
+        const views = await client.get<readonly HostView[]>('/v1/hosts');
+        return views.map((view) => ({ value: view.name, description: `${view.vtep ?? ''} ${view.state}` }));
       }
       case 'nic':
         return readdirSync('/sys/class/net').map((value) => ({ value, description: '' }));
