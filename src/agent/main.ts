@@ -19,6 +19,7 @@ import { createAttachments } from './attachments.ts';
 import { createAuditor } from './auditor.ts';
 import { createCluster } from './cluster/cluster.ts';
 import { refuseHalfMigrated } from './cluster/migration.ts';
+import { withoutStore } from './cluster/offline.ts';
 import { createCollector } from './collector.ts';
 import { type Config, loadConfig, type PluginConfig } from './config.ts';
 import { createConflicts } from './conflicts/conflicts.ts';
@@ -43,7 +44,7 @@ import { createRegistration } from './registration.ts';
 import { createSandboxes } from './sandboxes.ts';
 import { openState, storeNotes } from './state.ts';
 import { createStatus } from './status.ts';
-import { openStores } from './stores.ts';
+import { awayIsNoFailure, openStores } from './stores.ts';
 
 /** The one folder whose sockets the engine finds without a discovery file (moby `pkg/plugins/discovery_unix.go`). */
 const ENGINE_SOCKETS = '/run/docker/plugins';
@@ -100,7 +101,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   cleanup.defer(() => stores.close());
   // Before anything is done: whoever serves there has containers that are none of ours.
   await refuseServed([apiSocket(config.runDir), ...config.plugins.flatMap((plugin) => socketOf(config, plugin) ?? [])]);
-  await refuseHalfMigrated(stores.shared);
+  if (!stores.away()) await refuseHalfMigrated(stores.shared);
   const kernel = crash.kernel(await openKernel({ ovsDatabase: config.ovsDatabase }));
   cleanup.defer(() => kernel.close());
   const host = await watchHost(kernel);
@@ -120,6 +121,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   const cluster = stores.isShared
     ? await createCluster({
         store: stores.shared,
+        away: stores.away,
         config,
         identity,
         state,
@@ -145,7 +147,12 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     linger: config.linger,
   });
   cleanup.defer(() => lifecycle.close());
-  const ipam = await openIpam(stores.shared, { bases: config.defaultPools });
+  const ipam = await withoutStore({
+    ipam: await openIpam(stores.shared, { bases: config.defaultPools }),
+    away: stores.away,
+    notes,
+    events,
+  });
   const conflicts = createConflicts({
     state,
     kernel,
@@ -278,8 +285,12 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   await cluster?.start();
   await lifecycle.recover();
   await attachments.recover();
-  // What a network that was on its way out when we died still held.
-  await leases.freeReleased();
+  // What a network that was on its way out when we died still held; where the store is away, the next look does it.
+  if (!stores.away()) await leases.freeReleased().catch(awayIsNoFailure);
+  await ipam.settle();
+  events.follow(({ event }) => {
+    if (event === 'store.recovered') void ipam.settle();
+  });
   await auditor.pass();
   auditor.start();
   cleanup.defer(() => auditor.stop());

@@ -2,7 +2,7 @@
 
 import { asBerthError } from '../model/errors.ts';
 import { keys } from '../model/keys.ts';
-import type { Store, Transaction, TransactionResult } from '../store/store.ts';
+import type { LeaseId, Store, Transaction, TransactionResult } from '../store/store.ts';
 import type { Events } from './events.ts';
 
 export interface StoreHealth {
@@ -42,16 +42,20 @@ export function watchStore(store: Store, host: string, events: Events): StoreHea
     clearInterval(timer);
   }
 
-  async function watched<Result extends { readonly revision: number }>(work: Promise<Result>): Promise<Result> {
+  async function noticed<Result>(work: Promise<Result>): Promise<Result> {
     try {
-      const result = await work;
-      revision = Math.max(revision, result.revision);
-      return result;
+      return await work;
     } catch (error) {
       const { code, message } = asBerthError(error);
       if (code.startsWith('STORE_')) failed(message);
       throw error;
     }
+  }
+
+  async function watched<Result extends { readonly revision: number }>(work: Promise<Result>): Promise<Result> {
+    const result = await noticed(work);
+    revision = Math.max(revision, result.revision);
+    return result;
   }
 
   async function transact(transaction: Transaction): Promise<TransactionResult> {
@@ -75,6 +79,9 @@ export function watchStore(store: Store, host: string, events: Events): StoreHea
     store: Object.create(store, {
       transact: { value: transact },
       list: { value: (...given: Parameters<Store['list']>) => watched(store.list(...given)) },
+      // What is asked for at regular intervals notices first that a store is away.
+      keepAlive: { value: (lease: LeaseId) => noticed(store.keepAlive(lease)) },
+      get: { value: (key: string) => noticed(store.get(key)) },
     }) as Store,
     problem: () => problem,
     revision: () => revision,

@@ -5,8 +5,7 @@ import { BerthError } from '../model/errors.ts';
 import type { EndpointId, PoolId } from '../model/ids.ts';
 import { keys } from '../model/keys.ts';
 import type { Mac } from '../model/mac.ts';
-import { type Range, without } from '../model/objects/ranges.ts';
-import type { Lease, LeaseHolder, Pool } from '../model/pool.ts';
+import type { Lease, LeaseHolder } from '../model/pool.ts';
 import { contains, formatPrefix, type Prefix } from '../model/prefix.ts';
 import type { Condition, Operation } from '../store/store.ts';
 import { encodeLease, encodePool } from './codec.ts';
@@ -31,22 +30,6 @@ export interface LeaseRequest {
   readonly replay?: boolean;
   /** Those that the lowest free one must not be, though nobody holds a lease on them: somebody else has them. */
   readonly avoid?: (address: Address) => boolean;
-  /** Where the lowest free one is looked for, rather than in the pool's range. */
-  readonly within?: Range;
-  /** Where it is not looked for. */
-  readonly reserved?: readonly Range[];
-  /** What else must hold in the store for an address to be leased. */
-  readonly conditions?: readonly Condition[];
-}
-
-/** One of the conditions that a request brought along did not hold: nothing was leased. */
-export class ConditionFailed extends Error {
-  readonly condition: Condition;
-
-  constructor(condition: Condition) {
-    super(`the condition on ${condition.key} did not hold`);
-    this.condition = condition;
-  }
 }
 
 export interface LeaseParts {
@@ -65,6 +48,7 @@ export interface Leases {
   claim(subnet: Prefix, address: Address, holder: LeaseHolder, mac?: Mac): Promise<Lease | undefined>;
   release(pool: PoolId, address: Address): Promise<void>;
   releaseEndpoint(endpoint: EndpointId): Promise<void>;
+  rehold(lease: Lease): Promise<boolean>;
 }
 
 /** How often another host may be faster before we give up. */
@@ -89,17 +73,11 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
    * Writes a new lease. The pool must be as we know it: one that was given back is taken back with the same transaction, so
    * no host can remove it at the same time. @returns undefined when another host was faster; memory then knows better.
    */
-  const create = async (
-    { pool, revision }: PoolRecord,
-    table: SubnetTable,
-    lease: Lease,
-    brought: readonly Condition[] = [],
-  ): Promise<Lease | undefined> => {
+  const create = async (record: PoolRecord, table: SubnetTable, lease: Lease): Promise<Lease | undefined> => {
+    const { pool, revision } = record;
     const key = leaseKey(table, lease.address);
     const value = encodeLease(lease);
     const conditions: Condition[] = [
-      // First, so that it is told of them rather than of a pool that has gone with its network.
-      ...brought,
       { key: keys.pool(pool.id), is: 'at', revision },
       { key, is: 'absent' },
     ];
@@ -109,9 +87,7 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
     const relaxed = isOfContainer(lease.holder) && !pool.released;
     const result = await writer.write({ if: conditions, then: operations, relaxed }, new Map([[key, value]]));
     if (!result.committed) {
-      const { failed, found } = result;
-      if (brought.some((condition) => condition.key === failed.key)) throw new ConditionFailed(failed);
-      tables.learn(failed.key, found, result.revision);
+      tables.absorb(result.failed.key, result.found);
       return undefined;
     }
     tables.setLease(key, lease, result.revision);
@@ -138,34 +114,21 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
   /** Addresses that whoever asks may have, from the lowest on: those that are kept for somebody are not among them. */
   function* freeIn(
     { taken, subnet }: SubnetTable,
-    ranges: readonly Range[],
+    { first, last }: { readonly first: bigint; readonly last: bigint },
     avoid: (address: Address) => boolean = () => false,
   ): Generator<bigint, undefined> {
-    for (const { first, last } of ranges) {
-      for (let value = taken.firstFree(first); value <= last; value = taken.firstFree(value + 1n)) {
-        const address: Address = { family: subnet.address.family, value };
-        if (reservations.find(subnet, address) === undefined && !avoid(address)) yield value;
-      }
+    for (let value = taken.firstFree(first); value <= last; value = taken.firstFree(value + 1n)) {
+      const address: Address = { family: subnet.address.family, value };
+      if (reservations.find(subnet, address) === undefined && !avoid(address)) yield value;
     }
   }
 
-  /** Where an address that is not named may come from. */
-  const rangesFor = ({ holder, within, reserved = [] }: LeaseRequest, { subnet, range }: Pool): readonly Range[] =>
-    without(within ?? allocatable(subnet, holder.kind === 'gateway' ? undefined : range), reserved);
-
   /** The free address that is kept for who asks. */
   const keptFor = (request: LeaseRequest): Address | undefined => {
-    const { record, table } = known(request.pool);
+    const { table } = known(request.pool);
     if (request.holder.kind === 'gateway') return undefined;
-    const { within, reserved = [] } = request;
-    // By itself it may lie outside the pool's range, which is for those who are not known.
-    const allowed = without(within ?? allocatable(record.pool.subnet, undefined), reserved);
-    return reservations
-      .keptFor(table.subnet, askerOf(request))
-      .find(
-        ({ address: { value } }) =>
-          !table.taken.has(value) && allowed.some(({ first, last }) => value >= first && value <= last),
-      )?.address;
+    return reservations.keptFor(table.subnet, askerOf(request)).find(({ address }) => !table.taken.has(address.value))
+      ?.address;
   };
 
   const leaseLowest = async (request: LeaseRequest): Promise<Lease | undefined> => {
@@ -176,22 +139,18 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
     // The same answer to a question that is repeated because its answer was lost, and to networks that share a subnet.
     const [existing] = gateway ? table.gateways : [];
     if (existing !== undefined) return existing.lease;
-    const [free] = freeIn(table, rangesFor(request, record.pool), request.avoid);
+    const limits = allocatable(subnet, gateway ? undefined : range);
+    const [free] = freeIn(table, limits, request.avoid);
     if (free === undefined) {
-      const { within } = request;
-      const show = (value: bigint) => formatAddress({ family: subnet.address.family, value });
-      const where = formatPrefix(gateway || range === undefined ? subnet : range);
-      const place = within === undefined ? where : `${show(within.first)}-${show(within.last)} in ${where}`;
-      throw new BerthError('POOL_EXHAUSTED', `all addresses of ${place} are taken`);
+      const where = gateway || range === undefined ? subnet : range;
+      throw new BerthError('POOL_EXHAUSTED', `all addresses of ${formatPrefix(where)} are taken`);
     }
     const value: bigint = free;
     const address = { family: subnet.address.family, value };
     return await reserving(table, value, () =>
       // Somebody who asked for just this address may have been before us, and may have left open what became of it.
       underLocks([leaseKey(table, address)], async () =>
-        table.leases.has(value)
-          ? undefined
-          : await create(record, table, leaseOf(request, address), request.conditions),
+        table.leases.has(value) ? undefined : await create(record, table, leaseOf(request, address)),
       ),
     );
   };
@@ -217,9 +176,7 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
       const existing = table.leases.get(address.value);
       if (existing === undefined) {
         if (request.holder.kind !== 'gateway') checkReservation(reservations.find(subnet, address), askerOf(request));
-        return await reserving(table, address.value, () =>
-          create(record, table, leaseOf(request, address), request.conditions),
-        );
+        return await reserving(table, address.value, () => create(record, table, leaseOf(request, address)));
       }
       if (isRepeated(request, existing.lease)) return existing.lease;
       throw taken(existing.lease);
@@ -247,7 +204,7 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
       relaxed: isOfContainer(lease.holder),
     });
     if (result.committed) tables.setLease(key, lease, result.revision);
-    else tables.learn(key, result.found, result.revision);
+    else tables.absorb(key, result.found);
     return result.committed ? lease : undefined;
   };
 
@@ -264,7 +221,7 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
       new Map(records.map(({ key, lease }) => [key, encodeLease(lease)])),
     );
     if (result.committed) for (const record of records) tables.dropLease(record);
-    else tables.learn(result.failed.key, result.found, result.revision);
+    else tables.absorb(result.failed.key, result.found);
     return result.committed;
   };
 
@@ -287,7 +244,7 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
       const { record, table } = known(id);
       const { subnet, range } = record.pool;
       const found: Address[] = [];
-      for (const value of freeIn(table, [allocatable(subnet, range)], avoid)) {
+      for (const value of freeIn(table, allocatable(subnet, range), avoid)) {
         if (found.length === count) break;
         found.push({ family: subnet.address.family, value });
       }
@@ -322,6 +279,22 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
           return (await drop([record])) ? [record] : undefined;
         });
         if (dropped !== undefined) return await afterDrop(dropped);
+      }
+      throw busy(formatAddress(address));
+    },
+
+    async rehold({ pool, address, engine, holder, mac }) {
+      const table = tables.table(pool);
+      if (table === undefined) return false;
+      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+        const done = await underLocks([leaseKey(table, address)], async () => {
+          const record = tables.table(pool)?.leases.get(address.value);
+          if (record === undefined || record.lease.engine !== engine) return false;
+          return (await change(record, { ...record.lease, holder, ...(mac && { mac }) })) === undefined
+            ? undefined
+            : true;
+        });
+        if (done !== undefined) return done;
       }
       throw busy(formatAddress(address));
     },

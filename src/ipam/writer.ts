@@ -1,7 +1,7 @@
 /** Transactions on the store, with what is to be done when it cannot be known whether one took place. */
 
 import { BerthError } from '../model/errors.ts';
-import type { Entry, Store, Transaction, TransactionResult } from '../store/store.ts';
+import { type Entry, type Store, StoreNotReached, type Transaction, type TransactionResult } from '../store/store.ts';
 
 export interface Writer {
   /**
@@ -25,12 +25,12 @@ export interface Writer {
 const ATTEMPTS = 5;
 
 /**
- * @param learn takes over what the store said of a key at a revision.
+ * @param absorb takes over what the store says of a key.
  * @param wrote is told of each transaction that took place: the keys that it changed, and its revision.
  */
 export function createWriter(
   store: Store,
-  learn: (key: string, entry: Entry | undefined, revision: number) => void,
+  absorb: (key: string, entry: Entry | undefined) => void,
   wrote: (changed: readonly string[], revision: number) => void,
 ): Writer {
   /** Keys whose state is unknown, with the value there that is unwanted, if any. */
@@ -46,11 +46,9 @@ export function createWriter(
 
   const settleKey = async (key: string, unwanted: string | undefined): Promise<void> => {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      // A listing tells its revision; the key itself comes first in it.
-      const { entries, revision } = await store.list(key, { limit: 1 });
-      const entry = entries.find((found) => found.key === key);
+      const entry = await store.get(key);
       if (entry === undefined || entry.value !== unwanted) {
-        learn(key, entry, revision);
+        absorb(key, entry);
         return;
       }
       const result = await store.transact({
@@ -59,7 +57,7 @@ export function createWriter(
       });
       if (result.committed) {
         wrote([key], result.revision);
-        learn(key, undefined, result.revision);
+        absorb(key, undefined);
         return;
       }
     }
@@ -99,6 +97,6 @@ export function createWriter(
 
 /** Whether an error of `transact` means that nothing was changed. */
 function isCertain(error: unknown): boolean {
-  if (error instanceof RangeError) return true;
+  if (error instanceof RangeError || error instanceof StoreNotReached) return true;
   return error instanceof BerthError && error.code !== 'STORE_UNAVAILABLE' && error.code !== 'INTERNAL';
 }

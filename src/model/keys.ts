@@ -40,6 +40,8 @@ export const keys = {
   /** All of Berth's keys begin so. */
   all: 'berth/',
   probes: 'berth/probe/',
+  /** What stood last at a key of the shared store, in this host's own. */
+  lastKnown: (key: string) => `berth/last-known/${key}`,
   /** Stands while state is being moved here from another store, and ever after when that was given up half way. */
   migration: 'berth/migration',
   journals: (host: string) => `berth/journal/${host}/`,

@@ -5,16 +5,22 @@ import { BerthError } from '../model/errors.ts';
 import type { EtcdLocation, StoreLocation } from './location.ts';
 import type { Store } from './store.ts';
 
+export interface OpenOptions {
+  /** That etcd is away is no reason not to begin: it is not even asked. */
+  readonly mayBeAway?: boolean;
+}
+
 /**
  * @throws BerthError BAD_CONFIG when a file of a certificate or password cannot be read; STATE_LOCKED, STORE_CORRUPT, STORE_NEWER,
  *   STORE_FULL (sqlite); STORE_DENIED (etcd); STORE_UNAVAILABLE.
  */
-export async function openStore(location: StoreLocation): Promise<Store> {
+export async function openStore(location: StoreLocation, { mayBeAway = false }: OpenOptions = {}): Promise<Store> {
   if (location.kind === 'sqlite') {
     const { openSqliteStore } = await import('./sqlite/store.ts');
     return await openSqliteStore(location.path);
   }
-  const store = await openEtcd(location);
+  const store = await openEtcd(location, mayBeAway);
+  if (mayBeAway) return store;
   try {
     // Shows at once whether we may read at all.
     await store.get('berth/');
@@ -25,7 +31,10 @@ export async function openStore(location: StoreLocation): Promise<Store> {
   }
 }
 
-async function openEtcd({ urls, prefix, ca, cert, key, user, passwordFile }: EtcdLocation): Promise<Store> {
+async function openEtcd(
+  { urls, prefix, ca, cert, key, user, passwordFile }: EtcdLocation,
+  unasked: boolean,
+): Promise<Store> {
   const [{ openEtcdStore }, tls, password] = await Promise.all([
     import('./etcd/store.ts'),
     files({ ca, cert, key }),
@@ -34,6 +43,7 @@ async function openEtcd({ urls, prefix, ca, cert, key, user, passwordFile }: Etc
   return await openEtcdStore({
     endpoints: urls.map((url) => ({ url, tls })),
     prefix,
+    unasked,
     ...(user === undefined || password === undefined
       ? {}
       : { user: { name: user, password: password.toString('utf8').split(/\r?\n/, 1)[0]! } }),

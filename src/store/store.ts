@@ -3,6 +3,8 @@
  * embedded database can give as well. `conformance.ts` is the executable form of this page.
  */
 
+import { BerthError } from '../model/errors.ts';
+
 /** One key with its value. Revisions count transactions of the whole store and only grow. */
 export interface Entry {
   readonly key: string;
@@ -63,6 +65,13 @@ export type WatchMessage =
   | { readonly type: 'changes'; readonly revision: number; readonly changes: readonly Change[] }
   /** Revisions before this one are gone: list again, then watch from the listing's revision. The watch has ended. */
   | { readonly type: 'compacted'; readonly revision: number };
+
+/** The store was not reached, and whatever was asked of it has not been done. */
+export class StoreNotReached extends BerthError {
+  constructor(sentence: string, options?: { cause?: unknown }) {
+    super('STORE_UNAVAILABLE', sentence, options);
+  }
+}
 
 export interface Store {
   get(key: string): Promise<Entry | undefined>;

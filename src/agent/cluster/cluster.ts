@@ -58,6 +58,8 @@ export interface Cluster {
 export interface ClusterParts {
   /** That all hosts share. */
   readonly store: Store;
+  /** It did not answer when it was last asked. */
+  away(): boolean;
   readonly config: Pick<Config, 'host' | 'vtep' | 'vxlanPort' | 'uplinks'>;
   readonly identity: string;
   readonly state: State;
@@ -209,7 +211,7 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
       remotes: remotes.of,
     },
     async start() {
-      membership = await joinCluster({ store, host: config.host, events, describe });
+      membership = await joinCluster({ store, away: parts.away, host: config.host, events, describe });
       const failed = (error: unknown): void => {
         if (!stop.signal.aborted)
           events.emit('cluster.failed', `cannot follow the cluster: ${asBerthError(error).message}`);

@@ -11,7 +11,7 @@ const events = { emit: (event: string) => void said.push(event) };
 
 test('a host stands for good, its agent for as long as it runs', async () => {
   const store = createMemoryStore();
-  const member = await joinCluster({ store, host: 'a', events, describe: () => record('x') });
+  const member = await joinCluster({ store, away: () => false, host: 'a', events, describe: () => record('x') });
   assert.ok((await store.get('berth/agent/a'))?.lease !== undefined);
   assert.deepEqual(decodeHost((await store.get('berth/host/a'))!), record('x'));
   await member.leave();
@@ -22,7 +22,7 @@ test('a host stands for good, its agent for as long as it runs', async () => {
 test('what has changed is told, and what has not is not written', async () => {
   const store = createMemoryStore();
   let now = record('x');
-  const member = await joinCluster({ store, host: 'a', events, describe: () => now });
+  const member = await joinCluster({ store, away: () => false, host: 'a', events, describe: () => now });
   const before = (await store.get('berth/host/a'))!.modRevision;
   await member.update();
   assert.equal((await store.get('berth/host/a'))!.modRevision, before);
@@ -34,8 +34,8 @@ test('what has changed is told, and what has not is not written', async () => {
 
 test('two machines of one name: refused while the other runs; welcome when it has been replaced', async () => {
   const store = createMemoryStore();
-  const first = await joinCluster({ store, host: 'a', events, describe: () => record('x') });
-  const second = () => joinCluster({ store, host: 'a', events, describe: () => record('y') });
+  const first = await joinCluster({ store, away: () => false, host: 'a', events, describe: () => record('x') });
+  const second = () => joinCluster({ store, away: () => false, host: 'a', events, describe: () => record('y') });
   await assert.rejects(second(), { code: 'STATE_LOCKED', message: /goes by the name 'a'.*--host/ });
   assert.equal(decodeHost((await store.get('berth/host/a'))!).identity, 'x');
   await first.leave();
@@ -45,7 +45,7 @@ test('two machines of one name: refused while the other runs; welcome when it ha
 
 test('an agent whose presence has ended, because the store was away for long, is present again', async () => {
   const store = createMemoryStore();
-  const member = await joinCluster({ store, host: 'a', events, describe: () => record('x') });
+  const member = await joinCluster({ store, away: () => false, host: 'a', events, describe: () => record('x') });
   await store.revokeLease((await store.get('berth/agent/a'))!.lease!);
   assert.equal(await store.get('berth/agent/a'), undefined);
   await member.update();

@@ -15,6 +15,8 @@ export interface Membership {
 
 export interface MembershipParts {
   readonly store: Store;
+  /** It did not answer when it was last asked: then nobody waits for it now. */
+  away(): boolean;
   readonly host: string;
   readonly events: Pick<Events, 'emit'>;
   describe(): HostRecord;
@@ -29,7 +31,7 @@ const RENEWAL = 5000;
  *
  * @throws BerthError STATE_LOCKED when another machine of the same name is in the cluster now.
  */
-export async function joinCluster({ store, host, events, describe }: MembershipParts): Promise<Membership> {
+export async function joinCluster({ store, away, host, events, describe }: MembershipParts): Promise<Membership> {
   let lease: LeaseId | undefined;
   let told: string | undefined;
   let ended = false;
@@ -81,8 +83,10 @@ export async function joinCluster({ store, host, events, describe }: MembershipP
   };
 
   try {
-    await tell();
-    await present();
+    if (!away()) {
+      await tell();
+      await present();
+    }
   } catch (error) {
     if (asBerthError(error).code !== 'STORE_UNAVAILABLE') throw error;
   }

@@ -1,6 +1,7 @@
 /** What gRPC and etcd say when something goes wrong, and what Berth makes of it. */
 
 import { BerthError } from '../../model/errors.ts';
+import { StoreNotReached } from '../store.ts';
 
 /** https://grpc.github.io/grpc/core/md_doc_statuscodes.html; those that are told apart here. */
 export const statusCodes = {
@@ -119,8 +120,10 @@ export function storeError(error: GrpcError, what: string, mayHaveBeenDone: bool
     default:
       break;
   }
-  const doubt = mayHaveBeenDone ? '; it is unknown whether it was done' : '';
-  return new BerthError('STORE_UNAVAILABLE', `etcd could not do ${what}: ${reason}${doubt}`, options);
+  const sentence = `etcd could not do ${what}: ${reason}`;
+  return mayHaveBeenDone
+    ? new BerthError('STORE_UNAVAILABLE', `${sentence}; it is unknown whether it was done`, options)
+    : new StoreNotReached(sentence, options);
 }
 
 function tooLarge(what: string, reason: string, options: { cause: unknown }): BerthError {

@@ -31,6 +31,8 @@ export interface EtcdOptions {
   readonly user?: User;
   /** Milliseconds until a call is given up with STORE_UNAVAILABLE. 4,000 when absent. */
   readonly deadline?: number;
+  /** Opens it unasked: whether it answers is left to the first call. */
+  readonly unasked?: boolean;
 }
 
 /** Keys that are asked for at once. */
@@ -43,7 +45,7 @@ const PAGE = 1000;
  * @throws BerthError STORE_UNAVAILABLE when no member serves within the deadline, STORE_DENIED when etcd refuses us.
  */
 export async function openEtcdStore(options: EtcdOptions): Promise<Store> {
-  const { prefix = '', deadline = 4000, endpoints, user } = options;
+  const { prefix = '', deadline = 4000, unasked = false, endpoints, user } = options;
   const client = createClient({ endpoints, deadline, ...(user === undefined ? {} : { user }) });
   const full = (key: string) => Buffer.from(prefix + key);
   const strip = (key: string) => key.slice(prefix.length);
@@ -174,6 +176,7 @@ export async function openEtcdStore(options: EtcdOptions): Promise<Store> {
       client.close();
     },
   };
+  if (unasked) return store;
   try {
     await head();
   } catch (error) {
