@@ -1,11 +1,12 @@
 /** Pools and leases as they are written in the store. */
 
 import * as z from 'zod';
-import { type Address, formatAddress, parseAddress } from '../model/address.ts';
+import { type Address, type Family, formatAddress, parseAddress } from '../model/address.ts';
 import { type EndpointId, type NetworkId, type PoolId, parseEndpointId, parseNetworkId } from '../model/ids.ts';
 import { SCHEMA_VERSION } from '../model/keys.ts';
 import { type Mac, parseMac } from '../model/mac.ts';
-import { type Lease, type Pool, poolId } from '../model/pool.ts';
+import type { Range } from '../model/objects/ranges.ts';
+import { type Lease, type Pool, type PoolLayout, poolId } from '../model/pool.ts';
 import { formatPrefix, type Prefix, parsePrefix } from '../model/prefix.ts';
 import type { Reservation } from '../model/reservation.ts';
 import { decodeRecord, parsed } from '../store/record.ts';
@@ -15,6 +16,14 @@ const prefix = parsed<Prefix>(parsePrefix, 'a subnet');
 const address = parsed<Address>(parseAddress, 'an address');
 const time = z.number().int();
 
+const range = parsed<Range>(parseRange, 'two addresses');
+
+const layoutSchema = z.strictObject({
+  hosts: range.optional(),
+  gateway: address.optional(),
+  groups: z.record(z.string(), range),
+});
+
 const poolSchema = z.strictObject({
   version,
   space: z.string().min(1),
@@ -22,6 +31,7 @@ const poolSchema = z.strictObject({
   range: prefix.optional(),
   released: z.boolean(),
   options: z.record(z.string(), z.string()),
+  layout: layoutSchema.optional(),
   createdAt: time,
 });
 
@@ -57,7 +67,8 @@ const reservationSchema = z.strictObject({
 });
 
 export function encodePool(pool: Pool): string {
-  const { space, released, options, createdAt } = pool;
+  const { space, released, options, createdAt, layout } = pool;
+  const { family } = pool.subnet.address;
   const range = pool.range === undefined ? undefined : formatPrefix(pool.range);
   return JSON.stringify({
     version: SCHEMA_VERSION,
@@ -66,6 +77,13 @@ export function encodePool(pool: Pool): string {
     range,
     released,
     options,
+    layout: layout && {
+      hosts: layout.hosts && formatRange(layout.hosts, family),
+      gateway: layout.gateway && formatAddress(layout.gateway),
+      groups: Object.fromEntries(
+        Object.entries(layout.groups).map(([name, part]) => [name, formatRange(part, family)]),
+      ),
+    },
     createdAt,
   });
 }
@@ -98,9 +116,14 @@ function encodeHolder(holder: Lease['holder']): Lease['holder'] {
 
 /** @throws BerthError STORE_NEWER or STORE_CORRUPT, naming the key. */
 export function decodePool(key: string, text: string): Pool {
-  const { version: _, range, ...pool } = decodeRecord(poolSchema, key, text);
+  const { version: _, range, layout, ...pool } = decodeRecord(poolSchema, key, text);
   const id = poolId(pool.space, pool.subnet, range);
-  return { id, ...pool, ...(range === undefined ? {} : { range }) };
+  return {
+    id,
+    ...pool,
+    ...(range === undefined ? {} : { range }),
+    ...(layout === undefined ? {} : { layout: defined(layout) as PoolLayout }),
+  };
 }
 
 /** @throws BerthError STORE_NEWER or STORE_CORRUPT, naming the key. */
@@ -129,6 +152,19 @@ export function encodeReservation({ subnet, address: on, mac, name, createdAt }:
 export function decodeReservation(key: string, text: string): Reservation {
   const { version: _, ...reservation } = decodeRecord(reservationSchema, key, text);
   return defined(reservation) as Reservation;
+}
+
+/** Both ends, of either family. */
+function parseRange(text: string): Range | undefined {
+  const [first, last, ...more] = text.split('-').map(parseAddress);
+  if (first === undefined || last === undefined || more.length > 0) return undefined;
+  return first.family === last.family && first.value <= last.value
+    ? { first: first.value, last: last.value }
+    : undefined;
+}
+
+function formatRange({ first, last }: Range, family: Family): string {
+  return `${formatAddress({ family, value: first })}-${formatAddress({ family, value: last })}`;
 }
 
 /** The object without the keys that are undefined, which the types here do not allow. */

@@ -87,6 +87,75 @@ test('old news of an address that was leased and freed here is not believed', as
   }
 });
 
+/** A store whose answers to transactions come when all that its watches had to tell has been told. */
+function withSlowAnswers(inner: Store, meanwhile: () => Promise<void>): Store {
+  return {
+    ...inner,
+    async transact(transaction) {
+      const result = await inner.transact(transaction);
+      await meanwhile();
+      for (let turn = 0; turn < 20; turn++) await setImmediate();
+      return result;
+    },
+  };
+}
+
+test('an answer that comes later than the news of what happened since is not believed', async () => {
+  const first = await host();
+  const pool = await openPool(first, SUBNET);
+  const { store: held, release } = withHeldWatch(store);
+  let meanwhile = () => Promise.resolve();
+  const slow = await host(withSlowAnswers(held, () => meanwhile()));
+  await leaseAddress(first, pool.id, '10.1.0.6');
+  meanwhile = () => {
+    meanwhile = () => Promise.resolve();
+    release();
+    return first.release(pool.id, address('10.1.0.6'));
+  };
+  // Refused at first, for a lease that is gone by the time of the answer.
+  assert.equal(await leaseAddress(slow, pool.id, '10.1.0.6'), '10.1.0.6');
+  // Done, and undone by another before the answer.
+  meanwhile = async () => {
+    meanwhile = () => Promise.resolve();
+    await caughtUp(first);
+    await first.release(pool.id, address('10.1.0.7'));
+  };
+  await leaseAddress(slow, pool.id, '10.1.0.7');
+  await caughtUp(first, slow);
+  assert.equal(slow.find(pool.id, address('10.1.0.7')), undefined);
+});
+
+test('a pool of which nothing was told yet can be read, with its leases', async () => {
+  const { store: held, release } = withHeldWatch(store);
+  const [first, second] = [await host(), await host(held)];
+  const pool = await openPool(first, SUBNET);
+  await leaseAddress(first, pool.id);
+  assert.equal(second.pool(pool.id), undefined);
+  assert.equal((await second.refreshPool(pool.id))?.id, pool.id);
+  assert.equal(second.leasesOf(pool.id).length, 1);
+  await first.release(pool.id, address('10.1.0.1'));
+  await second.refreshPool(pool.id);
+  assert.equal(second.leasesOf(pool.id).length, 0);
+  await first.removePool(pool.id);
+  assert.equal(await second.refreshPool(pool.id), undefined);
+  assert.equal(second.pool(pool.id), undefined);
+  release();
+  await caughtUp(first, second);
+});
+
+test('what one host keeps for somebody, the other keeps too', async () => {
+  const [first, second] = [await host(), await host()];
+  const pool = await openPool(first, SUBNET);
+  const reservation = { subnet: pool.subnet, address: address('10.1.0.1'), name: 'web', createdAt: 0 };
+  await first.reservations.add(reservation);
+  await caughtUp(second);
+  for (let turn = 0; turn < 20; turn++) await setImmediate();
+  assert.equal(await leaseAddress(second, pool.id), '10.1.0.2');
+  await first.reservations.remove(reservation);
+  for (let turn = 0; turn < 20; turn++) await setImmediate();
+  assert.equal(await leaseAddress(second, pool.id), '10.1.0.1');
+});
+
 test('what was missed, when history is gone, is made up for', async () => {
   const { store: held, release } = withHeldWatch(store);
   const [first, second] = [await host(), await host(held)];

@@ -12,13 +12,13 @@ import { keys } from '../model/keys.ts';
 import type { Mac } from '../model/mac.ts';
 import type { Lease, LeaseHolder, Pool } from '../model/pool.ts';
 import { family, type Prefix } from '../model/prefix.ts';
-import type { Entry, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import { defaultBases, type PoolBase, uniqueLocalBase } from './auto-pool.ts';
 import { createFollower } from './follow.ts';
 import { createLeases, type LeaseRequest } from './leases.ts';
 import { createLocks } from './locks.ts';
 import { createPools, type PoolRequest, type Settled } from './pools.ts';
-import { openReservations, type Reservations } from './reservations.ts';
+import { createReservations, type Reservations } from './reservations.ts';
 import { createTables, type LeaseRecord } from './tables.ts';
 import { createWriter } from './writer.ts';
 
@@ -101,6 +101,13 @@ export interface Ipam {
    */
   follow(signal: AbortSignal): Promise<void>;
 
+  /**
+   * Reads a pool with its leases, of which the others have not told yet.
+   *
+   * @returns undefined when there is none.
+   */
+  refreshPool(id: PoolId): Promise<Pool | undefined>;
+
   pool(id: PoolId): Pool | undefined;
   pools(): readonly Pool[];
   /** Subnet by subnet, in the order of addresses. */
@@ -129,19 +136,16 @@ export interface IpamOptions {
  */
 export async function openIpam(store: Store, options: IpamOptions = {}): Promise<Ipam> {
   const { bases = [], now = Date.now, monotonic = () => performance.now() } = options;
-  const tables = createTables();
-  const absorb = (key: string, entry: Entry | undefined) => tables.absorb(key, entry);
-  const listings = [await store.list(keys.pools), await store.list(keys.leases)];
-  for (const { entries } of listings) for (const entry of entries) absorb(entry.key, entry);
   const follower = createFollower({
     store,
-    revision: Math.min(...listings.map(({ revision }) => revision)),
-    absorb,
-    known: () => tables.keys(),
+    absorb: (key, entry) => (key.startsWith(keys.reservations) ? reservations : tables).absorb(key, entry),
+    known: () => [...tables.keys(), ...reservations.keys()],
   });
-  const writer = createWriter(store, absorb, (changed, revision) => follower.wrote(changed, revision));
+  const tables = createTables(follower);
+  const reservations = createReservations(store, follower.wrote);
+  await follower.read();
+  const writer = createWriter(store, tables.learn, follower.wrote);
   const locks = createLocks();
-  const reservations = await openReservations(store);
   const usual = [...defaultBases, uniqueLocalBase(options.seed ?? machineSeed())];
   const pools = createPools({
     store,
@@ -153,6 +157,23 @@ export async function openIpam(store: Store, options: IpamOptions = {}): Promise
     monotonic,
   });
   const leases = createLeases({ tables, writer, locks, reservations, now, leaseGone: (id) => pools.leaseGone(id) });
+
+  /** @param exact the key itself, not those that begin so. */
+  const refresh = async (prefix: string, had: Iterable<string>, exact: boolean): Promise<void> => {
+    const { entries, revision } = await store.list(prefix, exact ? { limit: 1 } : {});
+    const there = new Map(entries.filter(({ key }) => !exact || key === prefix).map((entry) => [entry.key, entry]));
+    for (const key of new Set([...there.keys(), ...had])) tables.learn(key, there.get(key), revision);
+  };
+
+  const refreshPool = async (id: PoolId): Promise<Pool | undefined> => {
+    const key = keys.pool(id);
+    await refresh(key, [key], true);
+    const table = tables.table(id);
+    if (table === undefined) return undefined;
+    const had = [...table.leases.values()].map((record) => record.key);
+    await refresh(keys.poolLeases(table.id), had, false);
+    return tables.pool(id)?.pool;
+  };
 
   const inOrder = (records: Iterable<LeaseRecord>): Lease[] =>
     [...records].map(({ lease }) => lease).sort((a, b) => (a.address.value < b.address.value ? -1 : 1));
@@ -166,6 +187,7 @@ export async function openIpam(store: Store, options: IpamOptions = {}): Promise
     ...leases,
     reservations,
     follow: (signal) => follower.follow(signal),
+    refreshPool,
     pool: (id) => tables.pool(id)?.pool,
     pools: () => [...tables.pools.values()].map(({ pool }) => pool),
     leases: () => [...tables.all()].flatMap((table) => inOrder(table.leases.values())),

@@ -5,10 +5,12 @@ import { BerthError } from '../model/errors.ts';
 import type { EndpointId, PoolId } from '../model/ids.ts';
 import { keys } from '../model/keys.ts';
 import type { Mac } from '../model/mac.ts';
-import type { Lease, LeaseHolder } from '../model/pool.ts';
+import type { Range } from '../model/objects/ranges.ts';
+import type { Lease, LeaseHolder, Pool } from '../model/pool.ts';
 import { contains, formatPrefix, type Prefix } from '../model/prefix.ts';
 import type { Condition, Operation } from '../store/store.ts';
 import { encodeLease, encodePool } from './codec.ts';
+import type { Limits } from './layout.ts';
 import type { Locks } from './locks.ts';
 import { checkReservation, type Reservations } from './reservations.ts';
 import { allocatable, isForHosts } from './subnet-rules.ts';
@@ -30,6 +32,20 @@ export interface LeaseRequest {
   readonly replay?: boolean;
   /** Those that the lowest free one must not be, though nobody holds a lease on them: somebody else has them. */
   readonly avoid?: (address: Address) => boolean;
+  /** Where in the pool it may be, as the pool is when the address is leased; absent: in its range, and by number anywhere. */
+  readonly limits?: (pool: Pool) => Limits;
+  /** What else must hold in the store for an address to be leased. */
+  readonly conditions?: readonly Condition[];
+}
+
+/** One of the conditions that a request brought along did not hold: nothing was leased. */
+export class ConditionFailed extends Error {
+  readonly condition: Condition;
+
+  constructor(condition: Condition) {
+    super(`the condition on ${condition.key} did not hold`);
+    this.condition = condition;
+  }
 }
 
 export interface LeaseParts {
@@ -73,11 +89,17 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
    * Writes a new lease. The pool must be as we know it: one that was given back is taken back with the same transaction, so
    * no host can remove it at the same time. @returns undefined when another host was faster; memory then knows better.
    */
-  const create = async (record: PoolRecord, table: SubnetTable, lease: Lease): Promise<Lease | undefined> => {
-    const { pool, revision } = record;
+  const create = async (
+    { pool, revision }: PoolRecord,
+    table: SubnetTable,
+    lease: Lease,
+    brought: readonly Condition[] = [],
+  ): Promise<Lease | undefined> => {
     const key = leaseKey(table, lease.address);
     const value = encodeLease(lease);
     const conditions: Condition[] = [
+      // First, so that it is told of them rather than of a pool that has gone with its network.
+      ...brought,
       { key: keys.pool(pool.id), is: 'at', revision },
       { key, is: 'absent' },
     ];
@@ -87,7 +109,9 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
     const relaxed = isOfContainer(lease.holder) && !pool.released;
     const result = await writer.write({ if: conditions, then: operations, relaxed }, new Map([[key, value]]));
     if (!result.committed) {
-      tables.absorb(result.failed.key, result.found);
+      const { failed, found } = result;
+      if (brought.some((condition) => condition.key === failed.key)) throw new ConditionFailed(failed);
+      tables.learn(failed.key, found, result.revision);
       return undefined;
     }
     tables.setLease(key, lease, result.revision);
@@ -114,21 +138,33 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
   /** Addresses that whoever asks may have, from the lowest on: those that are kept for somebody are not among them. */
   function* freeIn(
     { taken, subnet }: SubnetTable,
-    { first, last }: { readonly first: bigint; readonly last: bigint },
+    ranges: readonly Range[],
     avoid: (address: Address) => boolean = () => false,
   ): Generator<bigint, undefined> {
-    for (let value = taken.firstFree(first); value <= last; value = taken.firstFree(value + 1n)) {
-      const address: Address = { family: subnet.address.family, value };
-      if (reservations.find(subnet, address) === undefined && !avoid(address)) yield value;
+    for (const { first, last } of ranges) {
+      for (let value = taken.firstFree(first); value <= last; value = taken.firstFree(value + 1n)) {
+        const address: Address = { family: subnet.address.family, value };
+        if (reservations.find(subnet, address) === undefined && !avoid(address)) yield value;
+      }
     }
   }
 
+  /** Where an address that is not named may come from. */
+  const rangesFor = ({ holder, limits }: LeaseRequest, pool: Pool): readonly Range[] =>
+    limits?.(pool).ranges ?? [allocatable(pool.subnet, holder.kind === 'gateway' ? undefined : pool.range)];
+
   /** The free address that is kept for who asks. */
   const keptFor = (request: LeaseRequest): Address | undefined => {
-    const { table } = known(request.pool);
+    const { record, table } = known(request.pool);
     if (request.holder.kind === 'gateway') return undefined;
-    return reservations.keptFor(table.subnet, askerOf(request)).find(({ address }) => !table.taken.has(address.value))
-      ?.address;
+    // It may lie outside the pool's range, which is for those who are not known.
+    const allowed = request.limits?.(record.pool).ranges ?? [allocatable(record.pool.subnet, undefined)];
+    return reservations
+      .keptFor(table.subnet, askerOf(request))
+      .find(
+        ({ address: { value } }) =>
+          !table.taken.has(value) && allowed.some(({ first, last }) => value >= first && value <= last),
+      )?.address;
   };
 
   const leaseLowest = async (request: LeaseRequest): Promise<Lease | undefined> => {
@@ -139,8 +175,7 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
     // The same answer to a question that is repeated because its answer was lost, and to networks that share a subnet.
     const [existing] = gateway ? table.gateways : [];
     if (existing !== undefined) return existing.lease;
-    const limits = allocatable(subnet, gateway ? undefined : range);
-    const [free] = freeIn(table, limits, request.avoid);
+    const [free] = freeIn(table, rangesFor(request, record.pool), request.avoid);
     if (free === undefined) {
       const where = gateway || range === undefined ? subnet : range;
       throw new BerthError('POOL_EXHAUSTED', `all addresses of ${formatPrefix(where)} are taken`);
@@ -150,7 +185,9 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
     return await reserving(table, value, () =>
       // Somebody who asked for just this address may have been before us, and may have left open what became of it.
       underLocks([leaseKey(table, address)], async () =>
-        table.leases.has(value) ? undefined : await create(record, table, leaseOf(request, address)),
+        table.leases.has(value)
+          ? undefined
+          : await create(record, table, leaseOf(request, address), request.conditions),
       ),
     );
   };
@@ -175,8 +212,12 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
       }
       const existing = table.leases.get(address.value);
       if (existing === undefined) {
+        const refusal = request.limits?.(record.pool).refusal(address);
+        if (refusal !== undefined) throw new BerthError('ADDRESS_TAKEN', `the address ${shown} is ${refusal}`);
         if (request.holder.kind !== 'gateway') checkReservation(reservations.find(subnet, address), askerOf(request));
-        return await reserving(table, address.value, () => create(record, table, leaseOf(request, address)));
+        return await reserving(table, address.value, () =>
+          create(record, table, leaseOf(request, address), request.conditions),
+        );
       }
       if (isRepeated(request, existing.lease)) return existing.lease;
       throw taken(existing.lease);
@@ -204,7 +245,7 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
       relaxed: isOfContainer(lease.holder),
     });
     if (result.committed) tables.setLease(key, lease, result.revision);
-    else tables.absorb(key, result.found);
+    else tables.learn(key, result.found, result.revision);
     return result.committed ? lease : undefined;
   };
 
@@ -221,7 +262,7 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
       new Map(records.map(({ key, lease }) => [key, encodeLease(lease)])),
     );
     if (result.committed) for (const record of records) tables.dropLease(record);
-    else tables.absorb(result.failed.key, result.found);
+    else tables.learn(result.failed.key, result.found, result.revision);
     return result.committed;
   };
 
@@ -244,7 +285,7 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
       const { record, table } = known(id);
       const { subnet, range } = record.pool;
       const found: Address[] = [];
-      for (const value of freeIn(table, allocatable(subnet, range), avoid)) {
+      for (const value of freeIn(table, [allocatable(subnet, range)], avoid)) {
         if (found.length === count) break;
         found.push({ family: subnet.address.family, value });
       }

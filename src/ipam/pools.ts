@@ -117,7 +117,7 @@ export function createPools({ store, tables, writer, locks, bases, now, monotoni
     const unwanted = condition.is === 'absent' ? new Map([[key, value]]) : undefined;
     const result = await writer.write({ if: [condition], then: [{ do: 'put', key, value }] }, unwanted);
     if (result.committed) tables.setPool(pool, result.revision);
-    else tables.absorb(key, result.found);
+    else tables.learn(key, result.found, result.revision);
     return result.committed ? pool : undefined;
   };
 
@@ -154,7 +154,7 @@ export function createPools({ store, tables, writer, locks, bases, now, monotoni
       values,
     );
     if (!result.committed) {
-      tables.absorb(result.failed.key, result.found);
+      tables.learn(result.failed.key, result.found, result.revision);
       return undefined;
     }
     tables.setPool(pool, result.revision);
@@ -214,13 +214,13 @@ export function createPools({ store, tables, writer, locks, bases, now, monotoni
     }
     const result = await writer.write({ if: conditions, then: operations });
     if (!result.committed) {
-      tables.absorb(result.failed.key, result.found);
+      tables.learn(result.failed.key, result.found, result.revision);
       return;
     }
     for (const lease of kept) {
       tables.setLease(keys.lease(subnetId(pool), lease.address), lease, result.revision);
     }
-    for (const { do: what, key } of operations) if (what === 'delete') tables.absorb(key, undefined);
+    for (const { do: what, key } of operations) if (what === 'delete') tables.learn(key, undefined, result.revision);
     lingering.delete(pool.id);
     openings.delete(pool.id);
   };

@@ -9,7 +9,7 @@ import { keys } from '../model/keys.ts';
 import type { Mac } from '../model/mac.ts';
 import { formatPrefix, type Prefix } from '../model/prefix.ts';
 import type { Reservation } from '../model/reservation.ts';
-import type { Store } from '../store/store.ts';
+import type { Entry, Operation, Store } from '../store/store.ts';
 import { decodeReservation, encodeReservation } from './codec.ts';
 import { isForHosts } from './subnet-rules.ts';
 
@@ -34,18 +34,35 @@ export interface Reservations {
   remove(reservation: Reservation): Promise<void>;
 }
 
-const where = (subnet: Prefix, address: Address): string => `${formatPrefix(subnet)} ${formatAddress(address)}`;
+/** Reservations in memory, as they are told of. */
+export interface FollowedReservations extends Reservations {
+  /**
+   * Takes over what the store says of a key.
+   *
+   * @throws BerthError STORE_CORRUPT, STORE_NEWER
+   */
+  absorb(key: string, entry: Entry | undefined): void;
+  keys(): Iterable<string>;
+}
 
-/** @throws BerthError STORE_CORRUPT, STORE_NEWER, STORE_UNAVAILABLE */
-export async function openReservations(store: Store): Promise<Reservations> {
+/** @param wrote is told of each transaction: the keys that it changed, and its revision. */
+export function createReservations(
+  store: Store,
+  wrote: (changed: readonly string[], revision: number) => void,
+): FollowedReservations {
   const known = new Map<string, Reservation>();
-  for (const { key, value } of (await store.list(keys.reservations)).entries) {
-    const reservation = decodeReservation(key, value);
-    known.set(where(reservation.subnet, reservation.address), reservation);
-  }
+  const write = async (operation: Operation): Promise<void> => {
+    const { revision } = await store.transact({ then: [operation] });
+    wrote([operation.key], revision);
+  };
   return {
+    absorb(key, entry) {
+      if (entry === undefined) known.delete(key);
+      else known.set(key, decodeReservation(key, entry.value));
+    },
+    keys: () => known.keys(),
     all: () => [...known.values()],
-    find: (subnet, address) => known.get(where(subnet, address)),
+    find: (subnet, address) => known.get(keys.reservation(subnet, address)),
     keptFor(subnet, { mac, name }) {
       const shown = formatPrefix(subnet);
       return [...known.values()].filter(
@@ -61,12 +78,13 @@ export async function openReservations(store: Store): Promise<Reservations> {
         throw new BerthError('ADDRESS_RESERVED', `the address ${shown} is not for hosts`);
       }
       const key = keys.reservation(subnet, address);
-      await store.transact({ then: [{ do: 'put', key, value: encodeReservation(reservation) }] });
-      known.set(where(subnet, address), reservation);
+      await write({ do: 'put', key, value: encodeReservation(reservation) });
+      known.set(key, reservation);
     },
     async remove({ subnet, address }) {
-      await store.transact({ then: [{ do: 'delete', key: keys.reservation(subnet, address) }] });
-      known.delete(where(subnet, address));
+      const key = keys.reservation(subnet, address);
+      await write({ do: 'delete', key });
+      known.delete(key);
     },
   };
 }

@@ -8,6 +8,7 @@ import { type Lease, type Pool, poolId } from '../model/pool.ts';
 import { contains, formatPrefix, type Prefix, parsePrefix } from '../model/prefix.ts';
 import type { Entry } from '../store/store.ts';
 import { decodeLease, decodePool } from './codec.ts';
+import type { Follower } from './follow.ts';
 import { AddressSet } from './ranges.ts';
 
 export interface PoolRecord {
@@ -48,9 +49,10 @@ export interface Tables {
   keys(): Iterable<string>;
   leaseCount(): number;
   ofEndpoint(endpoint: EndpointId): readonly LeaseRecord[];
+  /** Written at that revision. */
   setPool(pool: Pool, revision: number): void;
-  dropPool(id: PoolId): void;
   setLease(key: string, lease: Lease, revision: number): void;
+  /** Removed, unless another has come in its place. */
   dropLease(record: LeaseRecord): void;
   /**
    * Takes over what the store says of a key of ours.
@@ -58,6 +60,8 @@ export interface Tables {
    * @throws BerthError STORE_CORRUPT, STORE_NEWER when it cannot be read.
    */
   absorb(key: string, entry: Entry | undefined): void;
+  /** The same with what was read at a revision, by the time that it came perhaps old news. */
+  learn(key: string, entry: Entry | undefined, revision: number): void;
 }
 
 /** The id under which the leases of a pool's subnet are kept. */
@@ -69,7 +73,8 @@ export function leaseKey(table: SubnetTable, address: Address): string {
   return keys.lease(table.id, address);
 }
 
-export function createTables(): Tables {
+/** @param news tells what of it was absorbed already. */
+export function createTables(news: Pick<Follower, 'told' | 'isOld'>): Tables {
   const pools = new Map<PoolId, PoolRecord>();
   const tables = new Map<PoolId, SubnetTable>();
   const bySubnet = new Map<string, Set<SubnetTable>>();
@@ -110,7 +115,7 @@ export function createTables(): Tables {
     if (others?.size === 0) byEndpoint.delete(record.lease.holder.endpoint);
   };
 
-  const setPool = (pool: Pool, revision: number) => {
+  const putPool = (pool: Pool, revision: number) => {
     pools.set(pool.id, { pool, revision });
     tableFor(subnetId(pool), pool.subnet).pools.add(pool.id);
   };
@@ -124,7 +129,7 @@ export function createTables(): Tables {
     if (table !== undefined) dropIfEmpty(table);
   };
 
-  const setLease = (key: string, lease: Lease, revision: number) => {
+  const putLease = (key: string, lease: Lease, revision: number) => {
     const table = tableOfKey(key);
     const previous = table.leases.get(lease.address.value);
     if (previous === undefined) count++;
@@ -149,6 +154,26 @@ export function createTables(): Tables {
     dropIfEmpty(table);
   };
 
+  const absorb = (key: string, entry: Entry | undefined) => {
+    if (key.startsWith(keys.leases)) {
+      const address = parseAddress(key.slice(key.lastIndexOf('/=') + 2));
+      if (address === undefined) throw misplaced(key);
+      const table = tableOfKey(key);
+      const record = table.leases.get(address.value);
+      if (entry !== undefined)
+        putLease(key, checkLease(key, decodeLease(key, entry.value), table, address), entry.modRevision);
+      else if (record !== undefined) dropLease(record);
+      else table.taken.delete(address.value);
+      dropIfEmpty(table);
+    } else if (entry === undefined) {
+      dropPool(key.slice(keys.pools.length) as PoolId);
+    } else {
+      const pool = decodePool(key, entry.value);
+      if (keys.pool(pool.id) !== key) throw misplaced(key);
+      putPool(pool, entry.modRevision);
+    }
+  };
+
   return {
     pools,
     pool: (id) => pools.get(id),
@@ -164,28 +189,19 @@ export function createTables(): Tables {
     },
     leaseCount: () => count,
     ofEndpoint: (endpoint) => [...(byEndpoint.get(endpoint) ?? [])],
-    setPool,
-    dropPool,
-    setLease,
-    dropLease,
-    absorb(key, entry) {
-      if (key.startsWith(keys.leases)) {
-        const address = parseAddress(key.slice(key.lastIndexOf('/=') + 2));
-        if (address === undefined) throw misplaced(key);
-        const table = tableOfKey(key);
-        const record = table.leases.get(address.value);
-        if (entry !== undefined)
-          setLease(key, checkLease(key, decodeLease(key, entry.value), table, address), entry.modRevision);
-        else if (record !== undefined) dropLease(record);
-        else table.taken.delete(address.value);
-        dropIfEmpty(table);
-      } else if (entry === undefined) {
-        dropPool(key.slice(keys.pools.length) as PoolId);
-      } else {
-        const pool = decodePool(key, entry.value);
-        if (keys.pool(pool.id) !== key) throw misplaced(key);
-        setPool(pool, entry.modRevision);
-      }
+    setPool(pool, revision) {
+      if (!news.told(keys.pool(pool.id), revision)) putPool(pool, revision);
+    },
+    setLease(key, lease, revision) {
+      if (!news.told(key, revision)) putLease(key, lease, revision);
+    },
+    dropLease(record) {
+      const current = record.table.leases.get(record.lease.address.value);
+      if (current?.revision === record.revision) dropLease(current);
+    },
+    absorb,
+    learn(key, entry, revision) {
+      if (!news.isOld(key, revision)) absorb(key, entry);
     },
   };
 }

@@ -25,12 +25,12 @@ export interface Writer {
 const ATTEMPTS = 5;
 
 /**
- * @param absorb takes over what the store says of a key.
+ * @param learn takes over what the store said of a key at a revision.
  * @param wrote is told of each transaction that took place: the keys that it changed, and its revision.
  */
 export function createWriter(
   store: Store,
-  absorb: (key: string, entry: Entry | undefined) => void,
+  learn: (key: string, entry: Entry | undefined, revision: number) => void,
   wrote: (changed: readonly string[], revision: number) => void,
 ): Writer {
   /** Keys whose state is unknown, with the value there that is unwanted, if any. */
@@ -46,9 +46,11 @@ export function createWriter(
 
   const settleKey = async (key: string, unwanted: string | undefined): Promise<void> => {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const entry = await store.get(key);
+      // A listing tells its revision; the key itself comes first in it.
+      const { entries, revision } = await store.list(key, { limit: 1 });
+      const entry = entries.find((found) => found.key === key);
       if (entry === undefined || entry.value !== unwanted) {
-        absorb(key, entry);
+        learn(key, entry, revision);
         return;
       }
       const result = await store.transact({
@@ -57,7 +59,7 @@ export function createWriter(
       });
       if (result.committed) {
         wrote([key], result.revision);
-        absorb(key, undefined);
+        learn(key, undefined, result.revision);
         return;
       }
     }

@@ -3,6 +3,7 @@
 import type { Address } from './address.ts';
 import type { EndpointId, NetworkId, PoolId } from './ids.ts';
 import type { Mac } from './mac.ts';
+import type { Range } from './objects/ranges.ts';
 import { formatPrefix, type Prefix } from './prefix.ts';
 
 /** A subnet that Berth's IPAM serves. Several networks may share one (several ranges of one LAN, say). */
@@ -16,8 +17,19 @@ export interface Pool {
   /** True once Docker gave the pool back; it goes when no network and no lease needs it any more. */
   readonly released: boolean;
   readonly options: Readonly<Record<string, string>>;
+  /** Only of a network of the cluster: what its object says of the addresses, and the groups on it. */
+  readonly layout?: PoolLayout;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
+}
+
+/** It stands in the pool because each lease requires the pool to be unchanged: so none is made by an older layout. */
+export interface PoolLayout {
+  /** What may be given out; absent: nothing but to groups. */
+  readonly hosts?: Range;
+  readonly gateway?: Address;
+  /** What is for the containers of one group only, by its name. */
+  readonly groups: Readonly<Record<string, Range>>;
 }
 
 /** What an address is held for. */
@@ -38,6 +50,11 @@ export interface Lease {
   readonly mac?: Mac;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
+}
+
+/** The network (`TENANT:NETWORK`) that a pool of the cluster's is of; undefined for one that Docker asked for. */
+export function networkOfPool({ space }: Pick<Pool, 'space'>): string | undefined {
+  return space.includes(':') ? space : undefined;
 }
 
 /**

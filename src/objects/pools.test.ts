@@ -59,6 +59,37 @@ test('a network comes with a pool for each of its subnets, and they go with it',
   assert.deepEqual((await store.list(keys.pools)).entries, []);
 });
 
+test('a pool tells what may be given out, and what is for a group only, as the groups come and go', async () => {
+  const group = kindOf('endpointGroup');
+  const range = (first: string, last: string) => ({
+    first: parseAddress(first)!.value,
+    last: parseAddress(last)!.value,
+  });
+  const layouts = async () => (await openIpam(store)).pools().map(({ layout }) => layout);
+  const subnet = '10.1.1.10-10.1.1.99/24';
+  await registry.put(network, 'default:net1', { ...body, subnet, gateway: '10.1.1.254', ipv6Gateway: 'fd00:1::1' });
+  const hosts = range('10.1.1.10', '10.1.1.99');
+  const gateway = parseAddress('10.1.1.254')!;
+  const v6 = {
+    hosts: range('fd00:1::1', 'fd00:1::ffff:ffff:ffff:ffff'),
+    gateway: parseAddress('fd00:1::1')!,
+    groups: {},
+  };
+  assert.deepEqual(await layouts(), [{ hosts, gateway, groups: {} }, v6]);
+  const put = (groupName: string, ipPool: string) =>
+    registry.put(group, `default:${groupName}`, { tenantName: 'default', networkName: 'net1', groupName, ipPool });
+  await put('web', '10.1.1.20-10.1.1.29');
+  await put('any', '');
+  await put('one', '10.1.1.30');
+  const [web, one] = [range('10.1.1.20', '10.1.1.29'), range('10.1.1.30', '10.1.1.30')];
+  assert.deepEqual(await layouts(), [{ hosts, gateway, groups: { web, one } }, v6]);
+  await registry.delete(group, 'default:web');
+  assert.deepEqual(await layouts(), [{ hosts, gateway, groups: { one } }, v6]);
+  // Contiv gives no address of these by itself.
+  await registry.put(network, 'default:net2', { ...body, networkName: 'net2', subnet: '10.2.2.0/31', ipv6Subnet: '' });
+  assert.deepEqual((await layouts())[2], { groups: {} });
+});
+
 test('a network in which a container has an address is not deleted, though its host has not told of the container', async () => {
   await registry.put(network, 'default:net1', body);
   for (const [address, holder] of [

@@ -4,13 +4,15 @@
  */
 
 import { decodeLease, encodePool } from '../ipam/codec.ts';
+import { parseAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
 import type { PoolId } from '../model/ids.ts';
 import { keys } from '../model/keys.ts';
-import type { ClusterObject } from '../model/objects/kind.ts';
+import { type ClusterObject, type Objects, text } from '../model/objects/kind.ts';
 import { networkPrefixes, networkSubnet } from '../model/objects/network.ts';
-import { poolId } from '../model/pool.ts';
-import type { Prefix } from '../model/prefix.ts';
+import { parseAddressRange } from '../model/objects/ranges.ts';
+import { type PoolLayout, poolId } from '../model/pool.ts';
+import { hostRange, type Prefix } from '../model/prefix.ts';
 import type { Entry, Operation, Store } from '../store/store.ts';
 
 /** Leases that are removed at once: etcd takes 128 operations. */
@@ -31,13 +33,60 @@ export function networkPools(network: ClusterObject): readonly NetworkPool[] {
   return networkPrefixes(network).map((subnet) => ({ id: poolId(network.key, subnet), subnet }));
 }
 
-/** Makes the records of a new network's pools. */
-export function openPools(network: ClusterObject): Operation[] {
+/** Writes the records of a network's pools as they are to be with these groups on it. */
+export function putPools(network: ClusterObject, groups: readonly ClusterObject[]): Operation[] {
   return networkPools(network).map(({ id, subnet }) => ({
     do: 'put',
     key: keys.pool(id),
-    value: encodePool({ id, space: network.key, subnet, released: false, options: {}, createdAt: network.createdAt }),
+    value: encodePool({
+      id,
+      space: network.key,
+      subnet,
+      released: false,
+      options: {},
+      layout: subnet.address.family === 4 ? layout4(network, groups) : layout6(network, subnet),
+      createdAt: network.createdAt,
+    }),
   }));
+}
+
+function layout4(network: ClusterObject, groups: readonly ClusterObject[]): PoolLayout {
+  const { hosts } = networkSubnet(network);
+  const gateway = parseAddress(text(network.config, 'gateway'));
+  return {
+    ...(hosts === undefined ? {} : { hosts }),
+    ...(gateway === undefined ? {} : { gateway }),
+    groups: Object.fromEntries(
+      groups.flatMap(({ config }) => {
+        const range = parseAddressRange(text(config, 'ipPool'));
+        return range === undefined ? [] : [[text(config, 'groupName'), range]];
+      }),
+    ),
+  };
+}
+
+function layout6(network: ClusterObject, subnet: Prefix): PoolLayout {
+  const gateway = parseAddress(text(network.config, 'ipv6Gateway'));
+  return { hosts: hostRange(subnet), ...(gateway === undefined ? {} : { gateway }), groups: {} };
+}
+
+/** The groups of a network. */
+function groupsOf({ config }: ClusterObject, objects: Objects): ClusterObject[] {
+  const groups = objects.ofTenant('endpointGroup', text(config, 'tenantName'));
+  return groups.filter((group) => group.config.networkName === config.networkName);
+}
+
+/** What becomes of pools when a group comes, or goes, that has a range of its network for itself. */
+export function regroup(
+  change: { readonly come?: ClusterObject; readonly gone?: ClusterObject },
+  objects: Objects,
+): Operation[] {
+  const { config, kind, key } = (change.come ?? change.gone)!;
+  if (kind !== 'endpointGroup' || config.ipPool === '') return [];
+  const network = objects.get('network', `${text(config, 'tenantName')}:${text(config, 'networkName')}`);
+  if (network === undefined) return [];
+  const others = groupsOf(network, objects).filter((group) => group.key !== key);
+  return putPools(network, [...others, ...(change.come === undefined ? [] : [change.come])]);
 }
 
 /** Removes them with the network. */

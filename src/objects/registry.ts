@@ -11,7 +11,7 @@ import type { ClusterObject, Kind, Objects } from '../model/objects/kind.ts';
 import type { Condition, Operation, Store, TransactionResult } from '../store/store.ts';
 import { encodeObject } from './codec.ts';
 import { type Gate, GateOpened, needsGate, withGate } from './gate.ts';
-import { closePools, openPools, sweepLeases } from './pools.ts';
+import { closePools, putPools, regroup, sweepLeases } from './pools.ts';
 import { openReplica, type Snapshot } from './replica.ts';
 import { checkRuleAddress, checkUnused, claimVip, releaseVip } from './usage.ts';
 
@@ -131,8 +131,9 @@ export function openRegistry(store: Store, { now = Date.now }: RegistryOptions =
     const claim = existing === undefined ? await claimVip(store, draft, objects, now()) : undefined;
     if (gate !== undefined) await checkUnused(store, draft, objects);
     const object = { ...unmade, allocated: { ...draft.allocated, ...claim?.allocated } };
-    // Its revision is not known yet, and makes no difference to its pools.
-    const network = existing === undefined && kind.name === 'network' ? { ...object, revision: 0 } : undefined;
+    // Its revision is not known yet, and makes no difference to pools.
+    const made = existing === undefined ? { ...object, revision: 0 } : undefined;
+    const network = made?.kind === 'network' ? made : undefined;
     if (network !== undefined) await sweepLeases(store, network);
     const revision = await commit(
       { head },
@@ -142,7 +143,8 @@ export function openRegistry(store: Store, { now = Date.now }: RegistryOptions =
         operations: [
           { do: 'put', key: keys.object(kind.name, key), value: encodeObject(object) },
           ...(claim?.operations ?? []),
-          ...(network === undefined ? [] : openPools(network)),
+          ...(network === undefined ? [] : putPools(network, [])),
+          ...(made === undefined ? [] : regroup({ come: made }, objects)),
         ],
       },
     );
@@ -172,6 +174,7 @@ export function openRegistry(store: Store, { now = Date.now }: RegistryOptions =
           ...gone.map((object): Operation => ({ do: 'delete', key: keys.object(object.kind, object.key) })),
           ...release,
           ...networks.flatMap(closePools),
+          ...gone.flatMap((object) => regroup({ gone: object }, objects)),
         ],
       },
     );
