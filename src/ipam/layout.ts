@@ -2,7 +2,7 @@
 
 import { type Address, formatAddress } from '../model/address.ts';
 import { type Range, without } from '../model/objects/ranges.ts';
-import type { Pool } from '../model/pool.ts';
+import type { Pool, PoolLayout } from '../model/pool.ts';
 import { hostRange } from '../model/prefix.ts';
 
 /** Where in a pool an address may be. */
@@ -21,7 +21,8 @@ export interface Limits {
  * @param group the name of the group that asks; absent: nobody's.
  */
 export function limitsOf({ layout, subnet }: Pool, group: string | undefined): Limits {
-  const { hosts = undefined, gateway, groups } = layout ?? { hosts: hostRange(subnet), groups: {} };
+  const given: PoolLayout = layout ?? { hosts: hostRange(subnet), groups: {} };
+  const { hosts, gateway, groups } = given;
   const own = group === undefined ? undefined : groups[group];
   const others = Object.entries(groups).filter(([name]) => name !== group);
   const only = gateway === undefined ? [] : [{ first: gateway.value, last: gateway.value }];
