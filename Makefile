@@ -17,12 +17,16 @@ INSTALLED := node_modules/.package-lock.json
 BUNDLE := dist/berth.mjs
 SOURCES := $(shell find src -name '*.ts' ! -name '*.test.ts' 2>/dev/null)
 
-.PHONY: help build up down check format docs test bench clean install uninstall
+.PHONY: help build plugin up down check format docs test bench clean install uninstall
 
 help: ## says what there is
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 build: $(BUNDLE) ## makes bin/berth work from this checkout
+
+plugin: $(INSTALLED) ## makes dist/plugin, Berth as a managed plugin for `docker plugin create` (swarm mode)
+	@$(NODE) tools/plugin.ts
+	@echo "dist/plugin is ready; on each node: docker plugin create berth DIR && docker plugin enable berth (docs/swarm.md)"
 
 up: build ## starts Berth here and shows a container on a network of it
 	@tools/up.sh

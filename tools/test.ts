@@ -23,6 +23,7 @@ const phases: readonly Phase[] = [
   { name: 'remains of killed tests', command: ['node', 'tools/sweep-beds.ts'] },
   { name: 'engine trees', command: ['node', 'tools/engines.ts'], loud: true },
   { name: 'build', command: ['node', 'build.ts'] },
+  { name: 'managed plugin', command: ['node', 'tools/plugin.ts'] },
   { name: 'check and unit tests', command: ['node', 'tools/check.ts'] },
   etcdTests,
   kernelTests,

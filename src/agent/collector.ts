@@ -87,8 +87,7 @@ export function createCollector(parts: CollectorParts): Collector {
   let soon: { readonly timer: NodeJS.Timeout; readonly due: number } | undefined;
   let passing: Promise<void> = Promise.resolve();
 
-  const served = (network: EngineNetwork): boolean => ours(network.driver) || ours(network.ipamDriver);
-  const ours = (name: string): boolean => plugins.has(name) || plugins.has(name.replace(/:latest$/, ''));
+  const served = ({ driver, ipamDriver }: EngineNetwork): boolean => plugins.has(driver) || plugins.has(ipamDriver);
 
   async function look(): Promise<{ networks: readonly EngineNetwork[]; garbage: readonly Garbage[] }> {
     const all = await engine.networks(served);

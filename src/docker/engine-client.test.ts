@@ -136,6 +136,18 @@ describe('networks', () => {
     );
   });
 
+  it('knows a managed plugin by its own name, without the place and the tag', async () => {
+    const drivers = ['berth:latest', 'registry.example:5000/team/berth:2.1', 'berth', 'odd:'];
+    const networks = drivers.map((driver, n) => network(`${n + 1}`, { Driver: driver, IPAM: { Driver: driver } }));
+    const each = Object.fromEntries(networks.map((one) => [`/networks/${one.Id}`, one]));
+    await fake.answer({ '/version': VERSION, '/networks': networks, ...each });
+    const found = await connectEngine(fake.address).networks();
+    assert.deepEqual(
+      found.map(({ driver, ipamDriver }) => [driver, ipamDriver]),
+      ['berth', 'berth', 'berth', 'odd:'].map((name) => [name, name]),
+    );
+  });
+
   it('reads what engines leave out or write their own way', async () => {
     const networks = [
       {

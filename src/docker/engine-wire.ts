@@ -135,8 +135,8 @@ export function toNetwork(answer: z.output<typeof networkAnswer>): EngineNetwork
   return {
     id,
     name: answer.Name,
-    driver: answer.Driver,
-    ipamDriver: answer.IPAM?.Driver ?? '',
+    driver: pluginName(answer.Driver),
+    ipamDriver: pluginName(answer.IPAM?.Driver ?? ''),
     ipamOptions: answer.IPAM?.Options ?? {},
     labels: answer.Labels,
     scope: answer.Scope,
@@ -167,6 +167,14 @@ export function networkRequest(network: NewNetwork): unknown {
     Options: network.options,
     Labels: network.labels,
   };
+}
+
+/**
+ * Engines call the driver of a managed plugin by the plugin's full name, as it was created: `berth:latest`, `registry:5000/team/berth:2`.
+ * What its agent serves is the last part; only full names have a tag (distribution/reference).
+ */
+function pluginName(driver: string): string {
+  return /^(?:.*\/)?([^/:]+):[^/:]+$/.exec(driver)?.[1] ?? driver;
 }
 
 /** libnetwork `drivers/bridge`: `br-` and the first 12 characters of the id, unless the option names another. */

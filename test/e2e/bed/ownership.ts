@@ -5,7 +5,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { processState, signal, startTime } from './process.ts';
@@ -38,6 +38,11 @@ export function noteProcess(folder: string, pid: number): void {
   writeFileSync(join(folder, 'init'), `${pid} ${startTime(pid)}\n`);
 }
 
+/** Notes a cgroup, by its name, that an engine makes beside the bed's own; `folder` is one of its own within the bed's. */
+export function noteCgroup(folder: string, name: string): void {
+  appendFileSync(join(folder, 'cgroups'), `${name}\n`);
+}
+
 /**
  * Removes what dead beds have left, and returns their ids. Beds whose owner still runs are left alone.
  * @param name only beds that were opened under this name.
@@ -59,10 +64,13 @@ export function removeBed(id: string): void {
   const pids = entries(dir).flatMap((machine) => notedProcess(join(dir, machine, 'init')));
   for (const pid of pids) signal(pid, 'SIGKILL');
   retry(() => pids.every((pid) => [undefined, 'Z', 'X'].includes(processState(pid))), 10_000);
-  for (const folder of cgroupFolders()) {
-    const cgroup = join(folder, id);
-    // Its last process may still be on its way out.
-    if (existsSync(cgroup)) retry(() => removeCgroup(cgroup), 5_000);
+  for (const name of [id, ...entries(dir).flatMap((machine) => notedCgroups(join(dir, machine, 'cgroups')))]) {
+    // Of a container without a parent of its own: below the engine's, which is ours.
+    for (const folder of [...cgroupFolders(), ...ownCgroups()]) {
+      const cgroup = join(folder, name);
+      // Its last process may still be on its way out.
+      if (existsSync(cgroup)) retry(() => removeCgroup(cgroup), 5_000);
+    }
   }
   if (existsSync(dir)) {
     const removed = spawnSync('rm', ['-rf', '--one-file-system', dir]);
@@ -88,6 +96,23 @@ function notedProcess(file: string): number[] {
   if (!existsSync(file)) return [];
   const [pid, start] = readFileSync(file, 'utf8').trim().split(' ');
   return startTime(Number(pid)) === start ? [Number(pid)] : [];
+}
+
+function notedCgroups(file: string): string[] {
+  if (!existsSync(file)) return [];
+  return readFileSync(file, 'utf8').split('\n').filter(Boolean);
+}
+
+/** Where this process itself is in each hierarchy (cgroups(7), /proc/[pid]/cgroup). */
+function ownCgroups(): string[] {
+  return readFileSync('/proc/self/cgroup', 'utf8')
+    .trim()
+    .split('\n')
+    .flatMap((line) => {
+      const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line)!;
+      const folder = controllers === '' ? ['', 'unified'] : [controllers!.replace(/^name=/, '')];
+      return folder.map((name) => join(cgroups, name, path!));
+    });
 }
 
 function entries(folder: string): string[] {
