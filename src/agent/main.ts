@@ -30,6 +30,7 @@ import { createDhcp } from './dhcp/manager.ts';
 import { mountPoints } from './dhcp/mounts.ts';
 import { withDhcpPools } from './dhcp/pools.ts';
 import { createPorts } from './dhcp/ports.ts';
+import { followCluster } from './engine-networks/follow-cluster.ts';
 import { openEvents } from './events.ts';
 import { apiHandlers } from './handlers.ts';
 import { watchHost } from './host.ts';
@@ -230,10 +231,23 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     strange: () => collector.engine().strange,
     interval: config.auditInterval,
   });
+  const engineNetworks = followCluster({
+    cluster,
+    plugins: config.plugins,
+    engine,
+    engineNow: () => collector.engine(),
+    events,
+    interval: config.auditInterval,
+    monotonic,
+  });
+  cleanup.defer(() => engineNetworks?.close());
   const collector = createCollector({
     engine,
     dhcp,
-    hear: attachments.hear,
+    hear(event) {
+      attachments.hear(event);
+      engineNetworks?.hear(event);
+    },
     state,
     lifecycle,
     leases,
@@ -263,6 +277,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     conflicts,
     attachments,
     collector,
+    engineNetworks,
     auditor,
     storeHealth: stores.health,
     addressOf: (plugin) => servers[config.plugins.indexOf(plugin)]?.addresses[0],

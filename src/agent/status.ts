@@ -10,6 +10,7 @@ import type { Collector } from './collector.ts';
 import type { Config, PluginConfig } from './config.ts';
 import type { Conflicts } from './conflicts/conflicts.ts';
 import type { Dhcp } from './dhcp/manager.ts';
+import type { EngineNetworks } from './engine-networks/engine-networks.ts';
 import type { Leases } from './leases.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Names } from './names.ts';
@@ -31,6 +32,7 @@ export interface StatusParts {
   readonly state: State;
   /** Absent: this host is alone. */
   readonly cluster?: Cluster | undefined;
+  readonly engineNetworks?: Pick<EngineNetworks, 'problems'> | undefined;
   readonly lifecycle: Lifecycle;
   readonly leases: Leases;
   readonly dhcp: Pick<Dhcp, 'leases' | 'problems'>;
@@ -70,7 +72,7 @@ export function createStatus(parts: StatusParts): Status {
     if (engine.strange) {
       problems.push('the engine is not the one of before: nothing is freed until you say so with berth gc --apply');
     }
-    problems.push(...dhcp.problems(), ...parts.attachments.problems());
+    problems.push(...dhcp.problems(), ...parts.attachments.problems(), ...(parts.engineNetworks?.problems() ?? []));
     const failure = storeHealth.problem();
     if (failure !== undefined) problems.push(failure);
     // Without its engine an agent has nothing to do, but without its store it can do nothing.

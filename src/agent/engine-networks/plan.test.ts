@@ -23,7 +23,12 @@ function made(one: WantedNetwork, more: Partial<EngineNetwork> = {}): EngineNetw
     internal: false,
     subnets: [],
     endpoints: [],
-    ...{ name, driver, ipamDriver, options, ipamOptions, labels },
+    name,
+    driver,
+    ipamDriver,
+    options,
+    ipamOptions,
+    labels,
     ...more,
   };
 }
