@@ -59,7 +59,7 @@ export function createEngineNetworks(parts: EngineNetworksParts): EngineNetworks
   /** Made by us and seen since, by what they stand for. */
   let present: ReadonlyMap<string, EngineNetwork> = new Map();
   let blocked: readonly string[] = [];
-  /** Networks whose events are of our own doing. */
+  /** Events that are of our own doing, `create ID` and `destroy ID`; some come before the engine has answered. */
   const own = new Set<string>();
   let timer: { readonly timeout: NodeJS.Timeout; readonly due: number } | undefined;
   let running: Promise<void> | undefined;
@@ -146,7 +146,7 @@ export function createEngineNetworks(parts: EngineNetworksParts): EngineNetworks
     if (!retries.due(key)) return;
     try {
       const id = await engine.createNetwork(wanted);
-      own.add(id);
+      own.add(`create ${id}`);
       retries.done(key);
       present = new Map(present).set(key, { id } as EngineNetwork);
       events.emit('engine-network.made', `the Docker network ${name} was made for the ${key}`, { network: key });
@@ -159,7 +159,7 @@ export function createEngineNetworks(parts: EngineNetworksParts): EngineNetworks
   async function remove({ network, key, reason }: Removal): Promise<boolean> {
     const { id, name } = network;
     if (!retries.due(key)) return false;
-    own.add(id);
+    own.add(`destroy ${id}`);
     try {
       await engine.removeNetwork(id);
       retries.done(key);
@@ -171,7 +171,7 @@ export function createEngineNetworks(parts: EngineNetworksParts): EngineNetworks
       events.emit('engine-network.removed', `the Docker network ${name} was removed: ${why[reason]}`, { network: key });
       return true;
     } catch (error) {
-      own.delete(id);
+      own.delete(`destroy ${id}`);
       fail(error, key, `the Docker network ${name}, which stands for nothing any more, cannot be removed`);
       return false;
     }
@@ -237,7 +237,7 @@ export function createEngineNetworks(parts: EngineNetworksParts): EngineNetworks
         retries.hurry();
         look(SETTLE);
       } else if (type === 'network' && (action === 'create' || action === 'destroy')) {
-        if (!own.delete(actor)) look(SETTLE);
+        if (!own.delete(`${action} ${actor}`)) look(SETTLE);
       }
       if (LEAVING.has(action) && retries.sentences().length > 0) {
         retries.hurry();
