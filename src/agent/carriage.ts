@@ -1,24 +1,24 @@
 /**
  * What a network has in the kernel besides its endpoints: from its first one until a little after its last. Otherwise it costs
- * the host nothing.
+ * the host nothing. Networks on one segment (`Fabric.segment`) have it together.
  */
 
 import type { FabricContext } from '../fabric/fabric.ts';
 import { fabricOf } from '../fabric/fabrics.ts';
 import type { Kernel } from '../kernel/kernel.ts';
-import type { NetworkId } from '../model/ids.ts';
 import type { FabricKind, Network } from '../model/network.ts';
 import type { Background } from './background.ts';
 import { keyedMutex } from './mutex.ts';
 import { owners } from './owners.ts';
+import { createRemotes } from './remotes.ts';
 import type { State } from './state.ts';
 
 export interface Carriage {
-  /** Whether an endpoint is attached. */
+  /** Whether an endpoint is attached to it, or to another network on its segment; or it is needed without any. */
   carried(network: Network): boolean;
   /** Makes all that must be there before an endpoint comes up: the filter first. */
   apply(network: Network): Promise<void>;
-  /** Removes it, unless an endpoint is attached. */
+  /** The network itself goes: removes all of it, unless another network on its segment has an endpoint. */
   withdraw(network: Network): Promise<void>;
   /**
    * The last endpoint is gone, or the first is yet to come: withdraws after a while, unless there is one then.
@@ -33,8 +33,19 @@ export interface Carriage {
   sweep(): Promise<void>;
   /** What the networks of a fabric share depends on something that has changed. */
   refreshShared(): void;
+  /**
+   * Something has changed that a segment depends on: who is where on other hosts, or where this host is. The kernel follows in the
+   * background, if the segment is carried.
+   */
+  refresh(segment: string): void;
+  /** The segments that are in the kernel now. */
+  segments(): readonly string[];
+  /** Called when `segments` has changed. */
+  onSegments(listener: () => void): void;
   close(): void;
 }
+
+const segmentOf = (network: Network): string => fabricOf(network.fabric).segment?.(network) ?? network.id;
 
 export interface CarriageParts {
   readonly state: State;
@@ -48,25 +59,90 @@ export interface CarriageParts {
 export function createCarriage(parts: CarriageParts): Carriage {
   const { state, kernel, background, context } = parts;
   const mutex = keyedMutex();
-  const lingering = new Map<NetworkId, NodeJS.Timeout>();
+  const lingering = new Map<string, NodeJS.Timeout>();
+  /** Segments that are in the kernel, or on their way. */
+  const present = new Set<string>();
+  const listeners: (() => void)[] = [];
+  const remotes = createRemotes(kernel, context);
 
-  const carried = (network: Network): boolean => state.carries(network.id);
   const ofKind = (kind: FabricKind): Network[] =>
     [...state.networks.values()].filter((network) => network.fabric === kind);
   const kinds = (): Set<FabricKind> => new Set([...state.networks.values()].map((network) => network.fabric));
-  const carriedNetworks = (kind: FabricKind): Network[] =>
-    ofKind(kind).filter((network) => carried(network) || lingering.has(network.id));
 
-  async function withdraw(network: Network): Promise<void> {
+  function siblings(network: Network): readonly Network[] {
+    const { segment } = fabricOf(network.fabric);
+    const shared = segment?.(network);
+    if (shared === undefined) return [network];
+    return ofKind(network.fabric).filter((other) => other.id === network.id || segment?.(other) === shared);
+  }
+
+  const hasEndpoints = (networks: readonly Network[]): boolean =>
+    networks.some(
+      (network) => state.carries(network.id) || fabricOf(network.fabric).needed?.(network, context()) === true,
+    );
+  const carried = (network: Network): boolean => hasEndpoints(siblings(network));
+  const carriedNetworks = (kind: FabricKind): Network[] =>
+    ofKind(kind).filter((network) => lingering.has(segmentOf(network)) || carried(network));
+
+  function note(segment: string, there: boolean): void {
+    if (present.has(segment) === there) return;
+    if (there) present.add(segment);
+    else present.delete(segment);
+    for (const listener of listeners) listener();
+  }
+
+  async function make(network: Network): Promise<void> {
     const fabric = fabricOf(network.fabric);
-    clearTimeout(lingering.get(network.id));
-    lingering.delete(network.id);
-    if (carried(network)) return;
-    await kernel.remove(owners.network(network.id), fabric.desiredNetwork(network, context()));
+    const segment = segmentOf(network);
+    const now = context();
+    const sharing = new Map([...carriedNetworks(fabric.kind), network].map((one) => [one.id, one]));
+    await kernel.apply(owners.shared(fabric.kind), fabric.desiredShared([...sharing.values()], now));
+    await kernel.apply(owners.network(segment), fabric.desiredNetwork(network, now));
+    const first = !present.has(segment);
+    note(segment, true);
+    if (first) followNeeds(fabric.kind);
+  }
+
+  /** @param on the networks that keep it there, if they have endpoints. */
+  async function withdraw(network: Network, on: readonly Network[]): Promise<void> {
+    const fabric = fabricOf(network.fabric);
+    const segment = segmentOf(network);
+    clearTimeout(lingering.get(segment));
+    lingering.delete(segment);
+    if (hasEndpoints(on)) return;
+    // At once, so that what goes with its link is not removed one by one.
+    await Promise.all([
+      kernel.remove(owners.network(segment), fabric.desiredNetwork(network, context())),
+      remotes.remove(segment),
+    ]);
+    note(segment, false);
     // Not this one: its last endpoint may just have begun to let it linger.
-    const rest = carriedNetworks(fabric.kind).filter(({ id }) => id !== network.id);
+    const rest = carriedNetworks(fabric.kind).filter((other) => segmentOf(other) !== segment);
     if (rest.length === 0) await kernel.remove(owners.shared(fabric.kind), fabric.desiredShared([network], context()));
     else await kernel.apply(owners.shared(fabric.kind), fabric.desiredShared(rest, context()));
+    followNeeds(fabric.kind);
+  }
+
+  /** One network may be needed because of another. */
+  function followNeeds(kind: FabricKind): void {
+    if (fabricOf(kind).needed === undefined) return;
+    for (const network of ofKind(kind)) {
+      const segment = segmentOf(network);
+      const wanted = carried(network);
+      if (wanted && !present.has(segment)) void later(network, () => makeIfCarried(network));
+      else if (!wanted && present.has(segment) && !lingering.has(segment)) linger(network);
+    }
+  }
+
+  const later = (network: Network, work: () => Promise<void>): Promise<void> =>
+    background.later(`cannot tell the kernel of the network ${network.id.slice(0, 12)}`, () =>
+      mutex.run(segmentOf(network), work),
+    );
+
+  async function makeIfCarried(network: Network): Promise<void> {
+    if (!state.networks.has(network.id) || !(lingering.has(segmentOf(network)) || carried(network))) return;
+    await make(network);
+    await remotes.apply(segmentOf(network), network);
   }
 
   function declareShared(kind: FabricKind): void {
@@ -74,46 +150,59 @@ export function createCarriage(parts: CarriageParts): Carriage {
     if (networks.length > 0) kernel.declare(owners.shared(kind), fabricOf(kind).desiredShared(networks, context()));
   }
 
+  function linger(network: Network, least = 0): void {
+    const segment = segmentOf(network);
+    clearTimeout(lingering.get(segment));
+    const timer = setTimeout(
+      () => {
+        void background.later(`cannot withdraw the network ${network.id.slice(0, 12)} from the kernel`, () =>
+          mutex.run(segment, async () => {
+            if (state.networks.has(network.id) && lingering.get(segment) === timer)
+              await withdraw(network, siblings(network));
+          }),
+        );
+      },
+      Math.max(parts.linger, least),
+    );
+    timer.unref();
+    lingering.set(segment, timer);
+  }
+
   return {
     carried,
     declareShared,
+    linger,
 
     apply: (network) =>
-      mutex.run(network.id, async () => {
-        const fabric = fabricOf(network.fabric);
-        const now = context();
-        const sharing = new Map([...carriedNetworks(fabric.kind), network].map((one) => [one.id, one]));
-        await kernel.apply(owners.shared(fabric.kind), fabric.desiredShared([...sharing.values()], now));
-        await kernel.apply(owners.network(network.id), fabric.desiredNetwork(network, now));
+      mutex.run(segmentOf(network), async () => {
+        await make(network);
+        // No container waits for this: it is reached as soon as its peers are told.
+        if (!remotes.knows(segmentOf(network))) void later(network, () => remotes.apply(segmentOf(network), network));
       }),
 
-    withdraw: (network) => mutex.run(network.id, () => withdraw(network)),
-
-    linger(network, least = 0) {
-      clearTimeout(lingering.get(network.id));
-      const timer = setTimeout(
-        () => {
-          void background.later(`cannot withdraw the network ${network.id.slice(0, 12)} from the kernel`, () =>
-            mutex.run(network.id, async () => {
-              if (state.networks.has(network.id) && lingering.get(network.id) === timer) await withdraw(network);
-            }),
-          );
-        },
-        Math.max(parts.linger, least),
-      );
-      timer.unref();
-      lingering.set(network.id, timer);
-    },
+    withdraw: (network) =>
+      mutex.run(segmentOf(network), () =>
+        withdraw(
+          network,
+          siblings(network).filter(({ id }) => id !== network.id),
+        ),
+      ),
 
     declare(network) {
       if (!carried(network)) return;
-      kernel.declare(owners.network(network.id), fabricOf(network.fabric).desiredNetwork(network, context()));
+      const segment = segmentOf(network);
+      kernel.declare(owners.network(segment), fabricOf(network.fabric).desiredNetwork(network, context()));
+      remotes.declare(segment, network);
+      note(segment, true);
     },
 
     async sweep() {
       for (const network of state.networks.values()) {
         if (carried(network)) continue;
-        await kernel.remove(owners.network(network.id), fabricOf(network.fabric).desiredNetwork(network, context()));
+        await kernel.remove(
+          owners.network(segmentOf(network)),
+          fabricOf(network.fabric).desiredNetwork(network, context()),
+        );
       }
       for (const kind of kinds()) {
         if (carriedNetworks(kind).length > 0) continue;
@@ -129,6 +218,16 @@ export function createCarriage(parts: CarriageParts): Carriage {
         );
       }
     },
+
+    refresh(segment) {
+      const network = [...state.networks.values()].find((one) => segmentOf(one) === segment);
+      if (network === undefined) return;
+      void later(network, () => makeIfCarried(network));
+      followNeeds(network.fabric);
+    },
+
+    segments: () => [...present],
+    onSegments: (listener) => void listeners.push(listener),
 
     close() {
       for (const timer of lingering.values()) clearTimeout(timer);

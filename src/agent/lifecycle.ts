@@ -59,6 +59,10 @@ export interface Lifecycle {
   confirm(network: Network): Promise<void>;
   /** Runs the fabrics' chores now. */
   maintain(): Promise<void>;
+  /** See `Carriage.refresh`, `segments` and `onSegments`. */
+  refreshSegment(segment: string): void;
+  segments(): readonly string[];
+  onSegments(listener: () => void): void;
   context(): FabricContext;
   /** The bridges that the engine has made for networks of its own, as it last told. */
   learnBridges(bridges: readonly string[]): void;
@@ -216,6 +220,9 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
   return {
     context,
     learnBridges: surroundings.learnBridges,
+    refreshSegment: carriage.refresh,
+    segments: carriage.segments,
+    onSegments: carriage.onSegments,
     maintain,
     serialise: (id, work) => mutex.run(id, work),
     objectsOf: (network) => {

@@ -20,6 +20,7 @@ import { createAuditor } from './auditor.ts';
 import { createCluster } from './cluster/cluster.ts';
 import { refuseHalfMigrated } from './cluster/migration.ts';
 import { withoutStore } from './cluster/offline.ts';
+import { followSegments } from './cluster/segments.ts';
 import { createCollector } from './collector.ts';
 import { type Config, loadConfig, type PluginConfig } from './config.ts';
 import { createConflicts } from './conflicts/conflicts.ts';
@@ -148,6 +149,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     linger: config.linger,
   });
   cleanup.defer(() => lifecycle.close());
+  if (cluster !== undefined) followSegments(cluster, lifecycle);
   const ipam = await withoutStore({
     ipam: await openIpam(stores.shared, { bases: config.defaultPools }),
     away: stores.away,

@@ -108,6 +108,20 @@ async function openDriver(leased?: ReadonlyMap<string, EndpointId>, occupied = t
       const asked = [{ prefix: parsePrefix(subnet)!, auxiliary: {} }];
       return driver.createNetwork({ id: other, subnets: asked, internal: false, ipv6: false, options: {} }, call);
     },
+    /** On a network of the cluster, which is made if it is not there. */
+    async createFor(tenant: string, name: string, address: string) {
+      const of = tenant.padEnd(64, '0') as NetworkId;
+      const cluster = { tenant, network: 'shop', encapsulation: 'vxlan', tag: 1, kind: 'data', forwarding: 'bridge' };
+      const settings = {
+        bridge: tenant,
+        masquerade: true,
+        interfacePrefix: 'eth',
+        cluster: { ...cluster, gateways: [] },
+      };
+      await state.putNetwork({ ...state.networks.get(network)!, id: of, settings });
+      const request = { network: of, endpoint: id(name), addresses: [on(address)], options: {}, publishes: false };
+      return driver.createEndpoint(request, call);
+    },
     networks: () => [...state.networks.keys()].map((name) => name.slice(0, 2)),
     settled: () => lifecycle.settled(),
   };
@@ -154,4 +168,12 @@ test('a network that a container runs on never does, whatever IPAM gives out its
   await driver.join('e1');
   await assert.rejects(driver.another('10.1.0.0/25'), { code: 'SUBNET_OVERLAP' });
   assert.deepEqual(driver.networks(), ['n1']);
+});
+
+test('an address of one tenant is another one than that of another', async () => {
+  const driver = await openDriver(new Map([['10.1.0.2', id('e2')]]));
+  const { mac } = await driver.createFor('red', 'e1', '10.1.0.2/24');
+  assert.equal(mac, '02:02:0a:01:00:02');
+  await driver.createFor('blue', 'e2', '10.1.0.2/24');
+  assert.deepEqual(driver.endpoints(), { e1: '10.1.0.2', e2: '10.1.0.2' });
 });

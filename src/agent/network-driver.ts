@@ -36,6 +36,11 @@ export interface NetworkDriverParts {
 const isRequested = (address: Address, request: CreateEndpoint): boolean =>
   request.addresses.some((on) => sameAddress(on.address, address));
 
+/** Whether an address on one network is the same on the other: on networks of two tenants of a cluster it is not. */
+function shareAddresses(network: Network, other: Network): boolean {
+  return fabricOf(network.fabric).segment?.(network) === fabricOf(other.fabric).segment?.(other);
+}
+
 export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
   const { state, lifecycle, leases, names, conflicts, dhcp } = parts;
 
@@ -228,8 +233,8 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
       if (subnet.gateway !== undefined && sameAddress(subnet.gateway, on.address)) {
         throw new BerthError('ADDRESS_TAKEN', `the address ${shown} is the gateway of the network`);
       }
-      const sharing = [...state.networks.values()].filter((other) =>
-        other.subnets.some(({ prefix }) => contains(prefix, on.address)),
+      const sharing = [...state.networks.values()].filter(
+        (other) => shareAddresses(network, other) && other.subnets.some(({ prefix }) => contains(prefix, on.address)),
       );
       for (const other of sharing) {
         const holder = state.holder(other.id, shown);
@@ -269,7 +274,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
   function generateMac(network: Network, request: CreateEndpoint): Mac {
     const first = request.addresses.find(({ address }) => address.family === 4) ?? request.addresses[0];
     if (first !== undefined) {
-      const mac = macFromAddress(first.address);
+      const mac = fabricOf(network.fabric).macFor?.(network, first.address) ?? macFromAddress(first.address);
       const holder = state.macHolder(network.id, mac);
       if (holder === undefined || holder.id === request.endpoint) return mac;
     }

@@ -8,7 +8,9 @@ export const owners = {
   shared: (kind: FabricKind) => `fabric/${kind}`,
   /** What a network needs from its creation to its removal. */
   standing: (id: NetworkId) => `standing/${id}`,
-  /** What a network needs while it has endpoints. */
-  network: (id: NetworkId) => `network/${id}`,
+  /** What the networks on a segment need while one of them has endpoints; a network's id, if it is on one of its own. */
+  network: (segment: string) => `network/${segment}`,
+  /** What leads from a segment to another host. */
+  remote: (segment: string, host: string) => `remote/${segment}/${host}`,
   endpoint: (id: EndpointId) => `endpoint/${id}`,
 } as const;

@@ -119,6 +119,13 @@ export interface DnsPolicy {
   readonly ttl: number;
 }
 
+/** What leads to one other host of a network. */
+export interface RemotePart {
+  /** What its objects follow from: they need not be worked out again while each of these is the same as before (`===`). */
+  readonly of: readonly unknown[];
+  objects(): readonly KernelObject[];
+}
+
 /** What Docker is told in Join. */
 export interface JoinAnswer {
   /** The link, in our namespace, that the engine moves into the container. */
@@ -196,14 +203,33 @@ export interface Fabric {
   /** The MAC address that an endpoint has unless the user chooses one, by what was planned for it. Absent: we make one. */
   defaultMac?(network: Network, settings: Json): Mac | undefined;
 
+  /** The MAC address that goes with an address, where we make one. Absent, or undefined: as the engine makes them. */
+  macFor?(network: Network, address: Address): Mac | undefined;
+
   /** What all networks of this fabric need together, while at least one endpoint is attached to any of them. */
   desiredShared(networks: readonly Network[], context: FabricContext): readonly KernelObject[];
 
   /** What stands from the creation of a network to its removal. Most fabrics need nothing: unused networks are free. */
   desiredStanding?(network: Network, context: FabricContext): readonly KernelObject[];
 
+  /**
+   * The segment that a network is on, where several networks may be on one: then the objects of each of them are the same, stand
+   * while any of them has an endpoint, and no two endpoints on them have the same address. Absent, or undefined: its own.
+   */
+  segment?(network: Network): string | undefined;
+
+  /** Whether a network is needed though no endpoint is attached to it. Absent: never. */
+  needed?(network: Network, context: FabricContext): boolean;
+
   /** What one network needs, while at least one endpoint is attached. */
   desiredNetwork(network: Network, context: FabricContext): readonly KernelObject[];
+
+  /**
+   * What leads from a network to other hosts, by host: apart from `desiredNetwork`, for it may be much, and changes bit by bit.
+   *
+   * @returns undefined while that is not known: what is in the kernel stays.
+   */
+  desiredRemotes?(network: Network, context: FabricContext): ReadonlyMap<string, RemotePart> | undefined;
 
   /** What one attached endpoint needs. */
   desiredEndpoint(network: Network, endpoint: Endpoint, context: FabricContext): readonly KernelObject[];

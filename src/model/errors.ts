@@ -53,6 +53,10 @@ const catalogue = {
   OBJECT_IMMUTABLE: { status: 409, next: 'Delete the object, and create it again as it should be.' },
   OBJECT_IN_USE: { status: 409, next: 'Delete what uses it first.' },
   TAGS_EXHAUSTED: { status: 409, next: 'Delete networks that are not needed, or widen the range: netctl global set' },
+  CLUSTER_ABSENT: {
+    status: 409,
+    next: 'Start the agent with the store that the hosts share: --store etcd://HOST:2379',
+  },
   CLUSTER_NOT_READY: { status: 409, next: 'Set what is missing with: netctl global set' },
   REVISION_CHANGED: { status: 412, next: 'Read the object again, and repeat the change with its new ETag.' },
   RACE_LOST: { status: 409, next: 'Try again: others were changing the same at the same time.' },

@@ -6,7 +6,7 @@
 import * as z from 'zod';
 import type { RemoteEndpoint } from '../../fabric/cluster/overlay.ts';
 import type { Notes } from '../../fabric/fabric.ts';
-import { formatAddress, parseAddress } from '../../model/address.ts';
+import { formatAddress, parseAddress, sameAddress } from '../../model/address.ts';
 import { parseMac } from '../../model/mac.ts';
 import type { ClusterEndpoint } from '../../objects/codec.ts';
 import { parsed } from '../../store/record.ts';
@@ -56,13 +56,20 @@ export async function openRemotes(parts: RemotesParts): Promise<Remotes> {
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> = Promise.resolve();
 
+  /** The same object as before as long as it says the same: who applies it sees at once what has changed. */
+  const made = new WeakMap<ClusterEndpoint, RemoteEndpoint>();
+
   function remoteOf(endpoint: ClusterEndpoint): RemoteEndpoint | undefined {
     const at = hostOf(endpoint.host);
     if (endpoint.host === host || at?.gone === true) return undefined;
     const vtep = at?.vtep ?? (endpoint.vtep === undefined ? undefined : parseAddress(endpoint.vtep));
     const mac = parseMac(endpoint.mac);
     if (vtep === undefined || mac === undefined) return undefined;
-    return { mac, vtep, addresses: endpoint.addresses.flatMap((text) => parseAddress(text) ?? []) };
+    const before = made.get(endpoint);
+    if (before !== undefined && sameAddress(before.vtep, vtep)) return before;
+    const remote = { mac, vtep, addresses: endpoint.addresses.flatMap((text) => parseAddress(text) ?? []) };
+    made.set(endpoint, remote);
+    return remote;
   }
 
   function compute(network: string): readonly RemoteEndpoint[] | undefined {

@@ -58,7 +58,7 @@ export function engineElements(bridges: readonly string[]): readonly KernelObjec
 }
 
 /** The elements by which one network takes part. */
-export function networkElements(network: Network, bridge: string, masquerade: boolean): readonly KernelObject[] {
+export function bridgeElements(network: Network, bridge: string, masquerade: boolean): readonly KernelObject[] {
   const name = `"${bridge}"`;
   const elements = [element('networks', name), element('within', `${name} . ${name}`)];
   if (network.internal) return [...elements, element('internal', name)];

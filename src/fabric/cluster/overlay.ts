@@ -4,26 +4,25 @@
  * first packet, and one that is gone is gone everywhere.
  */
 
-import type { FdbEntry, KernelObject } from '../../kernel/objects.ts';
+import type { KernelObject, VxlanLink } from '../../kernel/objects.ts';
 import type { Address } from '../../model/address.ts';
-import { formatAddress } from '../../model/address.ts';
 import { linkName } from '../../model/ids.ts';
 import type { Mac } from '../../model/mac.ts';
 
 /** The segment, as this host takes part in it. */
 export interface Overlay {
+  /** By which it is known on all hosts: `TENANT:NETWORK`. */
   readonly network: string;
   readonly vni: number;
   /** Where this host sends from, and is sent to. */
   readonly vtep: Address;
-  /** Absent: the IANA port, 4789. */
-  readonly udpPort?: number;
+  readonly udpPort: number;
   readonly bridge: string;
   /** Of what is within the tunnel. */
   readonly mtu: number;
 }
 
-/** A container of this network on another host. */
+/** A container of a network on another host, or that host itself. */
 export interface RemoteEndpoint {
   readonly mac: Mac;
   readonly addresses: readonly Address[];
@@ -31,47 +30,60 @@ export interface RemoteEndpoint {
   readonly vtep: Address;
 }
 
+/** How much of a segment's traffic concerns every host. */
+export interface Reach {
+  /** Broadcast and multicast go to each host that has a container of the network. Else they stay on their host. */
+  readonly broadcast: boolean;
+  /** We answer for the containers of other hosts, rather than let them be asked. */
+  readonly answers: boolean;
+}
+
 /** `bridge fdb` knows no name for it. */
 const EVERYBODY = '00:00:00:00:00:00';
 
 export const overlayLink = (network: string): string => linkName('bx', network);
 
+/** What makes the bridge a part of the segment. */
+export function tunnel({ network, vni, vtep, udpPort, bridge, mtu }: Overlay): VxlanLink {
+  return {
+    kind: 'link',
+    type: 'vxlan',
+    name: overlayLink(network),
+    vni,
+    local: vtep,
+    udpPort,
+    learning: false,
+    mtu,
+    master: bridge,
+    // Unknown addresses are nobody's: every container's is known. What is asked of the bridge itself, the gateway, and what a
+    // container asks to find out whether an address is taken, does not travel either (br_do_proxy_suppress_arp, br_do_suppress_nd).
+    port: { learning: false, flood: false, neighbourSuppression: true },
+    noLinkLocal: true,
+    alias: `berth vni ${vni} of ${network}`,
+    up: true,
+  };
+}
+
 /**
- * What makes the bridge a part of the segment.
+ * The way to the containers of one host.
  *
  * A packet to a known container goes to its host only. ARP requests and neighbour solicitations for it are answered by our bridge,
  * and never travel (br_do_proxy_suppress_arp, net/bridge/br_arp_nd_proxy.c: it wants the neighbour on the bridge, and the
  * forwarding entry that leads to the suppressing port). What nobody can be asked for, broadcast and multicast, is copied to each
  * host that has a container of the network, and to no other.
  */
-export function overlayObjects(overlay: Overlay, remotes: readonly RemoteEndpoint[]): readonly KernelObject[] {
-  const { vni, vtep, udpPort, bridge, mtu } = overlay;
-  const link = overlayLink(overlay.network);
-  const hosts = new Map(remotes.map((remote) => [formatAddress(remote.vtep), remote.vtep]));
-  return [
-    {
-      kind: 'link',
-      type: 'vxlan',
-      name: link,
-      vni,
-      local: vtep,
-      ...(udpPort === undefined ? {} : { udpPort }),
-      learning: false,
-      mtu,
-      master: bridge,
-      // Unknown addresses are nobody's: every container's is known.
-      port: { learning: false, flood: false, neighbourSuppression: true },
-      noLinkLocal: true,
-      alias: `berth vni ${vni}`,
-      up: true,
-    },
-    ...[...hosts.values()].map((dst): FdbEntry => ({ kind: 'fdb', link, mac: EVERYBODY, dst })),
-    ...remotes.flatMap((remote): KernelObject[] => [
-      { kind: 'fdb', link, mac: remote.mac, dst: remote.vtep },
-      { kind: 'fdb', link, mac: remote.mac },
-      ...remote.addresses.map(
-        (address): KernelObject => ({ kind: 'neighbour', link: bridge, address, mac: remote.mac }),
-      ),
-    ]),
-  ];
+export function wayTo(
+  vtep: Address,
+  remotes: readonly RemoteEndpoint[],
+  { network, bridge }: Pick<Overlay, 'network' | 'bridge'>,
+  { broadcast, answers }: Reach,
+): readonly KernelObject[] {
+  const link = overlayLink(network);
+  const objects: KernelObject[] = broadcast ? [{ kind: 'fdb', link, mac: EVERYBODY, dst: vtep }] : [];
+  for (const { mac, addresses } of remotes) {
+    objects.push({ kind: 'fdb', link, mac, dst: vtep }, { kind: 'fdb', link, mac });
+    if (!answers) continue;
+    for (const address of addresses) objects.push({ kind: 'neighbour', link: bridge, address, mac });
+  }
+  return objects;
 }

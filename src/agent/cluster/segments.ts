@@ -1,0 +1,36 @@
+/** The kernel follows what is heard of the cluster, as far as this host carries it. */
+
+import type { Lifecycle } from '../lifecycle.ts';
+import type { Cluster } from './cluster.ts';
+
+type Heard = Pick<Cluster, 'onRemotes' | 'onObjects' | 'objects'>;
+
+export function followSegments(
+  cluster: Heard,
+  { segments, refreshSegment }: Pick<Lifecycle, 'segments' | 'refreshSegment'>,
+): void {
+  const due = new Set<string>();
+
+  /** Several changes at once are one. */
+  function refresh(changed: readonly string[]): void {
+    for (const segment of changed) {
+      if (due.has(segment)) continue;
+      due.add(segment);
+      setImmediate(() => {
+        due.delete(segment);
+        refreshSegment(segment);
+      });
+    }
+  }
+
+  // Changes of networks themselves concern nobody who is on them: they are made and go, and are not changed.
+  const settings = () => JSON.stringify(cluster.objects()?.get('global', 'global')?.config ?? {});
+  let known = settings();
+  cluster.onObjects(() => {
+    const now = settings();
+    if (now === known) return;
+    known = now;
+    refresh(segments());
+  });
+  cluster.onRemotes((network) => refresh(network === undefined ? segments() : [network]));
+}

@@ -1,0 +1,143 @@
+/** A network of the cluster on this host: one bridge, whatever Docker networks stand for it, and what leads from it to other hosts. */
+
+import type { KernelObject } from '../../kernel/objects.ts';
+import { formatAddress, sameAddress } from '../../model/address.ts';
+import { linkName } from '../../model/ids.ts';
+import { type Mac, macFromIdentity } from '../../model/mac.ts';
+import type { Network } from '../../model/network.ts';
+import { contains, type InterfaceAddress } from '../../model/prefix.ts';
+import type { FabricContext, RemotePart } from '../fabric.ts';
+import { BRIDGE } from './bridge.ts';
+import { bridgeElements } from './firewall.ts';
+import { hostMac } from './macs.ts';
+import { type RemoteEndpoint, tunnel, wayTo } from './overlay.ts';
+import { clusterKey, type Membership, settingsOf, subnetsOf } from './settings.ts';
+import { mtuOf } from './underlay.ts';
+
+/** From the network's name, and not from Docker's ids: there may be several of those, and others after a while. */
+export const segmentBridge = (key: string): string => linkName(BRIDGE, key);
+
+/** Whether this host has addresses in it, and routes. */
+export function isRouted({ encapsulation, gateways, kind }: Membership): boolean {
+  return kind === 'infra' || (encapsulation === 'vxlan' && gateways.length > 0);
+}
+
+const ownAddresses = (key: string, { cluster }: FabricContext): readonly InterfaceAddress[] =>
+  cluster?.hostAddresses?.(key) ?? [];
+
+/**
+ * The bridge's own MAC address never changes with its ports. The gateway has the same on all hosts, so that a container keeps its
+ * neighbour; where the host has an address of its own, others must be able to tell the hosts apart.
+ */
+function bridgeMac(key: string, network: Network, context: FabricContext): Mac {
+  const [own] = ownAddresses(key, context);
+  if (own !== undefined) return hostMac(own.address);
+  const gateway = settingsOf(network).cluster!.encapsulation === 'vxlan' ? firstGateway(network) : undefined;
+  return gateway === undefined ? macFromIdentity(`${context.cluster?.host ?? ''} ${key}`) : hostMac(gateway);
+}
+
+const firstGateway = (network: Network) => subnetsOf(network).find(({ gateway }) => gateway !== undefined)?.gateway;
+
+/** What stands for a network of the cluster, whichever of its Docker networks is asked. */
+export function segmentObjects(network: Network, context: FabricContext): readonly KernelObject[] {
+  const { bridge, masquerade, cluster } = settingsOf(network);
+  const key = clusterKey(network)!;
+  const mtu = mtuOf(network, context);
+  const mac = bridgeMac(key, network, context);
+  const addresses = addressObjects(key, network, context);
+  const hasV6 = addresses.some((object) => object.kind === 'address' && object.address.address.family === 6);
+  return [
+    ...bridgeElements(network, bridge, masquerade),
+    {
+      kind: 'link',
+      type: 'bridge',
+      name: bridge,
+      mac,
+      mtu,
+      up: true,
+      stp: false,
+      forwardDelay: 0,
+      // Neighbours are asked from it for what is forwarded (ndisc_solicit, net/ipv6/ndisc.c).
+      noLinkLocal: !hasV6,
+      alias: `berth network ${key}`,
+    },
+    // The kernel makes this entry with the bridge; a flush of the bridge's table takes it away.
+    { kind: 'fdb', link: bridge, mac },
+    ...(hasV6 ? ipv6Settings(bridge) : []),
+    ...addresses,
+    ...(cluster!.encapsulation === 'vxlan' ? tunnelObjects(key, network, context, mtu) : []),
+  ];
+}
+
+/** Nobody is asked whether the gateway's address is taken: every host has it. */
+function ipv6Settings(bridge: string): KernelObject[] {
+  return ['accept_ra', 'accept_dad'].map((name) => ({
+    kind: 'sysctl',
+    path: `net/ipv6/conf/${bridge}/${name}`,
+    value: '0',
+  }));
+}
+
+function tunnelObjects(key: string, network: Network, { cluster }: FabricContext, mtu: number): KernelObject[] {
+  if (cluster?.vtep === undefined) return [];
+  const { bridge, cluster: of } = settingsOf(network);
+  const { vtep, vxlanPort: udpPort } = cluster;
+  return [tunnel({ network: key, vni: of!.tag, vtep, udpPort, bridge, mtu })];
+}
+
+/**
+ * Addresses are single ones, and the way to the subnet is a route of its own: so none of them is secondary to another, and with it
+ * gone when that goes (inet_del_ifa, net/ipv4/devinet.c); and the host speaks from its own, not from one that every host has.
+ */
+function addressObjects(key: string, network: Network, context: FabricContext): KernelObject[] {
+  const { bridge, cluster } = settingsOf(network);
+  const own = ownAddresses(key, context);
+  return subnetsOf(network).flatMap(({ prefix, gateway }): KernelObject[] => {
+    const length = prefix.address.family === 4 ? 32 : 128;
+    const mine = own.map(({ address }) => address).filter((address) => contains(prefix, address));
+    const anycast = cluster!.encapsulation === 'vxlan' && gateway !== undefined ? [gateway] : [];
+    const all = [...mine, ...anycast];
+    if (all.length === 0) return [];
+    const source = mine.length === 0 ? {} : { source: mine[0]! };
+    return [
+      ...all.map(
+        (address): KernelObject => ({
+          kind: 'address',
+          link: bridge,
+          address: { address, length },
+          noPrefixRoute: true,
+        }),
+      ),
+      { kind: 'route', destination: prefix, link: bridge, scope: 'link', ...source },
+    ];
+  });
+}
+
+/**
+ * The ways to the other hosts, each by itself.
+ *
+ * @returns undefined when it is not known who is where, or there is no tunnel: what is in the kernel stays.
+ */
+export function segmentRemotes(network: Network, context: FabricContext): ReadonlyMap<string, RemotePart> | undefined {
+  const { bridge, cluster: of } = settingsOf(network);
+  const key = clusterKey(network)!;
+  const { cluster } = context;
+  if (of!.encapsulation === 'vlan') return new Map();
+  const remotes = cluster?.remotes(key);
+  const vtep = cluster?.vtep;
+  if (remotes === undefined || vtep === undefined) return undefined;
+  // To ourselves would be a loop.
+  const others = remotes.filter((remote) => !sameAddress(remote.vtep, vtep));
+  const routing = of!.forwarding === 'routing';
+  const answers = routing || cluster?.network(key)?.arp !== 'flood';
+  const parts = Map.groupBy(others, (remote) => formatAddress(remote.vtep));
+  return new Map(
+    [...parts].map(([name, on]: [string, RemoteEndpoint[]]): [string, RemotePart] => [
+      name,
+      {
+        of: [answers, ...on],
+        objects: () => wayTo(on[0]!.vtep, on, { network: key, bridge }, { broadcast: !routing, answers }),
+      },
+    ]),
+  );
+}
