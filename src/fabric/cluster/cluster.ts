@@ -18,6 +18,7 @@ import { containerMac } from './macs.ts';
 import { networkOptions, planVirtual } from './plan.ts';
 import { isRouted, segmentObjects, segmentRemotes } from './segment.ts';
 import { clusterKey, settingsOf, subnetsOf } from './settings.ts';
+import { checkTrunk } from './trunk.ts';
 import { mtuOf } from './underlay.ts';
 
 /**
@@ -50,7 +51,10 @@ export const cluster: Fabric = {
       .map(({ address }) => address.address);
   },
 
-  planEndpoint: (network, request) => planContainer(network, request.options),
+  planEndpoint(network, request, context) {
+    checkTrunk(network, context);
+    return planContainer(network, request.options);
+  },
 
   desiredShared(networks, context): readonly KernelObject[] {
     const routed = networks.filter(leadsOut);

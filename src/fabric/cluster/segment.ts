@@ -12,6 +12,7 @@ import { bridgeElements } from './firewall.ts';
 import { hostMac } from './macs.ts';
 import { type RemoteEndpoint, tunnel, wayTo } from './overlay.ts';
 import { clusterKey, type Membership, settingsOf, subnetsOf } from './settings.ts';
+import { trunkObjects } from './trunk.ts';
 import { mtuOf } from './underlay.ts';
 
 /** From the network's name, and not from Docker's ids: there may be several of those, and others after a while. */
@@ -65,7 +66,9 @@ export function segmentObjects(network: Network, context: FabricContext): readon
     { kind: 'fdb', link: bridge, mac },
     ...(hasV6 ? ipv6Settings(bridge) : []),
     ...addresses,
-    ...(cluster!.encapsulation === 'vxlan' ? tunnelObjects(key, network, context, mtu) : []),
+    ...(cluster!.encapsulation === 'vxlan'
+      ? tunnelObjects(key, network, context, mtu)
+      : trunkObjects(network, context)),
   ];
 }
 

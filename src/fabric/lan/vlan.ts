@@ -3,22 +3,13 @@
 import type { HostView } from '../../kernel/kernel.ts';
 import type { KernelObject } from '../../kernel/objects.ts';
 import { BerthError } from '../../model/errors.ts';
-import { linkName } from '../../model/ids.ts';
 import { integerOption, type OptionValues } from '../options.ts';
+import { vlanObjects as objectsOf, vlanLink } from '../vlan.ts';
 import { findLink } from './interfaces.ts';
 import type { Vlan } from './settings.ts';
 
-/** Of IFNAMSIZ one byte is for the end of the string. */
-const LONGEST_NAME = 15;
-
 /** By which a sub-interface of ours is known from the administrator's. */
 const alias = ({ id, base }: Vlan): string => `berth vlan ${id} of ${base}`;
-
-/** Named as everybody names them, as far as the kernel takes such a name. */
-export function vlanLink({ id, base }: Vlan): string {
-  const name = `${base}.${id}`;
-  return name.length <= LONGEST_NAME ? name : linkName('bl', name);
-}
 
 export interface Parent {
   readonly name: string;
@@ -56,7 +47,5 @@ function onVlan(base: string, id: number, host: HostView): Parent {
 
 /** @param master the bridge that it is a port of. */
 export function vlanObjects(vlan: Vlan, master?: string): readonly KernelObject[] {
-  const common = { kind: 'link', name: vlanLink(vlan), up: true, ...(master === undefined ? {} : { master }) } as const;
-  if (vlan.adopted) return [{ ...common, type: 'adopted' }];
-  return [{ ...common, type: 'vlan', parent: vlan.base, vlan: vlan.id, alias: alias(vlan) }];
+  return objectsOf(vlan, vlan.adopted ? undefined : alias(vlan), master);
 }

@@ -26,6 +26,8 @@ export const netnsOf = (name: string): string => `/run/netns/${name}`;
 export interface Lab {
   readonly kernel: Kernel;
   host(index: number, family?: 4 | 6): Promise<Host>;
+  /** A machine on the underlay that knows nothing of Berth: its namespace, with the link `wire`. */
+  machine(index: number): string;
   close(): void;
 }
 
@@ -57,8 +59,15 @@ export interface Container {
 
 let labs = 0;
 
-/** @param networks by the keys of networks and groups. */
-export function createLab(kernel: Kernel, networks: ReadonlyMap<string, ClusterNetwork>): Lab {
+/**
+ * @param networks by the keys of networks and groups.
+ * @param options.filter false: on a kernel whose nftables has no NAT, nothing is filtered.
+ */
+export function createLab(
+  kernel: Kernel,
+  networks: ReadonlyMap<string, ClusterNetwork>,
+  { filter = true }: { readonly filter?: boolean } = {},
+): Lab {
   labs += 1;
   const made: string[] = [];
   let containers = 0;
@@ -74,10 +83,15 @@ export function createLab(kernel: Kernel, networks: ReadonlyMap<string, ClusterN
   run(`ip -n ${underlay} link add sw type bridge`);
   run(`ip -n ${underlay} link set sw up`);
 
-  async function host(index: number, family: 4 | 6 = 4): Promise<Host> {
+  function machine(index: number): string {
     const name = namespace(`${tag}-h${index}`);
     run(`ip -n ${name} link add wire type veth peer name p${index} netns ${underlay}`);
     run(`ip -n ${underlay} link set p${index} master sw up`);
+    return name;
+  }
+
+  async function host(index: number, family: 4 | 6 = 4): Promise<Host> {
+    const name = machine(index);
     run(`ip -n ${name} address add 10.9.0.${index}/24 dev wire`);
     run(`ip -n ${name} address add fd09::${index}/64 dev wire nodad`);
     run(`ip -n ${name} link set wire up`);
@@ -85,7 +99,8 @@ export function createLab(kernel: Kernel, networks: ReadonlyMap<string, ClusterN
     const netns = netnsOf(name);
     const endpoints: Endpoint[] = [];
     const applied = new Map<string, Set<string>>();
-    const inHost = (objects: readonly KernelObject[]) => objects.map((object) => within(object, netns));
+    const inHost = (objects: readonly KernelObject[]) =>
+      objects.filter(({ kind }) => filter || !kind.startsWith('nft')).map((object) => within(object, netns));
 
     const self: Host = {
       name,
@@ -212,6 +227,7 @@ export function createLab(kernel: Kernel, networks: ReadonlyMap<string, ClusterN
   return {
     kernel,
     host,
+    machine,
     close() {
       for (const name of made.toReversed()) run(`ip netns del ${name}`);
     },

@@ -1,0 +1,60 @@
+/** Networks of the cluster that are VLANs: each host has an uplink on which the switches outside carry them. */
+
+import type { KernelObject } from '../../kernel/objects.ts';
+import { BerthError } from '../../model/errors.ts';
+import type { Network } from '../../model/network.ts';
+import type { FabricContext } from '../fabric.ts';
+import { type VlanOf, vlanLink, vlanObjects } from '../vlan.ts';
+import { clusterKey, settingsOf } from './settings.ts';
+import { vlanUplink } from './underlay.ts';
+
+type Surroundings = Pick<FabricContext, 'cluster' | 'host'>;
+
+const alias = (key: string): string => `berth network ${key}`;
+
+/** The port of a network's bridge; none while this host has no uplink. */
+export function trunkObjects(network: Network, context: Surroundings): readonly KernelObject[] {
+  const { bridge } = settingsOf(network);
+  const vlan = vlanOf(network, context);
+  if (vlan === undefined || strangerOn(vlan, network, context) !== undefined) return [];
+  return [
+    // Nobody has to give it an address: that it is up is all that it needs.
+    { kind: 'link', type: 'adopted', name: vlan.base, up: true },
+    ...vlanObjects(vlan, alias(clusterKey(network)!), bridge),
+  ];
+}
+
+/**
+ * Whether containers on a network reach anybody from this host.
+ *
+ * @throws BerthError INTERFACE_UNKNOWN, INTERFACE_UNSUITABLE
+ */
+export function checkTrunk(network: Network, context: Surroundings): void {
+  const { cluster } = settingsOf(network);
+  if (cluster?.encapsulation !== 'vlan') return;
+  const which = `the network ${clusterKey(network)!} is VLAN ${cluster.tag}`;
+  const vlan = vlanOf(network, context);
+  if (vlan === undefined) {
+    const given = context.cluster?.uplinks ?? [];
+    const has = given.length === 0 ? 'has no uplinks: see --uplinks' : `has none of the uplinks ${given.join(', ')}`;
+    throw new BerthError('INTERFACE_UNKNOWN', `${which}, and this host ${has}`);
+  }
+  const stranger = strangerOn(vlan, network, context);
+  if (stranger === undefined) return;
+  throw new BerthError(
+    'INTERFACE_UNSUITABLE',
+    `${which}, and the interface ${vlanLink(vlan)} of this host is there already for something else${stranger}`,
+  );
+}
+
+function vlanOf(network: Network, context: Surroundings): VlanOf | undefined {
+  const base = vlanUplink(context);
+  return base === undefined ? undefined : { base, id: settingsOf(network).cluster!.tag };
+}
+
+/** Whose the interface is that we would make; a VLAN of an interface is there once only. */
+function strangerOn(vlan: VlanOf, network: Network, { host }: Surroundings): string | undefined {
+  const found = host.links.find(({ name }) => name === vlanLink(vlan));
+  if (found === undefined || found.alias === alias(clusterKey(network)!)) return undefined;
+  return found.alias === undefined ? '' : ` (${found.alias})`;
+}
