@@ -13,7 +13,7 @@ import { parseMac } from '../model/mac.ts';
 import type { Network } from '../model/network.ts';
 import { parsePrefix } from '../model/prefix.ts';
 import { createBackground } from './background.ts';
-import { type Carriage, createCarriage } from './carriage.ts';
+import { type Carriage, type CarriageParts, createCarriage } from './carriage.ts';
 import type { State } from './state.ts';
 
 const SHOP = 'red:shop';
@@ -59,6 +59,7 @@ let calls: string[];
 let carriers: Set<NetworkId>;
 let networks: Map<NetworkId, Network>;
 let remotes: readonly RemoteEndpoint[] | undefined;
+let parts: CarriageParts;
 let carriage: Carriage;
 let background: ReturnType<typeof createBackground>;
 
@@ -87,6 +88,7 @@ beforeEach(() => {
       host: { links: [], addresses: [], routes: [] },
       networks: [...networks.values()],
       engineBridges: [],
+      endpointsOf: (id: NetworkId) => (carriers.has(id) ? [{ phase: 'attached' }] : []),
       cluster: {
         host: 'one',
         vtep: address('10.9.0.1'),
@@ -97,13 +99,14 @@ beforeEach(() => {
       },
     }) as unknown as FabricContext;
   background = createBackground({ emit: (_event: string, message: string) => assert.fail(message) } as never);
-  carriage = createCarriage({
+  parts = {
     state: { networks, carries: (id: NetworkId) => carriers.has(id) } as unknown as State,
     kernel,
     background,
     context,
     linger: 0,
-  });
+  };
+  carriage = createCarriage(parts);
 });
 
 const remoteOwners = () => [...owned.keys()].filter((owner) => owner.startsWith('remote/'));
@@ -173,4 +176,27 @@ test('what leads to other hosts goes with the segment', async () => {
   carriers.clear();
   await carriage.withdraw(whole);
   assert.deepEqual(remoteOwners(), []);
+});
+
+test('with one network of a tenant come those that it is routed to, and go with it', async () => {
+  const routed = (name: string, tenant: string): Network => {
+    const settings = network(name).settings as { readonly cluster: object };
+    const of = { ...settings.cluster, tenant, network: name, forwarding: 'routing' };
+    return { ...network(name), settings: { ...settings, bridge: segmentBridge(`${tenant}:${name}`), cluster: of } };
+  };
+  const [a, b, c] = [routed('a', 'red'), routed('b', 'red'), routed('c', 'blue')];
+  networks = new Map([a, b, c].map((one) => [one.id, one]));
+  carriage = createCarriage({ ...parts, state: { ...parts.state, networks } });
+  carriers.add(a.id);
+  await carriage.apply(a);
+  await background.settled();
+  assert.deepEqual(carriage.segments(), ['red:a', 'red:b']);
+  carriers.clear();
+  carriage.linger(a);
+  const deadline = Date.now() + 5000;
+  while (carriage.segments().length > 0) {
+    assert.ok(Date.now() < deadline, 'they are gone within 5 s');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert.equal(owned.size, 0);
 });

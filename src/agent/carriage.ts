@@ -62,6 +62,8 @@ export function createCarriage(parts: CarriageParts): Carriage {
   const lingering = new Map<string, NodeJS.Timeout>();
   /** Segments that are in the kernel, or on their way. */
   const present = new Set<string>();
+  /** Those that are about to be made because of another. */
+  const coming = new Set<string>();
   const listeners: (() => void)[] = [];
   const remotes = createRemotes(kernel, context);
 
@@ -76,13 +78,17 @@ export function createCarriage(parts: CarriageParts): Carriage {
     return ofKind(network.fabric).filter((other) => other.id === network.id || segment?.(other) === shared);
   }
 
-  const hasEndpoints = (networks: readonly Network[]): boolean =>
-    networks.some(
-      (network) => state.carries(network.id) || fabricOf(network.fabric).needed?.(network, context()) === true,
-    );
-  const carried = (network: Network): boolean => hasEndpoints(siblings(network));
-  const carriedNetworks = (kind: FabricKind): Network[] =>
-    ofKind(kind).filter((network) => lingering.has(segmentOf(network)) || carried(network));
+  const hasEndpoints = (networks: readonly Network[], now: FabricContext): boolean =>
+    networks.some((network) => state.carries(network.id) || fabricOf(network.fabric).needed?.(network, now) === true);
+  const carried = (network: Network): boolean => hasEndpoints(siblings(network), context());
+
+  /** In one pass: asked for at each start of a container, on a host that may have thousands of networks. */
+  function carriedNetworks(kind: FabricKind, now = context()): Network[] {
+    const all = ofKind(kind);
+    const segments = new Set(lingering.keys());
+    for (const network of all) if (hasEndpoints([network], now)) segments.add(segmentOf(network));
+    return all.filter((network) => segments.has(segmentOf(network)));
+  }
 
   function note(segment: string, there: boolean): void {
     if (present.has(segment) === there) return;
@@ -95,7 +101,7 @@ export function createCarriage(parts: CarriageParts): Carriage {
     const fabric = fabricOf(network.fabric);
     const segment = segmentOf(network);
     const now = context();
-    const sharing = new Map([...carriedNetworks(fabric.kind), network].map((one) => [one.id, one]));
+    const sharing = new Map([...carriedNetworks(fabric.kind, now), network].map((one) => [one.id, one]));
     await kernel.apply(owners.shared(fabric.kind), fabric.desiredShared([...sharing.values()], now));
     await kernel.apply(owners.network(segment), fabric.desiredNetwork(network, now));
     const first = !present.has(segment);
@@ -109,7 +115,7 @@ export function createCarriage(parts: CarriageParts): Carriage {
     const segment = segmentOf(network);
     clearTimeout(lingering.get(segment));
     lingering.delete(segment);
-    if (hasEndpoints(on)) return;
+    if (hasEndpoints(on, context())) return;
     // At once, so that what goes with its link is not removed one by one.
     await Promise.all([
       kernel.remove(owners.network(segment), fabric.desiredNetwork(network, context())),
@@ -126,11 +132,15 @@ export function createCarriage(parts: CarriageParts): Carriage {
   /** One network may be needed because of another. */
   function followNeeds(kind: FabricKind): void {
     if (fabricOf(kind).needed === undefined) return;
+    const segments = new Set(carriedNetworks(kind).map(segmentOf));
     for (const network of ofKind(kind)) {
       const segment = segmentOf(network);
-      const wanted = carried(network);
-      if (wanted && !present.has(segment)) void later(network, () => makeIfCarried(network));
-      else if (!wanted && present.has(segment) && !lingering.has(segment)) linger(network);
+      const wanted = segments.has(segment);
+      if (wanted && !present.has(segment) && !coming.has(segment)) {
+        coming.add(segment);
+        void later(network, () => makeIfCarried(network)).then(() => coming.delete(segment));
+      }
+      if (!wanted && present.has(segment) && !lingering.has(segment)) linger(network);
     }
   }
 

@@ -42,6 +42,8 @@ export interface Cluster {
   /** Of all hosts, on a network (`TENANT:NETWORK`) that this host carries; none on others. */
   endpointsOn(network: string): readonly ClusterEndpoint[];
   onEndpoints(listener: (network: string) => void): void;
+  /** Networks (`TENANT:NETWORK`) that are in this host's kernel, with a container on them or without: they are followed too. */
+  carry(networks: readonly string[]): void;
   hosts(): readonly ClusterHost[];
   /** Where containers of a network are has changed, or where any are. */
   onRemotes(listener: (network: string | undefined) => void): void;
@@ -130,8 +132,9 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
     });
   }
 
+  let present: readonly string[] = [];
   function carried(): Set<string> {
-    const networks = new Set<string>();
+    const networks = new Set(present);
     for (const endpoint of state.endpoints.values()) {
       const network = state.networks.get(endpoint.network);
       const member = network === undefined ? undefined : clusterOf(network);
@@ -198,6 +201,10 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
     onObjects: (listener) => void listeners.objects.push(listener),
     endpointsOn: (network) => endpoints.on(network) ?? [],
     onEndpoints: (listener) => void listeners.endpoints.push(listener),
+    carry(networks) {
+      present = networks;
+      endpoints.carry(carried());
+    },
     hosts: hosts.all,
     onRemotes: (listener) => void listeners.remotes.push(listener),
     view: {

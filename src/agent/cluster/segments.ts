@@ -3,12 +3,14 @@
 import type { Lifecycle } from '../lifecycle.ts';
 import type { Cluster } from './cluster.ts';
 
-type Heard = Pick<Cluster, 'onRemotes' | 'onObjects' | 'objects'>;
+type Heard = Pick<Cluster, 'onRemotes' | 'onObjects' | 'objects' | 'carry'>;
 
 export function followSegments(
   cluster: Heard,
-  { segments, refreshSegment }: Pick<Lifecycle, 'segments' | 'refreshSegment'>,
+  lifecycle: Pick<Lifecycle, 'segments' | 'onSegments' | 'refreshSegment'>,
 ): void {
+  /** Those of the cluster: others are known by the ids of networks. */
+  const segments = (): readonly string[] => lifecycle.segments().filter((segment) => segment.includes(':'));
   const due = new Set<string>();
 
   /** Several changes at once are one. */
@@ -18,7 +20,7 @@ export function followSegments(
       due.add(segment);
       setImmediate(() => {
         due.delete(segment);
-        refreshSegment(segment);
+        lifecycle.refreshSegment(segment);
       });
     }
   }
@@ -32,5 +34,6 @@ export function followSegments(
     known = now;
     refresh(segments());
   });
+  lifecycle.onSegments(() => cluster.carry(segments()));
   cluster.onRemotes((network) => refresh(network === undefined ? segments() : [network]));
 }

@@ -16,8 +16,9 @@ import { BRIDGE } from './bridge.ts';
 import { bridgeElements, engineElements, firewall } from './firewall.ts';
 import { containerMac } from './macs.ts';
 import { networkOptions, planVirtual } from './plan.ts';
-import { isRouted, segmentObjects, segmentRemotes } from './segment.ts';
-import { clusterKey, settingsOf, subnetsOf } from './settings.ts';
+import { segmentObjects, segmentRemotes } from './segment.ts';
+import { clusterKey, isRouted, settingsOf, subnetsOf } from './settings.ts';
+import { isNeeded } from './tenant.ts';
 import { checkTrunk } from './trunk.ts';
 import { mtuOf } from './underlay.ts';
 
@@ -111,6 +112,7 @@ export const cluster: Fabric = {
   },
 
   segment: clusterKey,
+  needed: isNeeded,
   desiredRemotes: (network, context) =>
     clusterKey(network) === undefined ? new Map() : segmentRemotes(network, context),
   macFor: (network, address) => (clusterKey(network) === undefined ? undefined : containerMac(address)),

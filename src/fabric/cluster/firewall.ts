@@ -10,7 +10,8 @@ import { formatPrefix } from '../../model/prefix.ts';
 const TABLE = { family: 'inet', name: 'berth' } as const;
 
 /**
- * - Within a network everything passes (the chain sees bridged packets where br_netfilter is on).
+ * - Within a network everything passes (the chain sees bridged packets where br_netfilter is on), and between networks of a tenant
+ *   that are routed.
  * - `internal` networks exchange nothing with anything else; answers included, so this stands before `ct state`.
  * - Between two networks, and between ours and the engine's own, nothing passes.
  * - Into a network that hides behind the host's address nobody opens a connection: its addresses mean nothing outside.
@@ -57,10 +58,21 @@ export function engineElements(bridges: readonly string[]): readonly KernelObjec
   return bridges.map((bridge) => element('engine', `"${bridge}"`));
 }
 
-/** The elements by which one network takes part. */
-export function bridgeElements(network: Network, bridge: string, masquerade: boolean): readonly KernelObject[] {
+/**
+ * The elements by which one network takes part.
+ *
+ * @param routed bridges of networks that it exchanges packets with. Each of two says it of both ways: either may be there first.
+ */
+export function bridgeElements(
+  network: Network,
+  bridge: string,
+  masquerade: boolean,
+  routed: readonly string[] = [],
+): readonly KernelObject[] {
   const name = `"${bridge}"`;
   const elements = [element('networks', name), element('within', `${name} . ${name}`)];
+  for (const other of routed)
+    elements.push(element('within', `${name} . "${other}"`), element('within', `"${other}" . ${name}`));
   if (network.internal) return [...elements, element('internal', name)];
   if (!masquerade) return elements;
   elements.push(element('hidden', name));

@@ -10,8 +10,8 @@ import type { FabricContext, NetworkRequest, OptionSpec } from '../fabric.ts';
 import { GREATEST_MTU, LEAST_MTU } from '../mtu.ts';
 import { booleanOption, integerOption, linkOption, type OptionValues, printable, readOptions } from '../options.ts';
 import { BRIDGE } from './bridge.ts';
-import { isRouted, segmentBridge } from './segment.ts';
-import { clusterKey, type Membership, type Settings, settingsOf } from './settings.ts';
+import { segmentBridge } from './segment.ts';
+import { clusterKey, isRouted, type Membership, type Settings, settingsOf } from './settings.ts';
 import { greatestMtu } from './underlay.ts';
 import type { ClusterNetwork, ClusterView } from './view.ts';
 

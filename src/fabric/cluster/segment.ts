@@ -5,26 +5,19 @@ import { formatAddress, sameAddress } from '../../model/address.ts';
 import { linkName } from '../../model/ids.ts';
 import { type Mac, macFromIdentity } from '../../model/mac.ts';
 import type { Network } from '../../model/network.ts';
-import { contains, type InterfaceAddress } from '../../model/prefix.ts';
+import { contains } from '../../model/prefix.ts';
 import type { FabricContext, RemotePart } from '../fabric.ts';
 import { BRIDGE } from './bridge.ts';
 import { bridgeElements } from './firewall.ts';
 import { hostMac } from './macs.ts';
 import { type RemoteEndpoint, tunnel, wayTo } from './overlay.ts';
-import { clusterKey, type Membership, settingsOf, subnetsOf } from './settings.ts';
+import { clusterKey, settingsOf, subnetsOf } from './settings.ts';
+import { hostSource, ownAddresses, routedWith } from './tenant.ts';
 import { trunkObjects } from './trunk.ts';
 import { mtuOf } from './underlay.ts';
 
 /** From the network's name, and not from Docker's ids: there may be several of those, and others after a while. */
 export const segmentBridge = (key: string): string => linkName(BRIDGE, key);
-
-/** Whether this host has addresses in it, and routes. */
-export function isRouted({ encapsulation, gateways, kind }: Membership): boolean {
-  return kind === 'infra' || (encapsulation === 'vxlan' && gateways.length > 0);
-}
-
-const ownAddresses = (key: string, { cluster }: FabricContext): readonly InterfaceAddress[] =>
-  cluster?.hostAddresses?.(key) ?? [];
 
 /**
  * The bridge's own MAC address never changes with its ports. The gateway has the same on all hosts, so that a container keeps its
@@ -32,7 +25,7 @@ const ownAddresses = (key: string, { cluster }: FabricContext): readonly Interfa
  */
 function bridgeMac(key: string, network: Network, context: FabricContext): Mac {
   const [own] = ownAddresses(key, context);
-  if (own !== undefined) return hostMac(own.address);
+  if (own !== undefined) return hostMac(own);
   const gateway = settingsOf(network).cluster!.encapsulation === 'vxlan' ? firstGateway(network) : undefined;
   return gateway === undefined ? macFromIdentity(`${context.cluster?.host ?? ''} ${key}`) : hostMac(gateway);
 }
@@ -48,7 +41,7 @@ export function segmentObjects(network: Network, context: FabricContext): readon
   const addresses = addressObjects(key, network, context);
   const hasV6 = addresses.some((object) => object.kind === 'address' && object.address.address.family === 6);
   return [
-    ...bridgeElements(network, bridge, masquerade),
+    ...bridgeElements(network, bridge, masquerade, routedWith(network, context)),
     {
       kind: 'link',
       type: 'bridge',
@@ -97,11 +90,12 @@ function addressObjects(key: string, network: Network, context: FabricContext): 
   const own = ownAddresses(key, context);
   return subnetsOf(network).flatMap(({ prefix, gateway }): KernelObject[] => {
     const length = prefix.address.family === 4 ? 32 : 128;
-    const mine = own.map(({ address }) => address).filter((address) => contains(prefix, address));
+    const mine = own.filter((address) => contains(prefix, address));
     const anycast = cluster!.encapsulation === 'vxlan' && gateway !== undefined ? [gateway] : [];
     const all = [...mine, ...anycast];
     if (all.length === 0) return [];
-    const source = mine.length === 0 ? {} : { source: mine[0]! };
+    const speaksAs = mine[0] ?? hostSource(network, prefix.address.family, context);
+    const source = speaksAs === undefined ? {} : { source: speaksAs };
     return [
       ...all.map(
         (address): KernelObject => ({

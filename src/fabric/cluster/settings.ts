@@ -30,24 +30,24 @@ const Settings = z.object({
 });
 export type Settings = Readonly<z.infer<typeof Settings>>;
 
-const read = new WeakMap<object, Settings>();
+const known = new WeakMap<object, { readonly settings: Settings; readonly key: string | undefined }>();
 
 /** Asked for each network of a host at each start of a container: read once. */
-export function settingsOf({ settings }: Pick<Network, 'settings'>): Settings {
-  const key = settings as Exclude<Json, string | number | boolean | null>;
-  let known = read.get(key);
-  if (known === undefined) {
-    known = Settings.parse(settings);
-    read.set(key, known);
-  }
-  return known;
+function read({ settings: json }: Pick<Network, 'settings'>) {
+  const object = json as Exclude<Json, string | number | boolean | null>;
+  const before = known.get(object);
+  if (before !== undefined) return before;
+  const settings = Settings.parse(json);
+  const { cluster } = settings;
+  const made = { settings, key: cluster && `${cluster.tenant}:${cluster.network}` };
+  known.set(object, made);
+  return made;
 }
 
+export const settingsOf = (network: Pick<Network, 'settings'>): Settings => read(network).settings;
+
 /** `TENANT:NETWORK`; undefined for a network of this host alone. */
-export function clusterKey(network: Pick<Network, 'settings'>): string | undefined {
-  const { cluster } = settingsOf(network);
-  return cluster && `${cluster.tenant}:${cluster.network}`;
-}
+export const clusterKey = (network: Pick<Network, 'settings'>): string | undefined => read(network).key;
 
 /** The subnets with the gateways that there are. */
 export function subnetsOf(network: Pick<Network, 'settings' | 'subnets'>): readonly Subnet[] {
@@ -57,4 +57,9 @@ export function subnetsOf(network: Pick<Network, 'settings' | 'subnets'>): reado
     const { gateway, ...rest } = subnet;
     return gateway !== undefined && cluster.gateways.includes(formatAddress(gateway)) ? subnet : rest;
   });
+}
+
+/** Whether this host has addresses in it, and routes. */
+export function isRouted({ encapsulation, gateways, kind }: Membership): boolean {
+  return kind === 'infra' || (encapsulation === 'vxlan' && gateways.length > 0);
 }
