@@ -14,6 +14,7 @@ import type { Benchmark } from './benchmark.ts';
 import { calls } from './calls.ts';
 import { commands } from './commands.ts';
 import { dockerRun } from './docker-run.ts';
+import { hosts } from './hosts.ts';
 import { describeMachine, machineText } from './machine.ts';
 import { modesBenchmark } from './modes.ts';
 import { otherKernel } from './other-kernel.ts';
@@ -29,6 +30,7 @@ const benchmarks: readonly Benchmark[] = [
   calls,
   scale,
   store,
+  hosts,
   throughput,
   otherKernel,
   commands,
