@@ -13,6 +13,9 @@
  *   GET  /v1/leases/ADDRESS         LeaseView[]                        (one per pool that leases it)
  *   GET  /v1/hosts[/HOST]           HostView[] or HostView             (of the cluster)
  *   DELETE /v1/hosts/HOST           RemovedHostView                    (one that is gone for good)
+ *   POST /v1/ping    {from, to}     PingView                           (NAME, HOST/NAME or HOST each)
+ *   GET  /v1/reach/NETWORK          ReachMembersView
+ *   POST /v1/reach   {from, targets} ReachView                         (endpoint ids)
  *   GET  /v1/names[/NAME]           NamedView[]                        (one for each way by which it is known)
  *   GET  /v1/reservations[/ADDRESS] ReservationView[]
  *   POST /v1/reservations           ReservationView                    ({address, network?, pool?, mac?, name?}: keeps it)
@@ -125,6 +128,79 @@ export interface ClusterNetworkView {
   /** Containers on this host, and on all hosts. */
   readonly here: number;
   readonly all: number;
+}
+
+/** How one of two is reached from the other. */
+export interface PingView {
+  readonly from: PartyView;
+  readonly to: PartyView;
+  /** One for each address that was tried. */
+  readonly echoes: readonly EchoView[];
+  /** From one to the other, link by link; each host says what is on it. */
+  readonly path: readonly HopView[];
+  /** What is wrong, and where, in sentences. Empty: all is well. */
+  readonly problems: readonly string[];
+}
+
+/** A container or a host. */
+export interface PartyView {
+  readonly kind: 'container' | 'host';
+  readonly name: string;
+  readonly host: string;
+  /** Id of its endpoint; absent for a host. */
+  readonly endpoint?: string;
+  /** `TENANT:NETWORK`, or Docker's name of a network of one host alone. */
+  readonly network?: string;
+  readonly addresses: readonly string[];
+  readonly mac?: string;
+  /** Where its host takes packets of others. */
+  readonly vtep?: string;
+}
+
+export interface EchoView {
+  readonly address: string;
+  readonly sent: number;
+  readonly received: number;
+  /** Milliseconds; absent without an answer. */
+  readonly rtt?: { readonly least: number; readonly median: number; readonly most: number };
+  /** Bytes of the largest packet that passes in one piece. */
+  readonly mtu?: number;
+  /** Of the interface that it leaves by. */
+  readonly interfaceMtu?: number;
+  /** What came instead of an answer: `EHOSTUNREACH` and the like, and who said so. */
+  readonly obstacles: readonly { readonly code: string; readonly from?: string | undefined }[];
+}
+
+/** A link on the path. */
+export interface HopView {
+  readonly host: string;
+  /** `wire` is between two hosts. */
+  readonly kind: 'interface' | 'veth' | 'bridge' | 'vxlan' | 'underlay' | 'uplink' | 'wire' | 'host';
+  readonly name: string;
+  readonly mtu?: number;
+  readonly detail?: string;
+  readonly problem?: string;
+}
+
+/** Who is on a network, on all hosts, to be tried from each. */
+export interface ReachMembersView {
+  /** `TENANT:NETWORK`, or Docker's name of a network of one host alone. */
+  readonly network: string;
+  readonly members: readonly PartyView[];
+}
+
+/** How others are reached from one container; in the order in which they were named. */
+export interface ReachView {
+  readonly targets: readonly ReachTargetView[];
+}
+
+export interface ReachTargetView {
+  readonly endpoint: string;
+  /** Of each family: did it answer, and did a packet as large as the network's MTU? Absent: it has no such address. */
+  readonly v4?: EchoView;
+  readonly v6?: EchoView;
+  /** Whether its name leads to it; absent: it has none, or was not asked. */
+  readonly name?: { readonly found: readonly string[]; readonly right: boolean; readonly problem?: string };
 }
 
 export interface NetworkView {

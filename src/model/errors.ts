@@ -40,6 +40,7 @@ const catalogue = {
   // The cluster's hosts.
   NO_CLUSTER: { status: 409, next: 'Give the agent a store that hosts share: berth agent --store etcd://HOST:PORT' },
   HOST_UNKNOWN: { status: 404, next: 'List the hosts with: berth host ls' },
+  HOST_SILENT: { status: 504, next: 'See which hosts are heard with: berth host ls' },
   HOST_HEARD: {
     status: 409,
     next: 'Only a host that is gone for good is removed; stop its agent first: systemctl disable --now berth',

@@ -34,6 +34,9 @@ export const keys = {
   /** Which endpoints a host has told the cluster of: the value is the network. */
   hostEndpoints: (host: string) => `berth/host-endpoint/${host}/`,
   hostEndpoint: (host: string, id: string) => `berth/host-endpoint/${host}/${id}`,
+  /** What one agent asks of another; each on an expiring lease, and answered in its place. */
+  jobsOf: (host: string) => `berth/job/${host}/`,
+  job: (host: string, id: string) => `berth/job/${host}/${id}`,
   /** Agents that run: each key hangs on an expiring lease. */
   agents: 'berth/agent/',
   agent: (host: string) => `berth/agent/${host}`,
@@ -59,6 +62,7 @@ const sharedPrefixes = [
   'berth/host-endpoint/',
   keys.hosts,
   keys.agents,
+  'berth/job/',
 ];
 
 export function isShared(key: string): boolean {
