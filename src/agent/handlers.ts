@@ -17,6 +17,8 @@ import type { Dhcp } from './dhcp/manager.ts';
 import type { Leases } from './leases.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Names } from './names.ts';
+import { reachHandlers } from './reach/handlers.ts';
+import type { Reaching } from './reach/reaching.ts';
 import type { Registration } from './registration.ts';
 import { reservationHandlers } from './reservation-handlers.ts';
 import type { State } from './state.ts';
@@ -49,6 +51,7 @@ export interface HandlerParts {
   readonly auditor: Auditor;
   readonly collector: Collector;
   readonly hosts: HostHandlerParts;
+  readonly reaching: Pick<Reaching, 'parties' | 'ping'>;
   status(): StatusView;
 }
 
@@ -203,6 +206,7 @@ export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHan
     }),
 
     ...hostHandlers(parts.hosts),
+    ...reachHandlers({ ...parts.reaching, learnContainers }),
     ...uplinkHandlers({ names, context: lifecycle.context, learnNetworks }),
 
     'POST audit': async ({ body }) => (await auditor.audit(body.repair === true)).map(driftView),

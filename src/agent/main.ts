@@ -42,6 +42,7 @@ import { createNames } from './names.ts';
 import { createNetworkDriver } from './network-driver.ts';
 import { serviceManager } from './notify.ts';
 import { mayBeOccupied } from './occupied.ts';
+import { createReaching } from './reach/reaching.ts';
 import { createRegistration } from './registration.ts';
 import { createSandboxes } from './sandboxes.ts';
 import { openState, storeNotes } from './state.ts';
@@ -266,6 +267,19 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     monotonic,
   });
   const auditor = createAuditor({ state, kernel, host, lifecycle, events, metrics, interval: config.auditInterval });
+  const reaching = createReaching({
+    host: config.host,
+    cluster,
+    store: stores.shared,
+    state,
+    names,
+    lifecycle,
+    kernel,
+    hostFacts: host,
+    auditor,
+    events,
+  });
+  cleanup.defer(() => reaching.close());
   const servers: PluginServer[] = [];
   const status = createStatus({
     config,
@@ -315,6 +329,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   cleanup.defer(() => attachments.stop());
   dhcp.start();
   registration.start();
+  reaching.start();
   for (const endpoint of state.endpoints.values()) {
     if (endpoint.phase === 'attached' && endpoint.sandboxInterface === undefined) sandboxes.watch(endpoint.id);
     if (endpoint.sandbox !== undefined && existsSync(endpoint.sandbox)) conflicts.resume(endpoint.id);
@@ -324,6 +339,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     {
       handlers: apiHandlers({
         hosts: { cluster, store: stores.shared },
+        reaching,
         state,
         lifecycle,
         attachments,

@@ -7,6 +7,7 @@ import { attachCommands } from './commands/attach.ts';
 import { clusterCommands, masterOptions } from './commands/cluster.ts';
 import { masterCommand } from './commands/master.ts';
 import { netpluginCommand } from './commands/netplugin.ts';
+import { reachCommands } from './commands/reach.ts';
 import { reserveCommands } from './commands/reserve.ts';
 import { resourceCommands } from './commands/resource.ts';
 import { storeCommands } from './commands/store.ts';
@@ -74,6 +75,8 @@ export function buildProgram(surroundings: Surroundings, finish: (code: ExitCode
     ),
     { examples: [['berth events'], ['berth events --json | jq -r .event', 'one JSON object per line']] },
   );
+
+  reachCommands(program, on);
 
   program.commandsGroup('The cluster:');
   clusterCommands(program, on);
