@@ -80,6 +80,8 @@ describe('completion', () => {
       { id: 'b'.repeat(64), plugin: 'local' },
     ],
     'GET /v1/attachments': [{ container: 'web', interface: 'eth1', addresses: [] }],
+    'GET /v1/endpoints': [{ id: 'e'.repeat(64), container: 'web', networkName: 'shop' }],
+    'GET /v1/hosts': [{ name: 'h1', vtep: '10.0.0.1', state: 'heard' }],
     'GET /v1/pools': [{ id: 'local/10.1.0.0-24', leases: 3 }],
   };
   const cases: readonly (readonly [line: string, words: string[]])[] = [
@@ -97,6 +99,8 @@ describe('completion', () => {
         'name',
         'uplink',
         'events',
+        'ping',
+        'test',
         'tenant',
         'group',
         'policy',
@@ -135,6 +139,8 @@ describe('completion', () => {
     ["berth reserve 10.1.0.5 ''", []],
     ["berth attach ''", ['ls', 'web']],
     ["berth detach ''", ['web']],
+    ["berth ping ''", ['web', 'h1']],
+    ["berth host inspect ''", ['h1']],
   ];
   for (const [line, words] of cases) {
     it(`of ${line}`, async () => {

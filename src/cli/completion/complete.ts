@@ -154,6 +154,14 @@ async function ask(runDir: string, argument: string): Promise<Candidate[]> {
         const views = await client.get<readonly UplinkView[]>('/v1/uplinks');
         return views.map((view) => ({ value: view.nic, description: `${view.bridge} ${view.state}` }));
       }
+      case 'from':
+      case 'to': {
+        const endpoints = await client.get<readonly EndpointView[]>('/v1/endpoints');
+        const containers = endpoints.flatMap(({ container, networkName }) =>
+          container === undefined ? [] : [{ value: container, description: networkName ?? '' }],
+        );
+        return [...containers, ...(await ask(runDir, 'host'))];
+      }
       case 'host': {
         const views = await client.get<readonly HostView[]>('/v1/hosts');
         return views.map((view) => ({ value: view.name, description: `${view.vtep ?? ''} ${view.state}` }));
