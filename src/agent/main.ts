@@ -1,17 +1,14 @@
 /** The daemon: opens what it stands on, recovers, serves, and drains when it is told to stop. */
 
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { hostname, uptime } from 'node:os';
-import { dirname, join } from 'node:path';
 import { type Logger, pino } from 'pino';
 import * as z from 'zod';
 import { connectEngine } from '../docker/engine-client.ts';
 import { createPluginServer, type PluginServer } from '../docker/plugin-server.ts';
-import { answers } from '../docker/socket-file.ts';
 import { openIpam } from '../ipam/ipam.ts';
 import { openKernel } from '../kernel/linux.ts';
-import { asBerthError, BerthError } from '../model/errors.ts';
 import { version } from '../model/version.ts';
 import { createAdoption } from './adoption.ts';
 import { apiSocket, serveApi } from './api-server.ts';
@@ -42,15 +39,13 @@ import { createNames } from './names.ts';
 import { createNetworkDriver } from './network-driver.ts';
 import { serviceManager } from './notify.ts';
 import { mayBeOccupied } from './occupied.ts';
+import { listenAt, makeFolder, refuseServed, socketOf } from './places.ts';
 import { createReaching } from './reach/reaching.ts';
 import { createRegistration } from './registration.ts';
 import { createSandboxes } from './sandboxes.ts';
 import { openState, storeNotes } from './state.ts';
 import { createStatus } from './status.ts';
 import { awayIsNoFailure, openStores } from './stores.ts';
-
-/** The one folder whose sockets the engine finds without a discovery file (moby `pkg/plugins/discovery_unix.go`). */
-const ENGINE_SOCKETS = '/run/docker/plugins';
 
 /** Engines that crash on a driver which returns a gateway (moby#51554). */
 const REFUSES_GATEWAY = /^29\.0\.[0-2]($|[^0-9])/;
@@ -410,54 +405,4 @@ function machineId(): string | undefined {
   return /^[0-9a-f]{32}$/.test(text)
     ? createHash('sha256').update(`berth ${text} ${hostname()}`).digest('hex')
     : undefined;
-}
-
-/** @throws BerthError SOCKET_IN_USE */
-async function refuseServed(paths: readonly string[]): Promise<void> {
-  const served = await Promise.all(paths.map((path) => answers({ path })));
-  const path = paths.find((_, index) => served[index]);
-  if (path !== undefined) throw new BerthError('SOCKET_IN_USE', `another process listens on ${path}`);
-}
-
-function socketOf(config: Config, plugin: PluginConfig): string | undefined {
-  return config.tls === undefined ? join(config.pluginDir, `${plugin.name}.sock`) : undefined;
-}
-
-function listenAt(config: Config, plugin: PluginConfig): Parameters<PluginServer['listen']>[0] {
-  const path = socketOf(config, plugin);
-  if (path !== undefined) {
-    return config.pluginDir === ENGINE_SOCKETS
-      ? { kind: 'unix', path }
-      : { kind: 'unix', path, specDir: config.specDir };
-  }
-  const { address, ca, cert, key, clientCert, clientKey } = config.tls!;
-  const client = { ca, certificate: clientCert, key: clientKey };
-  return {
-    kind: 'tls',
-    host: address,
-    port: 0,
-    ca,
-    certificate: cert,
-    key,
-    spec: { directory: config.specDir, client },
-  };
-}
-
-/**
- * With those above it. Not by Node's own recursion, which tries for ever where the kernel answers ENOENT, as it does below /proc.
- *
- * @throws BerthError BAD_CONFIG
- */
-function makeFolder(path: string, mode: number): void {
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (found?.isDirectory() === true) return;
-  if (found !== undefined) throw new BerthError('BAD_CONFIG', `${path} is not a folder`);
-  if (path !== dirname(path)) makeFolder(dirname(path), mode);
-  try {
-    mkdirSync(path, { mode });
-  } catch (error) {
-    throw new BerthError('BAD_CONFIG', `the folder ${path} cannot be made: ${asBerthError(error).message}`, {
-      cause: error,
-    });
-  }
 }

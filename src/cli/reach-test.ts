@@ -203,7 +203,7 @@ function positive(value: unknown, option: string): number | undefined {
   if (value === undefined) return undefined;
   const number = Number(value);
   if (Number.isInteger(number) && number > 0) return number;
-  throw new Failure(`${option} is a whole number above zero, not '${String(value)}'`, {
+  throw new Failure(`${option} is a whole number above zero, not '${value as string}'`, {
     exitCode: exitCode.usage,
     next: 'See how the command is used with: berth test --help',
   });
