@@ -6,6 +6,7 @@
 import type { Engine, EngineEvent, EngineInfo, EngineNetwork } from '../docker/engine.ts';
 import { asBerthError } from '../model/errors.ts';
 import { parseNetworkId } from '../model/ids.ts';
+import { formatPrefix } from '../model/prefix.ts';
 import type { Adoption } from './adoption.ts';
 import type { GarbageView } from './api.ts';
 import type { PluginConfig } from './config.ts';
@@ -69,6 +70,9 @@ const RECONNECT = { first: 250, most: 5000 } as const;
 const TELLING = new Set(['create', 'start', 'die', 'destroy', 'rename']);
 /** Engine events come in bursts (a compose project); one look serves them all. */
 const SETTLE = 300;
+/** An engine with thousands of networks is not to be busy with our questions: there is so much more time between them than it needs. */
+const SHARE = 4;
+const MOST_SETTLE = 10_000;
 
 export function createCollector(parts: CollectorParts): Collector {
   const { engine, state, lifecycle, leases, names, events, metrics, plugins } = parts;
@@ -86,11 +90,28 @@ export function createCollector(parts: CollectorParts): Collector {
   let strange = false;
   let soon: { readonly timer: NodeJS.Timeout; readonly due: number } | undefined;
   let passing: Promise<void> = Promise.resolve();
+  /** How long the engine took to answer last. Milliseconds. */
+  let took = 0;
 
   const served = ({ driver, ipamDriver }: EngineNetwork): boolean => plugins.has(driver) || plugins.has(ipamDriver);
 
+  /** A cluster has thousands of networks, and the containers of each cost a call: those of networks without any are not asked for. */
+  function mayHaveContainers(): (network: EngineNetwork) => boolean {
+    const pools = new Map(leases.pools().map(({ id, subnet }) => [id, formatPrefix(subnet)]));
+    const leased = new Set<string | undefined>();
+    for (const { pool, holder } of leases.all())
+      if (holder.kind !== 'gateway' && holder.kind !== 'auxiliary') leased.add(pools.get(pool));
+    return (network) =>
+      served(network) &&
+      (!state.networks.has(network.id) ||
+        state.endpointsOf(network.id).length > 0 ||
+        network.subnets.some(({ subnet }) => leased.has(formatPrefix(subnet))));
+  }
+
   async function look(): Promise<{ networks: readonly EngineNetwork[]; garbage: readonly Garbage[] }> {
-    const all = await engine.networks(served);
+    const before = parts.monotonic();
+    const all = await engine.networks(mayHaveContainers());
+    took = parts.monotonic() - before;
     const networks = all.filter(served);
     names.learn(networks);
     leases.learnEngine(all);
@@ -295,7 +316,7 @@ export function createCollector(parts: CollectorParts): Collector {
               event.action === 'start' ||
               event.action === 'rename'
             )
-              lookSoon(SETTLE);
+              lookSoon(Math.max(SETTLE, Math.min(took * SHARE, MOST_SETTLE)));
           }
         } catch (error) {
           const failure = asBerthError(error);

@@ -72,21 +72,16 @@ export function keyOf({ labels: given }: Pick<EngineNetwork, 'labels'>): string 
 function isAs(wanted: WantedNetwork, network: EngineNetwork): boolean {
   return (
     network.name === wanted.name &&
-    isDriver(network.driver, wanted.driver) &&
+    network.driver === wanted.driver &&
     network.labels[labels.made] === wanted.labels[labels.made]
   );
-}
-
-/** Engines call a managed plugin `NAME:latest`. */
-function isDriver(name: string, driver: string): boolean {
-  return name === driver || name === `${driver}:latest`;
 }
 
 function standsFor(wanted: WantedNetwork, network: EngineNetwork): boolean {
   const { tenant = 'default', network: name, group } = network.options;
   const { options } = wanted;
   return (
-    isDriver(network.driver, wanted.driver) &&
+    network.driver === wanted.driver &&
     tenant === options.tenant &&
     name === options.network &&
     group === options.group
