@@ -6,6 +6,7 @@ import { allocatable } from '../ipam/subnet-rules.ts';
 import { macFromAddress } from '../model/mac.ts';
 import type { Endpoint, Network } from '../model/network.ts';
 import { contains } from '../model/prefix.ts';
+import { memberOf } from './cluster/pools.ts';
 import type { PluginConfig } from './config.ts';
 import type { HostFacts } from './host.ts';
 import type { Leases } from './leases.ts';
@@ -68,6 +69,7 @@ export function createAdoption({ state, lifecycle, leases, host, plugins, now }:
   return {
     isUnknown(seen) {
       if (plugins.has(seen.driver)) return !state.networks.has(seen.id);
+      if (memberOf(seen.ipamOptions) !== undefined) return false;
       return plugins.has(seen.ipamDriver) && seen.subnets.some(({ subnet }) => !leases.serves(subnet));
     },
 

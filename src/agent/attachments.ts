@@ -240,7 +240,7 @@ export function createAttachments(parts: AttachmentsParts): Attachments {
     const network = state.networks.get(endpoint.network);
     for (const { address } of addresses) {
       const subnet = network?.subnets.find(({ prefix }) => contains(prefix, address))?.prefix;
-      if (network === undefined || subnet === undefined || leases.holder(subnet, address) === id) continue;
+      if (network === undefined || subnet === undefined || leases.holder(network, subnet, address) === id) continue;
       const { name } = attachment.container;
       await leases.hold(network, subnet, id, { address, name, mac }).catch((error: unknown) => {
         problems.set(id, asBerthError(error).message);

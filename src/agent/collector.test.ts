@@ -81,6 +81,7 @@ beforeEach(() => {
       reconciled() {},
       pools: () => [],
       all: () => [],
+      isOwn: () => true,
       endpointGone: () => Promise.resolve(),
     },
     names: createNames(),

@@ -120,7 +120,8 @@ export function createCollector(parts: CollectorParts): Collector {
       networks: [...state.networks.values()],
       endpoints: [...state.endpoints.values()],
       pools: leases.pools(),
-      leases: leases.all(),
+      leases: leases.all().filter(leases.isOwn),
+      poolsAreShared: leases.isShared,
     };
     return { networks, garbage: findGarbage(records, networks, new Set(plugins.keys())) };
   }
@@ -135,6 +136,7 @@ export function createCollector(parts: CollectorParts): Collector {
         await parts.dhcp.networkGoes(garbage.network.id);
         await lifecycle.removeNetwork(garbage.network.id);
         await leases.freeReleased(garbage.network);
+        if (leases.isShared) await leases.freePoolsOf(garbage.network);
         break;
       case 'lease':
         await leases.free(garbage.lease);

@@ -1,10 +1,12 @@
 /** What the engine has forgotten, found by comparing records. Pure: the collector acts on what this returns. */
 
 import type { EngineNetwork } from '../docker/engine.ts';
-import { formatAddress } from '../model/address.ts';
+import { type Address, formatAddress } from '../model/address.ts';
 import type { Endpoint, Network } from '../model/network.ts';
-import type { Lease, Pool } from '../model/pool.ts';
+import { type Lease, networkOfPool, type Pool } from '../model/pool.ts';
 import { contains, formatPrefix, samePrefix } from '../model/prefix.ts';
+import { clusterOf } from './cluster/of-network.ts';
+import { memberOf } from './cluster/pools.ts';
 
 export type Garbage =
   | { readonly kind: 'endpoint'; readonly endpoint: Endpoint; readonly reason: string }
@@ -16,7 +18,10 @@ export interface Records {
   readonly networks: readonly Network[];
   readonly endpoints: readonly Endpoint[];
   readonly pools: readonly Pool[];
+  /** Those of this host. */
   readonly leases: readonly Lease[];
+  /** Other hosts may have networks on the pools. */
+  readonly poolsAreShared?: boolean;
 }
 
 /** A name for one piece of garbage that stays the same from one look to the next. */
@@ -64,17 +69,24 @@ export function findGarbage(
 
   const served = engine.filter((network) => ipamDrivers.has(network.ipamDriver));
   const ours = new Set(records.endpoints.map((endpoint) => endpoint.id));
+  const recorded = new Map(records.networks.map((network) => [network.id, network]));
+  /** Of two tenants of a cluster, the same address is not the same. */
+  const placeOf = (cluster: string | undefined, address: Address) => `${cluster ?? ''} ${formatAddress(address)}`;
   const plugged = new Set(
-    records.endpoints.flatMap(({ addresses }) => addresses.map(({ address }) => formatAddress(address))),
+    records.endpoints.flatMap(({ network, addresses }) => {
+      const on = recorded.get(network);
+      return addresses.map(({ address }) => placeOf(on && clusterOf(on)?.network, address));
+    }),
   );
   const held = new Set<string>();
   for (const network of served) {
+    const cluster = memberOf(network.ipamOptions)?.network;
     for (const { subnet, gateway } of network.subnets)
-      if (gateway !== undefined) held.add(`${formatPrefix(subnet)} ${formatAddress(gateway)}`);
+      if (gateway !== undefined) held.add(`${formatPrefix(subnet)} ${placeOf(cluster, gateway)}`);
     for (const { addresses } of network.endpoints) {
       for (const on of addresses) {
         const subnet = network.subnets.find((candidate) => contains(candidate.subnet, on.address));
-        if (subnet !== undefined) held.add(`${formatPrefix(subnet.subnet)} ${formatAddress(on.address)}`);
+        if (subnet !== undefined) held.add(`${formatPrefix(subnet.subnet)} ${placeOf(cluster, on.address)}`);
       }
     }
   }
@@ -83,11 +95,13 @@ export function findGarbage(
     const pool = pools.get(lease.pool);
     if (pool === undefined || lease.holder.kind === 'gateway' || lease.holder.kind === 'auxiliary') continue;
     if (lease.holder.kind === 'endpoint' && ours.has(lease.holder.endpoint)) continue;
-    const shown = formatAddress(lease.address);
-    if (held.has(`${formatPrefix(pool.subnet)} ${shown}`) || plugged.has(shown)) continue;
+    const place = placeOf(networkOfPool(pool), lease.address);
+    if (held.has(`${formatPrefix(pool.subnet)} ${place}`) || plugged.has(place)) continue;
     found.push({ kind: 'lease', lease, reason: 'the engine has no container with this address' });
   }
   for (const pool of records.pools) {
+    // That of a network of the cluster goes with the network.
+    if (records.poolsAreShared || networkOfPool(pool) !== undefined) continue;
     const used =
       served.some((network) => network.subnets.some(({ subnet }) => samePrefix(subnet, pool.subnet))) ||
       records.networks.some((network) => network.subnets.some(({ prefix }) => samePrefix(prefix, pool.subnet)));

@@ -6,25 +6,25 @@
 import type { IpamDriver } from '../docker/driver.ts';
 import type { EngineNetwork, EngineSubnet } from '../docker/engine.ts';
 import type { Ipam } from '../ipam/ipam.ts';
-import type { LeaseRequest } from '../ipam/leases.ts';
+import type { PoolRequest } from '../ipam/pools.ts';
 import type { Reservations } from '../ipam/reservations.ts';
-import { type Address, formatAddress, sameAddress } from '../model/address.ts';
-import { BerthError } from '../model/errors.ts';
+import type { Address } from '../model/address.ts';
+import { asBerthError, BerthError } from '../model/errors.ts';
 import type { EndpointId, NetworkId, PoolId } from '../model/ids.ts';
 import type { Mac } from '../model/mac.ts';
 import type { Endpoint, Network, Subnet } from '../model/network.ts';
-import { type Lease, type LeaseHolder, type Pool, poolId } from '../model/pool.ts';
+import { type Lease, type LeaseHolder, networkOfPool, type Pool, poolId, readPoolId } from '../model/pool.ts';
 import { contains, hostRange, type Prefix, samePrefix } from '../model/prefix.ts';
+import { type ClusterSource, createClusterAddresses } from './cluster/addresses.ts';
+import { clusterOf } from './cluster/of-network.ts';
+import { memberOf, withClusterPools } from './cluster/pools.ts';
 import type { PluginConfig } from './config.ts';
 import type { Conflicts } from './conflicts/conflicts.ts';
+import type { Events } from './events.ts';
+import { createGranting } from './granting.ts';
 import type { HostFacts } from './host.ts';
 import type { Names } from './names.ts';
 import type { State } from './state.ts';
-
-/** How many addresses beyond the one that is given out are asked for. */
-const AHEAD = 7;
-/** After so many that others have it is no accident: a router answers for all of them. */
-const ATTEMPTS = 32;
 
 const SPACES = { local: 'berth', global: 'berth-global' } as const;
 
@@ -40,7 +40,7 @@ export interface Leases {
    */
   hold(network: Network, subnet: Prefix, endpoint: Endpoint['id'], wanted: HeldAddress): Promise<Address | undefined>;
   /** Ties the reserved addresses of a network (`--aux-address`) to its pools. */
-  reserve(subnets: readonly Subnet[]): Promise<void>;
+  reserve(subnets: readonly Subnet[], network: Placed): Promise<void>;
   /**
    * A network is being made: the pools that were asked for it. `undo`: it was not made. Docker does not name the pool: of several
    * ranges of a subnet it is one whose gateway and reserved addresses are the network's, and of these the one asked for first. `match`
@@ -48,13 +48,26 @@ export interface Leases {
    */
   settle(subnets: readonly Subnet[]): { readonly pools: readonly PoolId[]; undo(): void };
   /** The endpoint that a lease of ours on this address belongs to. */
-  holder(subnet: Prefix, address: Address): EndpointId | undefined;
-  /** Whether addresses of this subnet are ours to give. */
-  serves(subnet: Prefix): boolean;
+  holder(network: Network, subnet: Prefix, address: Address): EndpointId | undefined;
+  /** Whether addresses of this subnet are ours to give, to a network or to any of this host. */
+  serves(subnet: Prefix, network?: Placed): boolean;
+  /** The pools of a network of the cluster. */
+  poolsOf(subnets: readonly Subnet[], network: Placed): readonly PoolId[];
   /** CreateEndpoint refused an address that another endpoint holds: the engine is about to release it, and must not. */
-  refused(address: Address, subnet: Prefix): void;
+  refused(network: Network, subnet: Prefix, address: Address): void;
+  /** Follows what other hosts lease, until the signal aborts. Without it everything is right as well, but slower. Never rejects. */
+  follow(signal: AbortSignal): Promise<void>;
+  /** Whether other hosts have leases, and networks on our pools, that this one knows nothing of. */
+  readonly isShared: boolean;
+  /** Whether it is of a container of this host. */
+  isOwn(lease: Lease): boolean;
   /** Pools that the engine gave back, and that no network uses any more, go; and what is left of those of a network that has gone stays. */
   freeReleased(gone?: Network): Promise<void>;
+  /**
+   * The engine has forgotten a network whose pools it did not give back. Hosts that still have networks on them open them again; if
+   * none has, nobody else would ever remove them.
+   */
+  freePoolsOf(gone: Network): Promise<void>;
   /** The engine has forgotten an endpoint: its addresses are free. */
   endpointGone(endpoint: Pick<Endpoint, 'id'>): Promise<void>;
   free(lease: Lease): Promise<void>;
@@ -92,6 +105,9 @@ export interface HeldAddress {
   readonly mac?: Mac | undefined;
 }
 
+/** What tells of a network which one of the cluster it is, if any. */
+export type Placed = Pick<Network, 'fabric' | 'settings'>;
+
 export interface LeasesParts {
   readonly ipam: Ipam;
   readonly state: State;
@@ -99,22 +115,20 @@ export interface LeasesParts {
   readonly names: Names;
   readonly plugins: ReadonlyMap<string, PluginConfig>;
   readonly conflicts: Pick<Conflicts, 'screens' | 'avoids' | 'claimOn'>;
+  /** Absent: this host shares no store with others. */
+  readonly cluster?: (ClusterSource & { readonly host: string; readonly events: Pick<Events, 'emit'> }) | undefined;
   engineId(): string | undefined;
   /** Milliseconds of a clock that nobody sets. */
   monotonic(): number;
 }
 
 export function createLeases(parts: LeasesParts): Leases {
-  const { ipam, state, host, names, plugins, conflicts } = parts;
-  /** Addresses whose next release is the undoing of a refusal, as `pool address`. */
-  const refusals = new Set<string>();
+  const { ipam, state, host, plugins } = parts;
   const givenBack = new Set<NetworkId>();
   /** Whose network is not known for certain, until the engine tells: they were opened at the same time. */
   const unsure = new Set<PoolId>();
   /** How many of a pool's networks are on their way out: it was given back for them, and they are still there. */
   const leaving = new Map<PoolId, number>();
-  /** As `pool`, or `pool address`. */
-  const asked = new Map<string, number>();
   let engineSubnets: readonly Prefix[] = [];
   /** From the start, too: the agent may have been started in the middle of the engine's repetitions. */
   let repeating = true;
@@ -143,52 +157,51 @@ export function createLeases(parts: LeasesParts): Leases {
       ?.via;
   }
 
-  /** Says who holds an address by the container's name, where the lease knows only an id. */
-  function named(error: unknown, address: Address | undefined): unknown {
-    if (!(error instanceof BerthError) || error.code !== 'ADDRESS_TAKEN' || address === undefined) return error;
-    const holder = [...state.networks.values()]
-      .map(({ id }) => state.holder(id, formatAddress(address)))
-      .find((endpoint) => endpoint !== undefined);
-    return holder === undefined
-      ? error
-      : new BerthError(
-          'ADDRESS_TAKEN',
-          `the address ${formatAddress(address)} is held by ${names.describe(holder.id)}`,
-        );
-  }
+  const granting = createGranting({ ...parts, networksOn, repeating: () => repeating, hostName: parts.cluster?.host });
+  const { engine } = granting;
+  const ofCluster = parts.cluster && createClusterAddresses({ ...parts.cluster, ipam, granting });
 
-  /**
-   * A lease; of an address that is not asked for by its number, one that no other machine of the LAN has, as far as is known.
-   * Networks are served one request at a time by the engine, so the next ones are asked for at the same time.
-   */
-  async function leaseFree(request: LeaseRequest): Promise<Lease> {
-    const pool = ipam.pool(request.pool);
-    const automatic = request.address === undefined && request.holder.kind === 'request';
-    const network = pool === undefined || !automatic ? undefined : networksOn(pool)[0];
-    if (network === undefined) return ipam.lease(request);
-    const avoid = (address: Address): boolean => conflicts.avoids(network, address);
-    let lease = await ipam.lease({ ...request, avoid });
-    if (!conflicts.screens(network)) return lease;
-    for (let attempt = 1; ; attempt++) {
-      const { address } = lease;
-      const claim = await conflicts.claimOn(network, address, ipam.lowestFree(request.pool, AHEAD, avoid));
-      if (claim === undefined) return lease;
-      await ipam.release(request.pool, address);
-      lease = await ipam.lease({ ...request, avoid });
-      // The same again: it is reserved for this container.
-      if (attempt < ATTEMPTS && !sameAddress(lease.address, address)) continue;
-      await ipam.release(request.pool, lease.address);
-      const last = attempt < ATTEMPTS ? '' : `the last of ${ATTEMPTS} that were tried is `;
-      throw new BerthError(
-        'ADDRESS_CONFLICT',
-        `another machine on the LAN has the address ${formatAddress(address)}: ${last}its MAC address is ${claim.mac}`,
-      );
-    }
-  }
+  /** The pools of a subnet that a network's addresses may be of: in the cluster, several tenants may have the same subnet. */
+  const poolsFor = (subnet: Prefix, network: Placed | undefined): Pool[] => {
+    const of = network && clusterOf(network)?.network;
+    return ipam.pools().filter((pool) => samePrefix(pool.subnet, subnet) && networkOfPool(pool) === of);
+  };
 
-  const engine = (): string => parts.engineId() ?? 'unknown';
+  /** Another host has removed a pool that a network of ours is still on: it is opened again, with what the network has of it. */
+  const openAgain = async (id: PoolId): Promise<Pool> => {
+    const [given, on] = [readPoolId(id), [...state.networks.values()].filter(({ pools }) => pools?.includes(id))];
+    if (given === undefined || on.length === 0)
+      throw new BerthError('POOL_UNKNOWN', `the pool ${id.slice(0, 64)} is not known to Berth`);
+    const of = (holder: LeaseHolder, address: Address | undefined): Omit<Lease, 'pool' | 'createdAt'>[] =>
+      address === undefined || !contains(given.subnet, address) ? [] : [{ address, holder, engine: engine() }];
+    const leases = on.flatMap((network) => [
+      ...network.subnets.flatMap(({ gateway, auxiliary }) => [
+        ...of({ kind: 'gateway' }, gateway),
+        ...Object.values(auxiliary).flatMap((address) => of({ kind: 'auxiliary' }, address)),
+      ]),
+      ...state
+        .endpointsOf(network.id)
+        .flatMap((endpoint) =>
+          endpoint.addresses.flatMap(({ address }) =>
+            of({ kind: 'endpoint', endpoint: endpoint.id, network: network.id }, address),
+          ),
+        ),
+    ]);
+    return await openInUse({ ...given, family: given.subnet.address.family, options: {}, taken: [] }, leases);
+  };
 
-  const driver: IpamDriver = {
+  const openInUse = async (
+    request: Omit<PoolRequest, 'leases'>,
+    leases: readonly Omit<Lease, 'pool' | 'createdAt'>[],
+  ): Promise<Pool> => {
+    const distinct = [...new Map(leases.map((lease) => [lease.address.value, lease])).values()];
+    const pool = await ipam.openPool({ ...request, leases: distinct });
+    for (const lease of distinct)
+      if (ipam.find(pool.id, lease.address) === undefined) await ipam.lease({ ...lease, pool: pool.id });
+    return pool;
+  };
+
+  const ownPools: IpamDriver = {
     addressSpaces: () => SPACES,
 
     async requestPool(request) {
@@ -201,7 +214,7 @@ export function createLeases(parts: LeasesParts): Leases {
       // Of several that share it, one has gone; which is not known.
       const [only, ...others] = networksOn(pool);
       if (released && only !== undefined && others.length === 0 && !unsure.has(pool.id)) givenBack.add(only.id);
-      asked.set(pool.id, parts.monotonic());
+      granting.note(pool.id);
       return { id: pool.id, subnet: pool.subnet };
     },
 
@@ -213,42 +226,27 @@ export function createLeases(parts: LeasesParts): Leases {
     },
 
     async requestAddress(request, call) {
-      const pool = ipam.pool(request.pool);
-      if (pool === undefined)
-        throw new BerthError('POOL_UNKNOWN', `the pool ${request.pool.slice(0, 64)} is not known to Berth`);
+      const pool = ipam.pool(request.pool) ?? (await openAgain(request.pool));
       const gateway = request.purpose === 'gateway';
       const address = request.address ?? (gateway ? lanGateway(call.plugin, pool.subnet) : undefined);
-      try {
-        const lease = await leaseFree({
-          pool: pool.id,
-          holder: gateway
-            ? { kind: 'gateway' }
-            : { kind: 'request', ...(request.name === undefined ? {} : { name: request.name }) },
-          engine: engine(),
-          replay: repeating,
-          ...(address === undefined ? {} : { address }),
-          ...(request.mac === undefined ? {} : { mac: request.mac }),
-        });
-        asked.set(`${pool.id} ${formatAddress(lease.address)}`, parts.monotonic());
-        return { address: lease.address, length: pool.subnet.length };
-      } catch (error) {
-        throw named(error, address);
-      }
+      const lease = await granting.grant({
+        pool: pool.id,
+        holder: gateway
+          ? { kind: 'gateway' }
+          : { kind: 'request', ...(request.name === undefined ? {} : { name: request.name }) },
+        ...(address === undefined ? {} : { address }),
+        ...(request.mac === undefined ? {} : { mac: request.mac }),
+      });
+      return { address: lease.address, length: pool.subnet.length };
     },
 
-    async releaseAddress(id, address) {
-      const key = `${id} ${formatAddress(address)}`;
-      if (refusals.delete(key)) return;
-      asked.delete(key);
-      await ipam.release(id, address);
-    },
+    releaseAddress: (id, address) => granting.release(id, address),
   };
 
   const self: Leases = {
-    driver,
+    driver: withClusterPools(ownPools, { addresses: ofCluster, granting }),
     givenBack: (network) => givenBack.has(network),
-    askedAt: (pool, address) =>
-      asked.get(address === undefined ? pool : `${pool} ${formatAddress(address)}`) ?? Number.NEGATIVE_INFINITY,
+    askedAt: granting.notedAt,
     reservations: ipam.reservations,
     leaseOf: (subnet, address) =>
       ipam
@@ -262,42 +260,41 @@ export function createLeases(parts: LeasesParts): Leases {
     count: () => ipam.count(),
 
     async claim(network, endpoint) {
+      const member = clusterOf(network);
+      const { mac } = endpoint;
+      const holder = { kind: 'endpoint', endpoint: endpoint.id, network: network.id } as const;
       await Promise.all(
         endpoint.addresses.map(async ({ address }) => {
           const subnet = network.subnets.find(({ prefix }) => contains(prefix, address))?.prefix;
-          if (subnet === undefined) return undefined;
-          return ipam.claim(
-            subnet,
-            address,
-            { kind: 'endpoint', endpoint: endpoint.id, network: network.id },
-            endpoint.mac,
-          );
+          if (subnet === undefined) return;
+          const lease = await ipam.claim(subnet, address, holder, mac, member?.network);
+          // Docker's own IPAM knows nothing of other hosts.
+          if (lease === undefined && member !== undefined)
+            await ofCluster?.lease({ ...member, pool: poolId(member.network, subnet) }, { address, holder, mac });
         }),
       );
     },
 
     async hold(network, subnet, endpoint, { address, name, mac }) {
-      const pools = ipam.pools().filter((pool) => samePrefix(pool.subnet, subnet));
+      const holder = { kind: 'endpoint', endpoint, network: network.id, name } as const;
+      const request = { holder, ...(address && { address }), ...(mac && { mac }) };
+      const member = clusterOf(network);
+      if (member !== undefined)
+        return (await ofCluster?.lease({ ...member, pool: poolId(member.network, subnet) }, request))?.address;
+      const pools = poolsFor(subnet, network);
       const pool = pools.find(({ id }) => network.pools?.includes(id)) ?? pools[0];
       if (pool === undefined) return undefined;
       try {
-        const lease = await ipam.lease({
-          pool: pool.id,
-          holder: { kind: 'endpoint', endpoint, network: network.id, name },
-          engine: engine(),
-          ...(address === undefined ? {} : { address }),
-          ...(mac === undefined ? {} : { mac }),
-        });
-        return lease.address;
+        return (await ipam.lease({ ...request, pool: pool.id, engine: engine() })).address;
       } catch (error) {
-        throw named(error, address);
+        throw granting.named(error, pool.id, address);
       }
     },
 
     settle(subnets) {
       const settled = subnets.flatMap(({ prefix, gateway, auxiliary }) => {
         const own = [...(gateway === undefined ? [] : [gateway]), ...Object.values(auxiliary)];
-        return ipam.settlePool(prefix, (id) => own.every((on) => asked.has(`${id} ${formatAddress(on)}`))) ?? [];
+        return ipam.settlePool(prefix, (id) => own.every((on) => granting.notedAt(id, on) >= 0)) ?? [];
       });
       for (const { pool, rivals } of settled)
         if (rivals.length > 0) for (const one of [pool, ...rivals]) unsure.add(one);
@@ -313,6 +310,7 @@ export function createLeases(parts: LeasesParts): Leases {
       const space = scope === 'local' ? SPACES.local : SPACES.global;
       const pools = subnets.map(({ subnet, range }) => poolId(space, subnet, range));
       const network = state.networks.get(id);
+      if (network !== undefined && clusterOf(network) !== undefined) return;
       if (network?.pools === undefined || pools.some((pool) => ipam.pool(pool) === undefined)) return;
       for (const pool of pools) unsure.delete(pool);
       if (network.pools.join() === pools.join()) return;
@@ -321,26 +319,25 @@ export function createLeases(parts: LeasesParts): Leases {
       await self.freeReleased();
     },
 
-    async reserve(subnets) {
+    async reserve(subnets, network) {
+      const of = clusterOf(network)?.network;
       for (const { prefix, auxiliary } of subnets) {
-        for (const address of Object.values(auxiliary)) await ipam.claim(prefix, address, { kind: 'auxiliary' });
+        for (const address of Object.values(auxiliary))
+          await ipam.claim(prefix, address, { kind: 'auxiliary' }, undefined, of);
       }
     },
 
-    holder(subnet, address) {
-      const leased = ipam
-        .pools()
-        .flatMap((pool) => (samePrefix(pool.subnet, subnet) ? [ipam.find(pool.id, address)?.holder] : []));
+    holder(network, subnet, address) {
+      const leased = poolsFor(subnet, network).map(({ id }) => ipam.find(id, address)?.holder);
       return leased.find((holder) => holder?.kind === 'endpoint')?.endpoint;
     },
 
-    serves: (subnet) => ipam.pools().some((pool) => samePrefix(pool.subnet, subnet)),
+    serves: (subnet, network) => poolsFor(subnet, network).length > 0,
+    poolsOf: (subnets, network) => subnets.flatMap(({ prefix }) => poolsFor(prefix, network).map(({ id }) => id)),
 
-    refused(address, subnet) {
-      for (const pool of ipam.pools()) {
-        if (samePrefix(pool.subnet, subnet) && ipam.find(pool.id, address) !== undefined)
-          refusals.add(`${pool.id} ${formatAddress(address)}`);
-      }
+    refused(network, subnet, address) {
+      for (const { id } of poolsFor(subnet, network))
+        if (ipam.find(id, address) !== undefined) granting.refused(id, address);
     },
 
     async freeReleased(gone) {
@@ -355,13 +352,30 @@ export function createLeases(parts: LeasesParts): Leases {
       }
     },
 
+    async follow(signal) {
+      if (parts.cluster === undefined) return;
+      const { events } = parts.cluster;
+      await ipam.follow(signal).catch((error: unknown) => {
+        if (signal.aborted) return;
+        events.emit('cluster.failed', `cannot follow the leases of other hosts: ${asBerthError(error).message}`);
+      });
+    },
+
+    isShared: parts.cluster !== undefined,
+    isOwn: ({ engine: of }) => parts.cluster === undefined || of === engine(),
+
+    async freePoolsOf(gone) {
+      for (const pool of ipam.pools())
+        if (networkOfPool(pool) === undefined && isOn(pool, gone) && !inUse(pool)) await ipam.removePool(pool.id);
+    },
+
     endpointGone: (endpoint) => ipam.releaseEndpoint(endpoint.id),
     free(lease) {
-      asked.delete(`${lease.pool} ${formatAddress(lease.address)}`);
+      granting.forget(lease.pool, lease.address);
       return ipam.release(lease.pool, lease.address);
     },
     freePool(pool) {
-      asked.delete(pool.id);
+      granting.forget(pool.id);
       return ipam.removePool(pool.id);
     },
 
@@ -369,6 +383,8 @@ export function createLeases(parts: LeasesParts): Leases {
       lanGateway(plugin, subnet) ?? { family: subnet.address.family, value: hostRange(subnet).first },
 
     async adopt(seen, subnets) {
+      const member = memberOf(seen.ipamOptions);
+      if (member !== undefined) return subnets.map(({ subnet }) => poolId(member.network, subnet));
       const ofOurs = plugins.has(seen.driver);
       const pools: PoolId[] = [];
       for (const { subnet, range, gateway, auxiliary } of subnets) {
@@ -385,19 +401,9 @@ export function createLeases(parts: LeasesParts): Leases {
           for (const { address } of addresses)
             if (contains(subnet, address)) leases.push({ address, holder, engine: engine(), ...(mac && { mac }) });
         }
-        const pool = await ipam.openPool({
-          space: seen.scope === 'local' ? SPACES.local : SPACES.global,
-          subnet,
-          family: subnet.address.family,
-          options: {},
-          taken: [],
-          leases,
-          ...(range === undefined ? {} : { range }),
-        });
-        for (const lease of leases) {
-          if (ipam.find(pool.id, lease.address) === undefined) await ipam.lease({ ...lease, pool: pool.id });
-        }
-        pools.push(pool.id);
+        const space = seen.scope === 'local' ? SPACES.local : SPACES.global;
+        const request = { space, subnet, family: subnet.address.family, options: {}, taken: [] };
+        pools.push((await openInUse({ ...request, ...(range && { range }) }, leases)).id);
       }
       return pools;
     },

@@ -145,13 +145,13 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     linger: config.linger,
   });
   cleanup.defer(() => lifecycle.close());
+  if (cluster !== undefined) followSegments(cluster, lifecycle);
   const ipam = await withoutStore({
     ipam: await openIpam(stores.shared, { bases: config.defaultPools }),
     away: stores.away,
     notes,
     events,
   });
-  if (cluster !== undefined) followSegments({ cluster, lifecycle, host, ipam, state, events });
   const conflicts = createConflicts({
     state,
     kernel,
@@ -171,6 +171,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     names,
     plugins,
     conflicts,
+    cluster: cluster && { ...cluster, store: stores.shared, events },
     engineId: () => collector.engine().id,
     monotonic,
   });
@@ -388,7 +389,7 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     await server.listen(listenAt(config, plugin));
   }
 
-  const followed = collector.follow(following.signal);
+  const followed = Promise.all([collector.follow(following.signal), leases.follow(following.signal)]);
   cleanup.defer(async () => {
     following.abort();
     await followed;

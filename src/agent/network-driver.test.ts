@@ -61,7 +61,7 @@ async function openDriver(leased?: ReadonlyMap<string, EndpointId>, occupied = t
     settle: () => ({ pools: [], undo() {} }),
     givenBack: () => false,
     claim: () => Promise.resolve(),
-    holder: (_subnet, address) => leased?.get(formatAddress(address)),
+    holder: (_network, _subnet, address) => leased?.get(formatAddress(address)),
     serves: () => leased !== undefined,
     refused() {},
     engineIsNew: () => false,

@@ -57,16 +57,23 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     const subnets = request.subnets.filter(({ prefix }) => prefix.length > 0);
     const fabric = fabricOf(plugin.fabric);
     const plan = { id: request.id, plugin: plugin.name, subnets, internal: request.internal, options: request.options };
-    const leased = subnets.some(({ prefix }) => leases.serves(prefix));
-    for (const id of forgotten(subnets, leased)) await lifecycle.removeNetwork(id);
+    // Its pools are the cluster's, and what others have in the way of its subnets is told by the fabric.
+    const ofCluster = fabric.kind === 'cluster' && request.options.network !== undefined;
+    const leased = !ofCluster && subnets.some(({ prefix }) => leases.serves(prefix));
+    for (const id of ofCluster ? [] : forgotten(subnets, leased)) await lifecycle.removeNetwork(id);
     // Whoever makes a network has often made its interface a moment ago.
     await parts.host.refresh();
     const settings = await fabric.planNetwork(plan, lifecycle.context());
-    if (leased) await leases.reserve(subnets);
-    const { pools, undo } = leases.settle(subnets);
-    const on = leased && pools.length > 0 ? { pools } : {};
+    const placed = { fabric: fabric.kind, settings };
+    if (leased || ofCluster) await leases.reserve(subnets, placed);
+    const { pools, undo } = ofCluster
+      ? { pools: leases.poolsOf(subnets, placed), undo: () => {} }
+      : leases.settle(subnets);
+    const from = ofCluster
+      ? { leased: pools.length > 0, pools }
+      : { leased, ...(leased && pools.length > 0 && { pools }) };
     try {
-      await lifecycle.addNetwork({ ...plan, fabric: fabric.kind, leased, ...on, settings, createdAt: parts.now() });
+      await lifecycle.addNetwork({ ...plan, ...placed, ...from, createdAt: parts.now() });
     } catch (error) {
       undo();
       throw error;
@@ -240,11 +247,11 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
         const holder = state.holder(other.id, shown);
         if (holder === undefined || holder.id === request.endpoint) continue;
         // The engine knows nothing of an attachment's address, and gives it away.
-        if (holder.attachment === undefined && leases.holder(subnet.prefix, on.address) !== holder.id) {
+        if (holder.attachment === undefined && leases.holder(network, subnet.prefix, on.address) !== holder.id) {
           (holdsNothing(holder, request) ? stale : outdated).add(holder.id);
           continue;
         }
-        leases.refused(on.address, subnet.prefix);
+        leases.refused(network, subnet.prefix, on.address);
         throw new BerthError('ADDRESS_TAKEN', `the address ${shown} is held by ${names.describe(holder.id)}`);
       }
     }
@@ -262,11 +269,12 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
 
   /** Whether each address of an endpoint is another's now: the one that asks for it, or nobody's in a pool of ours. */
   function holdsNothing(holder: Endpoint, request: CreateEndpoint): boolean {
-    const subnets = state.networks.get(holder.network)?.subnets ?? [];
+    const network = state.networks.get(holder.network);
     return holder.addresses.every(({ address }) => {
       if (isRequested(address, request)) return true;
-      const subnet = subnets.find(({ prefix }) => contains(prefix, address))?.prefix;
-      return subnet !== undefined && leases.serves(subnet) && leases.holder(subnet, address) !== holder.id;
+      const subnet = network?.subnets.find(({ prefix }) => contains(prefix, address))?.prefix;
+      if (network === undefined || subnet === undefined) return false;
+      return leases.serves(subnet, network) && leases.holder(network, subnet, address) !== holder.id;
     });
   }
 

@@ -70,10 +70,11 @@ export interface Ipam {
   /**
    * Ties an address that was requested to the endpoint that uses it, or marks it as auxiliary.
    *
+   * @param network of the cluster, when it is an address of one; the subnet may be that of others, too.
    * @returns undefined when we have not leased it: Docker's own IPAM did.
    * @throws BerthError ADDRESS_TAKEN when it is held for something else.
    */
-  claim(subnet: Prefix, address: Address, holder: LeaseHolder, mac?: Mac): Promise<Lease | undefined>;
+  claim(subnet: Prefix, address: Address, holder: LeaseHolder, mac?: Mac, network?: string): Promise<Lease | undefined>;
   /**
    * Frees an address. The unknown succeeds. A gateway's stays until its pool goes: engines release it first when they remove a
    * network, and the network still needs it then.

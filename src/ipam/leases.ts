@@ -6,7 +6,7 @@ import type { EndpointId, PoolId } from '../model/ids.ts';
 import { keys } from '../model/keys.ts';
 import type { Mac } from '../model/mac.ts';
 import type { Range } from '../model/objects/ranges.ts';
-import type { Lease, LeaseHolder, Pool } from '../model/pool.ts';
+import { type Lease, type LeaseHolder, networkOfPool, type Pool } from '../model/pool.ts';
 import { contains, formatPrefix, type Prefix } from '../model/prefix.ts';
 import type { Condition, Operation } from '../store/store.ts';
 import { encodeLease, encodePool } from './codec.ts';
@@ -61,7 +61,7 @@ export interface LeaseParts {
 export interface Leases {
   lease(request: LeaseRequest): Promise<Lease>;
   lowestFree(pool: PoolId, count: number, avoid: (address: Address) => boolean): readonly Address[];
-  claim(subnet: Prefix, address: Address, holder: LeaseHolder, mac?: Mac): Promise<Lease | undefined>;
+  claim(subnet: Prefix, address: Address, holder: LeaseHolder, mac?: Mac, network?: string): Promise<Lease | undefined>;
   release(pool: PoolId, address: Address): Promise<void>;
   releaseEndpoint(endpoint: EndpointId): Promise<void>;
   rehold(lease: Lease): Promise<boolean>;
@@ -292,9 +292,12 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
       return found;
     },
 
-    async claim(subnet, address, holder, mac) {
+    async claim(subnet, address, holder, mac, network) {
       for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-        const found = tables.tablesOf(subnet).flatMap((table) => table.leases.get(address.value) ?? []);
+        const found = tables
+          .tablesOf(subnet)
+          .filter((table) => networkOfPool(table) === network)
+          .flatMap((table) => table.leases.get(address.value) ?? []);
         const best = found.find(({ lease }) => isHolder(lease, holder)) ?? found.find(isUnclaimed) ?? found[0];
         if (best === undefined) return undefined;
         const claimed = await underLocks([best.key], async () => {

@@ -29,6 +29,7 @@ export interface LeaseRecord {
  */
 export interface SubnetTable {
   readonly id: PoolId;
+  readonly space: string;
   readonly subnet: Prefix;
   /** Leased addresses, and those that are about to be. */
   readonly taken: AddressSet;
@@ -85,7 +86,16 @@ export function createTables(news: Pick<Follower, 'told' | 'isOld'>): Tables {
     const existing = tables.get(id);
     if (existing !== undefined) return existing;
     const taken = new AddressSet();
-    const table = { id, subnet, taken, leases: new Map(), gateways: new Set<LeaseRecord>(), pools: new Set<PoolId>() };
+    const space = id.slice(0, id.lastIndexOf('/'));
+    const table = {
+      id,
+      space,
+      subnet,
+      taken,
+      leases: new Map(),
+      gateways: new Set<LeaseRecord>(),
+      pools: new Set<PoolId>(),
+    };
     tables.set(id, table);
     const shown = formatPrefix(subnet);
     bySubnet.set(shown, (bySubnet.get(shown) ?? new Set()).add(table));

@@ -4,7 +4,7 @@ import type { Address } from './address.ts';
 import type { EndpointId, NetworkId, PoolId } from './ids.ts';
 import type { Mac } from './mac.ts';
 import type { Range } from './objects/ranges.ts';
-import { formatPrefix, type Prefix } from './prefix.ts';
+import { formatPrefix, type Prefix, parsePrefix } from './prefix.ts';
 
 /** A subnet that Berth's IPAM serves. Several networks may share one (several ranges of one LAN, say). */
 export interface Pool {
@@ -50,6 +50,15 @@ export interface Lease {
   readonly mac?: Mac;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
+}
+
+/** What `poolId` was made of. */
+export function readPoolId(id: string): Pick<Pool, 'space' | 'subnet' | 'range'> | undefined {
+  const [, space, subnet, range] = /^([^/]+)\/([^/]+-[0-9]+)(?:\/([^/]+-[0-9]+))?$/.exec(id) ?? [];
+  const prefixes = [subnet, range].map((part) => part && parsePrefix(part.replace(/-([0-9]+)$/, '/$1')));
+  const [on, within] = prefixes;
+  if (space === undefined || !on || (range !== undefined && !within)) return undefined;
+  return { space, subnet: on, ...(within ? { range: within } : {}) };
 }
 
 /** The network (`TENANT:NETWORK`) that a pool of the cluster's is of; undefined for one that Docker asked for. */

@@ -51,6 +51,23 @@ export function needsGate(
   return takes && objects.get('network', network) !== undefined ? network : undefined;
 }
 
+/**
+ * Waits until a network's gate is open, as it may be for a moment only.
+ *
+ * @throws BerthError RACE_LOST when it is not by the time that the signal aborts; STORE_UNAVAILABLE
+ */
+export async function whenGateOpens(store: Store, network: string, signal: AbortSignal): Promise<void> {
+  const key = keys.gate(network);
+  const { entries, revision } = await store.list(key, { limit: 1 });
+  if (entries[0]?.key !== key) return;
+  // The watch is of a prefix, and the names of other networks may begin like this one's.
+  for await (const message of store.watch(key, revision + 1, signal)) {
+    if (message.type === 'compacted') return;
+    if (message.changes.some((change) => change.type === 'delete' && change.key === key)) return;
+  }
+  throw new BerthError('RACE_LOST', `another change of the network ${network} is under way`);
+}
+
 /** The gate has opened before the work was done: nothing was changed. */
 export class GateOpened extends Error {}
 

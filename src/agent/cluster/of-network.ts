@@ -15,16 +15,16 @@ const Settings = z.object({
   cluster: z.object({ tenant: z.string(), network: z.string(), group: z.string().optional() }),
 });
 
-const known = new WeakMap<Network, { readonly member: ClusterMember | undefined }>();
+const known = new WeakMap<object, { readonly member: ClusterMember | undefined }>();
 
 /** Undefined: it is of this host alone. */
-export function clusterOf(network: Network): ClusterMember | undefined {
+export function clusterOf(network: Pick<Network, 'fabric' | 'settings'>): ClusterMember | undefined {
   const found = known.get(network) ?? { member: read(network) };
   known.set(network, found);
   return found.member;
 }
 
-function read({ fabric, settings }: Network): ClusterMember | undefined {
+function read({ fabric, settings }: Pick<Network, 'fabric' | 'settings'>): ClusterMember | undefined {
   const parsed = fabric === 'cluster' ? Settings.safeParse(settings) : undefined;
   if (parsed?.success !== true) return undefined;
   const { tenant, network, group } = parsed.data.cluster;

@@ -17,6 +17,7 @@ import type { Lease } from '../../model/pool.ts';
 import { contains } from '../../model/prefix.ts';
 import { StoreNotReached } from '../../store/store.ts';
 import type { Events } from '../events.ts';
+import { readClusterPoolId } from './pool-id.ts';
 
 export interface OfflineIpam extends Ipam {
   /** The store may be back: tells it what has become of what, as far as that can be done now. Never rejects. */
@@ -72,8 +73,11 @@ export async function withoutStore({ ipam, away, notes, events }: OfflineParts):
   const isAway = (error: unknown): boolean => asBerthError(error).code === 'STORE_UNAVAILABLE';
 
   /** An address of this host that is free here: the one asked for; else that of the same container, as far as it is known; else any. */
-  function spare({ pool, address, mac, holder }: LeaseRequest): Held | undefined {
-    const free = [...held.values()].filter(({ lease, inUse }) => lease.pool === pool && !inUse);
+  function spare({ pool, address, mac, holder, limits }: LeaseRequest): Held | undefined {
+    const record = ipam.pool(pool);
+    const ranges = record === undefined || address !== undefined ? undefined : limits?.(record).ranges;
+    const suits = ({ value }: Address) => ranges?.some(({ first, last }) => value >= first && value <= last) ?? true;
+    const free = [...held.values()].filter(({ lease, inUse }) => lease.pool === pool && !inUse && suits(lease.address));
     if (address !== undefined) return free.find(({ lease }) => sameAddress(lease.address, address));
     const name = 'name' in holder ? holder.name : undefined;
     return (
@@ -120,12 +124,16 @@ export async function withoutStore({ ipam, away, notes, events }: OfflineParts):
           return await leaseHere(request, error);
         }
       }),
-    claim: (subnet, address, holder, mac) =>
+    claim: (subnet, address, holder, mac, network) =>
       inTurn(async () => {
         const own = [...held.values()].find(
-          ({ lease, inUse }) => inUse && sameAddress(lease.address, address) && contains(subnet, address),
+          ({ lease, inUse }) =>
+            inUse &&
+            sameAddress(lease.address, address) &&
+            contains(subnet, address) &&
+            readClusterPoolId(lease.pool)?.network === network,
         );
-        if (own === undefined) return await ipam.claim(subnet, address, holder, mac);
+        if (own === undefined) return await ipam.claim(subnet, address, holder, mac, network);
         const { lease } = own;
         const name = 'name' in lease.holder ? lease.holder.name : undefined;
         const named = name === undefined || holder.kind !== 'endpoint' ? holder : { ...holder, name };
