@@ -145,13 +145,13 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     linger: config.linger,
   });
   cleanup.defer(() => lifecycle.close());
-  if (cluster !== undefined) followSegments(cluster, lifecycle);
   const ipam = await withoutStore({
     ipam: await openIpam(stores.shared, { bases: config.defaultPools }),
     away: stores.away,
     notes,
     events,
   });
+  if (cluster !== undefined) followSegments({ cluster, lifecycle, host, ipam, state, events });
   const conflicts = createConflicts({
     state,
     kernel,

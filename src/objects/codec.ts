@@ -35,8 +35,16 @@ const EndpointRecord = z.object({
   vtep: z.string().optional(),
 });
 
-/** A container on a network of the cluster, as its host's agent tells the others. */
+/** A container on a network of the cluster, or a host that is in it itself, as that host's agent tells the others. */
 export type ClusterEndpoint = Readonly<z.infer<typeof EndpointRecord>>;
+
+/** The id under which a host itself is on a network (`TENANT:NETWORK`). No container's has such a character. */
+export const hostEndpoint = (host: string, network: string): string => `${host}@${network}`;
+
+export const isHostEndpoint = ({ id }: Pick<ClusterEndpoint, 'id'>): boolean => id.includes('@');
+
+/** By whom an address is leased that a host itself has; engines have ids of their own. */
+export const hostHolder = (host: string): string => `host/${host}`;
 
 /** The kind and key that a key of the store stands for; undefined when it is no object. */
 export function parseObjectKey(key: string): { readonly kind: KindName; readonly key: string } | undefined {

@@ -10,7 +10,7 @@ import type { Allocated, ClusterObject, Objects } from '../model/objects/kind.ts
 import { networkSubnet } from '../model/objects/network.ts';
 import { parseAddressRange, type Range, without } from '../model/objects/ranges.ts';
 import type { Condition, Operation, Store } from '../store/store.ts';
-import { type ClusterEndpoint, decodeClusterEndpoint } from './codec.ts';
+import { type ClusterEndpoint, decodeClusterEndpoint, isHostEndpoint } from './codec.ts';
 import { gateOpen } from './gate.ts';
 import { checkNotLeased, networkPool } from './pools.ts';
 
@@ -42,7 +42,9 @@ export async function checkUnused(
   objects: Objects,
 ): Promise<void> {
   if (kind.name === 'network') {
-    if ((await networkEndpoints(store, key)).length === 0) return await checkNotLeased(store, existing!);
+    // Hosts leave by themselves.
+    const active = (await networkEndpoints(store, key)).filter((endpoint) => !isHostEndpoint(endpoint));
+    if (active.length === 0) return await checkNotLeased(store, existing!);
     throw new BerthError('OBJECT_IN_USE', 'Error: Network has active endpoints');
   }
   const of = existing?.config ?? config!;

@@ -3,6 +3,8 @@
  * stays as it was last while the shared store is away.
  */
 
+import { hostMac } from '../../fabric/cluster/macs.ts';
+import { segmentBridge } from '../../fabric/cluster/segment.ts';
 import { type ClusterView, clusterNetwork } from '../../fabric/cluster/view.ts';
 import type { Notes } from '../../fabric/fabric.ts';
 import { hostLink } from '../../fabric/veth.ts';
@@ -11,8 +13,9 @@ import { asBerthError } from '../../model/errors.ts';
 import { keys } from '../../model/keys.ts';
 import type { Objects } from '../../model/objects/kind.ts';
 import { createObjectSet } from '../../model/objects/object-set.ts';
+import type { InterfaceAddress } from '../../model/prefix.ts';
 import { version } from '../../model/version.ts';
-import { type ClusterEndpoint, decodeObject, parseObjectKey } from '../../objects/codec.ts';
+import { type ClusterEndpoint, decodeObject, hostEndpoint, parseObjectKey } from '../../objects/codec.ts';
 import { openRegistry, type Registry } from '../../objects/registry.ts';
 import { mirror } from '../../store/mirror.ts';
 import type { Store } from '../../store/store.ts';
@@ -44,6 +47,8 @@ export interface Cluster {
   onEndpoints(listener: (network: string) => void): void;
   /** Networks (`TENANT:NETWORK`) that are in this host's kernel, with a container on them or without: they are followed too. */
   carry(networks: readonly string[]): void;
+  /** This host itself has these addresses in a network now. */
+  hold(network: string, addresses: readonly InterfaceAddress[]): void;
   hosts(): readonly ClusterHost[];
   /** Where containers of a network are has changed, or where any are. */
   onRemotes(listener: (network: string | undefined) => void): void;
@@ -109,10 +114,25 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
   let following: Promise<unknown> = Promise.resolve();
   const registry = openRegistry(store, { now: parts.now });
 
+  const own = new Map<string, readonly InterfaceAddress[]>();
+
+  function hostEndpoints(): ClusterEndpoint[] {
+    const end = vtep();
+    return [...own].map(([network, addresses]) => ({
+      id: hostEndpoint(config.host, network),
+      network,
+      host: config.host,
+      addresses: addresses.map(({ address }) => formatAddress(address)),
+      mac: hostMac(addresses[0]!.address),
+      interface: segmentBridge(network),
+      ...(end === undefined ? {} : { vtep: formatAddress(end) }),
+    }));
+  }
+
   /** What this host has on networks of the cluster. */
   function ownEndpoints(): ClusterEndpoint[] {
     const end = vtep();
-    return [...state.endpoints.values()].flatMap((endpoint) => {
+    const containers = [...state.endpoints.values()].flatMap((endpoint) => {
       const network = state.networks.get(endpoint.network);
       const member = network === undefined ? undefined : clusterOf(network);
       if (member === undefined || endpoint.phase === 'removing') return [];
@@ -130,6 +150,7 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
         ...(end === undefined ? {} : { vtep: formatAddress(end) }),
       };
     });
+    return [...containers, ...hostEndpoints()];
   }
 
   let present: readonly string[] = [];
@@ -205,6 +226,11 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
       present = networks;
       endpoints.carry(carried());
     },
+    hold(network, addresses) {
+      if (addresses.length === 0) own.delete(network);
+      else own.set(network, addresses);
+      void publisher.update();
+    },
     hosts: hosts.all,
     onRemotes: (listener) => void listeners.remotes.push(listener),
     view: {
@@ -216,6 +242,7 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
       uplinks: config.uplinks,
       network: (key) => (objectsKnown ? clusterNetwork(objects, key) : undefined),
       remotes: remotes.of,
+      hostAddresses: (key) => own.get(key) ?? [],
     },
     async start() {
       membership = await joinCluster({ store, away: parts.away, host: config.host, events, describe });

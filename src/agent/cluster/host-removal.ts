@@ -3,6 +3,7 @@
 import { decodeLease } from '../../ipam/codec.ts';
 import { BerthError } from '../../model/errors.ts';
 import { keys } from '../../model/keys.ts';
+import { hostHolder } from '../../objects/codec.ts';
 import type { Operation, Store } from '../../store/store.ts';
 import { decodeHost } from './records.ts';
 
@@ -45,19 +46,19 @@ export async function removeHost(store: Store, host: string): Promise<Removed> {
   }));
   await remove(endpoints.flatMap(({ key, of }) => [of, key]));
 
-  const leases = engine === undefined ? [] : await leasesOf(store, engine.id);
+  const leases = await leasesOf(store, new Set([hostHolder(host), ...(engine === undefined ? [] : [engine.id])]));
   await remove(leases);
   await remove([keys.host(host)]);
   return { endpoints: endpoints.length, leases: leases.length };
 }
 
-/** The keys of the leases that an engine holds, in any pool. */
-async function leasesOf(store: Store, engine: string): Promise<string[]> {
+/** The keys of the leases that these hold, in any pool. */
+async function leasesOf(store: Store, holders: ReadonlySet<string>): Promise<string[]> {
   const held: string[] = [];
   let after: string | undefined;
   do {
     const page = await store.list(keys.leases, { limit: PAGE, ...(after === undefined ? {} : { after }) });
-    for (const { key, value } of page.entries) if (decodeLease(key, value).engine === engine) held.push(key);
+    for (const { key, value } of page.entries) if (holders.has(decodeLease(key, value).engine)) held.push(key);
     after = page.more ? page.entries.at(-1)?.key : undefined;
   } while (after !== undefined);
   return held;

@@ -1,14 +1,18 @@
 /** The kernel follows what is heard of the cluster, as far as this host carries it. */
 
+import { formatAddress } from '../../model/address.ts';
+import type { HostFacts } from '../host.ts';
 import type { Lifecycle } from '../lifecycle.ts';
 import type { Cluster } from './cluster.ts';
+import { keepOwnAddresses, type OwnAddressesParts } from './own-addresses.ts';
 
-type Heard = Pick<Cluster, 'onRemotes' | 'onObjects' | 'objects' | 'carry'>;
+export interface SegmentsParts extends Omit<OwnAddressesParts, 'tell' | 'host'> {
+  readonly cluster: Pick<Cluster, 'host' | 'onRemotes' | 'onObjects' | 'objects' | 'carry' | 'hold'>;
+  readonly lifecycle: Pick<Lifecycle, 'segments' | 'onSegments' | 'refreshSegment'>;
+  readonly host: Pick<HostFacts, 'onChange'>;
+}
 
-export function followSegments(
-  cluster: Heard,
-  lifecycle: Pick<Lifecycle, 'segments' | 'onSegments' | 'refreshSegment'>,
-): void {
+export function followSegments({ cluster, lifecycle, host, ...parts }: SegmentsParts): void {
   /** Those of the cluster: others are known by the ids of networks. */
   const segments = (): readonly string[] => lifecycle.segments().filter((segment) => segment.includes(':'));
   const due = new Set<string>();
@@ -35,5 +39,34 @@ export function followSegments(
     refresh(segments());
   });
   lifecycle.onSegments(() => cluster.carry(segments()));
+
+  // The host speaks to other networks from its own addresses, once the kernel has them.
+  const own = new Set<string>();
+  let there = '';
+  host.onChange(({ addresses }) => {
+    if (own.size === 0 && there === '') return;
+    const now = addresses.flatMap(({ address }) => {
+      const shown = formatAddress(address.address);
+      return own.has(shown) ? [shown] : [];
+    });
+    if (now.join() === there) return;
+    there = now.join();
+    refresh(segments());
+  });
+  const held = new Map<string, readonly string[]>();
+  keepOwnAddresses({
+    ...parts,
+    host: cluster.host,
+    tell(network, addresses) {
+      held.set(
+        network,
+        addresses.map(({ address }) => formatAddress(address)),
+      );
+      own.clear();
+      for (const shown of [...held.values()].flat()) own.add(shown);
+      cluster.hold(network, addresses);
+      lifecycle.refreshSegment(network);
+    },
+  });
   cluster.onRemotes((network) => refresh(network === undefined ? segments() : [network]));
 }
