@@ -71,6 +71,8 @@ async function open() {
     view: (netns) => Promise.resolve(netns === undefined ? host : world.inside),
     neighbours: () => Promise.resolve([]),
     packets: () => Promise.resolve({ capture: [], sent: 0 } as never),
+    beforeResolver: () => Promise.reject(new Error('no resolver')),
+    resolverStream: () => Promise.reject(new Error('no resolver')),
     onDrift() {},
     onChange() {},
     onArrival() {},

@@ -79,6 +79,8 @@ function rememberingKernel() {
     belongings: () => Promise.resolve([]),
     neighbours: () => Promise.resolve([]),
     packets: () => Promise.reject(new BerthError('KERNEL_LACKS', 'no packets')),
+    beforeResolver: () => Promise.reject(new BerthError('KERNEL_LACKS', 'no resolver')),
+    resolverStream: () => Promise.reject(new BerthError('KERNEL_LACKS', 'no resolver')),
     onDrift() {},
     onChange() {},
     onArrival() {},

@@ -27,6 +27,8 @@ const kernel: Kernel = {
   belongings: () => Promise.resolve([]),
   neighbours: () => Promise.resolve([]),
   packets: () => Promise.reject(new Error('no packets')),
+  beforeResolver: () => Promise.reject(new Error('no resolver')),
+  resolverStream: () => Promise.reject(new Error('no resolver')),
   view: () => Promise.resolve(view),
   onDrift() {},
   onChange() {},

@@ -56,6 +56,9 @@ function handle(command: Command): Answer {
       return { type: 'done' };
     case 'announce':
       return { type: 'done' };
+    case 'before-resolver':
+    case 'resolver-stream':
+      throw new BerthError('KERNEL_LACKS', 'this kernel is in memory');
     case 'neighbours':
       return { type: 'neighbours', neighbours: [] };
     case 'open-port':

@@ -6,6 +6,7 @@ import type { InterfaceAddress, Prefix } from '../model/prefix.ts';
 import type { Announcement } from './announce.ts';
 import type { Belonging, KernelObject, Netns, ObjectKey } from './objects.ts';
 import type { PacketPort, PacketRequest } from './packets.ts';
+import type { ResolverSockets } from './resolver.ts';
 
 /** Who wants an object: `network/<id>`, `endpoint/<id>`, `fabric/cluster`. An object stays while anyone wants it. */
 export type Owner = string;
@@ -72,6 +73,20 @@ export interface Kernel {
    *   KERNEL_BUSY
    */
   packets(request: PacketRequest): Promise<PacketPort>;
+
+  /**
+   * Gets what processes in a namespace ask the engine's resolver, before that one does.
+   *
+   * @throws BerthError KERNEL_REFUSED, KERNEL_LACKS before Linux 5.12, KERNEL_BUSY
+   */
+  beforeResolver(netns: Netns): Promise<ResolverSockets>;
+
+  /**
+   * A stream to the engine's own resolver in a namespace, the caller's to close; it may yet be refused.
+   *
+   * @throws BerthError KERNEL_REFUSED, KERNEL_BUSY
+   */
+  resolverStream(netns: Netns): Promise<number>;
 
   /** What there is, in a namespace (absent: our own). */
   view(netns?: Netns): Promise<HostView>;

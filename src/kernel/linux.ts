@@ -6,6 +6,7 @@
  * A bundler must emit `worker.ts` as an entry point of its own, and put that file's address where `new URL` names it here.
  */
 
+import { closeSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { BerthError } from '../model/errors.ts';
 import { type DatabaseAddress, DEFAULT_DATABASE } from '../ovs/address.ts';
@@ -171,6 +172,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
         request.reject(unpackError(own.refusal));
       } else {
         note(request);
+        if (request.abandoned) closeUnwanted(own);
         request.resolve(own);
       }
     }
@@ -196,6 +198,12 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
     } else if (command.type === 'open-port' && abandoned) {
       thread.post({ type: 'close-port', port: command.port });
     }
+  }
+
+  /** Nobody waits for these any more. */
+  function closeUnwanted(outcome: Outcome): void {
+    if (outcome.type === 'descriptor') closeSync(outcome.fd);
+    if (outcome.type === 'resolver-sockets') for (const fd of Object.values(outcome.sockets)) closeSync(fd);
   }
 
   /** The thread died. What it was at may be why, or may be innocent: once, it is tried again. */
@@ -251,6 +259,20 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
     },
 
     packets: (request) => ports.add(request),
+
+    async beforeResolver(netns) {
+      const what = `listen beside the resolver in ${netns}`;
+      const answer = await submit({ type: 'before-resolver', netns }, 'other', what, timeout);
+      if (answer.type !== 'resolver-sockets') throw new BerthError('INTERNAL', 'the kernel thread opened no sockets');
+      return answer.sockets;
+    },
+
+    async resolverStream(netns) {
+      const what = `reach the resolver in ${netns}`;
+      const answer = await submit({ type: 'resolver-stream', netns }, 'other', what, timeout);
+      if (answer.type !== 'descriptor') throw new BerthError('INTERNAL', 'the kernel thread opened no stream');
+      return answer.fd;
+    },
 
     async view(netns) {
       const answer = await submit({ type: 'view', netns }, 'other', 'read what there is', timeout);

@@ -7,6 +7,7 @@ import type { Drift, Found, HostNeighbour, HostView, KernelStep, Owner } from '.
 import type { KernelObject, Netns } from './objects.ts';
 import type { PacketRequest } from './packets.ts';
 import type { Removal } from './reconciler.ts';
+import type { ResolverSockets } from './resolver.ts';
 
 export type Command =
   | { readonly type: 'apply'; readonly owner: Owner; readonly objects: readonly KernelObject[] }
@@ -18,6 +19,8 @@ export type Command =
   | { readonly type: 'view'; readonly netns: Netns | undefined }
   | { readonly type: 'belongings'; readonly link: string }
   | { readonly type: 'neighbours'; readonly link: string }
+  | { readonly type: 'before-resolver'; readonly netns: Netns }
+  | { readonly type: 'resolver-stream'; readonly netns: Netns }
   /** `index`: only this link will do, as when a port is opened again on a new thread. */
   | {
       readonly type: 'open-port';
@@ -52,6 +55,8 @@ export type Outcome =
   | { readonly type: 'belongings'; readonly found: readonly Found[] }
   | { readonly type: 'neighbours'; readonly neighbours: readonly HostNeighbour[] }
   | { readonly type: 'port'; readonly mac: Mac; readonly index: number }
+  | { readonly type: 'resolver-sockets'; readonly sockets: ResolverSockets }
+  | { readonly type: 'descriptor'; readonly fd: number }
   | { readonly type: 'refused'; readonly refusal: Refusal };
 
 /** `removed`: how each of the removals ended. */

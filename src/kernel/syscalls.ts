@@ -11,6 +11,9 @@ export interface Syscalls {
   socket(family: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array): number;
   connect(fd: number, address: Uint8Array): number;
+  listen(fd: number, backlog: number): number;
+  /** What the socket is bound to, into as many bytes as there are. */
+  getsockname(fd: number, into: Uint8Array): number;
   setsockopt(fd: number, level: number, option: number, value: Uint8Array): number;
   /** SO_ATTACH_FILTER: only what this classic BPF program (an array of `struct sock_filter`) lets pass is received. */
   attachFilter(fd: number, program: Uint8Array): number;
@@ -55,6 +58,8 @@ export function openSyscalls(): Syscalls {
   const socket = libc.func('int socket(int, int, int)');
   const bind = libc.func('int bind(int, const void *, uint32_t)');
   const connect = libc.func('int connect(int, const void *, uint32_t)');
+  const listen = libc.func('int listen(int, int)');
+  const getsockname = libc.func('int getsockname(int, void *, void *)');
   const setsockopt = libc.func('int setsockopt(int, int, int, const void *, uint32_t)');
   const program = koffi.struct({ length: 'uint16_t', instructions: 'const void *' });
   const attachFilter = libc.func('setsockopt', 'int', ['int', 'int', 'int', koffi.pointer(program), 'uint32_t']);
@@ -90,6 +95,8 @@ export function openSyscalls(): Syscalls {
     socket: (family, type, protocol) => result(socket(family, type, protocol)),
     bind: (fd, address) => result(bind(fd, address, address.length)),
     connect: (fd, address) => result(connect(fd, address, address.length)),
+    listen: (fd, backlog) => result(listen(fd, backlog)),
+    getsockname: (fd, into) => result(getsockname(fd, into, new Uint8Array(Uint32Array.of(into.length).buffer))),
     setsockopt: (fd, level, option, value) => result(setsockopt(fd, level, option, value, value.length)),
     attachFilter: (fd, instructions) =>
       result(

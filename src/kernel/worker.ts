@@ -16,6 +16,7 @@ import { openOpenvswitch } from './openvswitch/openvswitch.ts';
 import { createPacketListeners } from './packet/listeners.ts';
 import type { Answer, Command, Outcome, PortNotice, Report } from './protocol.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
+import { openResolverSockets, openResolverStream } from './resolver/sockets.ts';
 import { type ContainerEvents, openContainerEvents } from './rtnetlink/container-events.ts';
 import { openRtnetlinkDriver } from './rtnetlink/driver.ts';
 import { openRtnetlinkEvents, type RtnetlinkEvent } from './rtnetlink/events.ts';
@@ -184,6 +185,13 @@ function openKernelThread(report: (report: Report) => void, settings: ThreadSett
           return { type: 'neighbours', neighbours: rtnetlink.neighbours(command.link) };
         case 'open-port':
           return { type: 'port', ...ports.open(command.port, command.request, command.index) };
+        case 'before-resolver':
+          return {
+            type: 'resolver-sockets',
+            sockets: openResolverSockets({ syscalls, namespaces }, command.netns),
+          };
+        case 'resolver-stream':
+          return { type: 'descriptor', fd: openResolverStream({ syscalls, namespaces }, command.netns) };
         case 'restore':
           for (const [owner, objects] of command.declared) reconciler.declare(owner, objects);
           watch.suspectAll();

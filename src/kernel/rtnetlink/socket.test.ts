@@ -28,6 +28,8 @@ function kernel(answer: (requests: readonly Message[]) => readonly (readonly Ans
     socket: () => 9,
     bind: () => 0,
     connect: () => -EPERM,
+    listen: () => -EPERM,
+    getsockname: () => -EPERM,
     setsockopt: () => 0,
     attachFilter: () => -EPERM,
     send(_fd, data) {
