@@ -124,11 +124,14 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
         identity,
         state,
         names,
+        kernel,
         host,
         notes,
         events,
+        container: (id) => engine.container(id),
         engine: () => collector.engine().info,
         now,
+        monotonic,
       })
     : undefined;
   if (cluster !== undefined) cleanup.defer(() => cluster.close());

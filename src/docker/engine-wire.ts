@@ -5,7 +5,7 @@
 
 import * as z from 'zod';
 import { formatAddress, parseAddress } from '../model/address.ts';
-import type { EngineId } from '../model/ids.ts';
+import type { EndpointId, EngineId } from '../model/ids.ts';
 import { parseEndpointId, parseNetworkId } from '../model/ids.ts';
 import { parseMac } from '../model/mac.ts';
 import { formatPrefix, type InterfaceAddress, parseInterfaceAddress, prefixOf } from '../model/prefix.ts';
@@ -69,7 +69,14 @@ export const containerAnswer = z.object({
     .nullish(),
   State: z.object({ Running: z.boolean().nullish() }).nullish(),
   HostConfig: z.object({ NetworkMode: text }).nullish(),
-  NetworkSettings: z.object({ SandboxKey: text }).nullish(),
+  NetworkSettings: z
+    .object({
+      SandboxKey: text,
+      Networks: z
+        .record(z.string(), z.object({ EndpointID: text, Aliases: z.array(z.string()).nullish() }).nullable())
+        .nullish(),
+    })
+    .nullish(),
   GraphDriver: z.object({ Data: z.object({ MergedDir: text }).nullish() }).nullish(),
 });
 
@@ -218,6 +225,7 @@ export function toContainer(answer: z.output<typeof containerAnswer>): EngineCon
   const sandbox = answer.NetworkSettings?.SandboxKey ?? '';
   const root = answer.GraphDriver?.Data?.MergedDir ?? '';
   const exposes = exposedPorts(answer.Config?.ExposedPorts);
+  const aliases = aliasesOf(answer);
   return {
     id: answer.Id,
     name: answer.Name.replace(/^\//, ''),
@@ -228,7 +236,22 @@ export function toContainer(answer: z.output<typeof containerAnswer>): EngineCon
     ...(running && sandbox !== '' ? { sandbox } : {}),
     ...(root === '' ? {} : { root }),
     ...(exposes.length === 0 ? {} : { exposes }),
+    ...(aliases.size === 0 ? {} : { aliases }),
   };
+}
+
+/** Engines before 25 count the beginning of the container's id among them. */
+function aliasesOf({
+  Id,
+  NetworkSettings,
+}: z.output<typeof containerAnswer>): ReadonlyMap<EndpointId, readonly string[]> {
+  return new Map(
+    Object.values(NetworkSettings?.Networks ?? {}).flatMap((on) => {
+      const id = parseEndpointId(on?.EndpointID ?? '');
+      const aliases = (on?.Aliases ?? []).filter((alias) => alias !== Id.slice(0, 12));
+      return id === undefined || aliases.length === 0 ? [] : [[id, aliases] as const];
+    }),
+  );
 }
 
 export function toListed(answer: z.output<typeof containersAnswer>[number]): ListedContainer {

@@ -80,6 +80,8 @@ export interface EngineContainer {
   readonly sandbox?: string;
   /** Where its root file system is mounted while it runs, and before it does; only some storage drivers tell (overlay2). */
   readonly root?: string;
+  /** What it is called on its networks besides its name (`--network-alias`), by endpoint; of one that runs. */
+  readonly aliases?: ReadonlyMap<EndpointId, readonly string[]>;
   /** Its ports as its image and the user name them, such as `80/tcp`. */
   readonly exposes?: readonly string[];
 }

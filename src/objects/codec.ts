@@ -28,6 +28,8 @@ const EndpointRecord = z.object({
   mac: z.string(),
   containerId: z.string().optional(),
   containerName: z.string().optional(),
+  /** What it is called besides, on this network (`--network-alias`). */
+  aliases: z.array(z.string()).optional(),
   labels: z.record(z.string(), z.string()).optional(),
   /** What it is called on its host. */
   interface: z.string().optional(),

@@ -3,11 +3,13 @@
  * stays as it was last while the shared store is away.
  */
 
+import type { EngineContainer } from '../../docker/engine.ts';
 import { hostMac } from '../../fabric/cluster/macs.ts';
 import { segmentBridge } from '../../fabric/cluster/segment.ts';
 import { type ClusterView, clusterNetwork } from '../../fabric/cluster/view.ts';
 import type { Notes } from '../../fabric/fabric.ts';
 import { hostLink } from '../../fabric/veth.ts';
+import type { Kernel } from '../../kernel/kernel.ts';
 import { type Address, formatAddress } from '../../model/address.ts';
 import { asBerthError } from '../../model/errors.ts';
 import { keys } from '../../model/keys.ts';
@@ -24,10 +26,12 @@ import type { Events } from '../events.ts';
 import type { HostFacts } from '../host.ts';
 import type { Names } from '../names.ts';
 import type { State } from '../state.ts';
+import { createAliases } from './aliases.ts';
 import { answers } from './answers.ts';
 import { createEndpoints } from './endpoints.ts';
 import { type ClusterHost, createHosts } from './hosts.ts';
 import { joinCluster, type Membership } from './membership.ts';
+import { type ClusterNames, serveClusterNames } from './names.ts';
 import { clusterOf } from './of-network.ts';
 import { createPublisher } from './publisher.ts';
 import type { HostRecord } from './records.ts';
@@ -71,12 +75,17 @@ export interface ClusterParts {
   readonly identity: string;
   readonly state: State;
   readonly names: Names;
+  readonly kernel: Pick<Kernel, 'beforeResolver' | 'resolverStream'>;
+  /** Asks the engine. @throws BerthError ENGINE_UNREACHABLE */
+  container(id: string): Promise<EngineContainer | undefined>;
   readonly host: HostFacts;
   /** In this host's own store. */
   readonly notes: Notes;
   readonly events: Events;
   engine(): { readonly id: string; readonly version: string } | undefined;
   now(): number;
+  /** Milliseconds of a clock that nobody sets. */
+  monotonic(): number;
 }
 
 /** Reads what was known last. */
@@ -112,6 +121,8 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
   const objects = createObjectSet();
   let objectsKnown = false;
   let following: Promise<unknown> = Promise.resolve();
+  const aliases = createAliases({ state, names, container: parts.container });
+  let clusterNames: ClusterNames | undefined;
   const registry = openRegistry(store, { now: parts.now });
 
   const own = new Map<string, readonly InterfaceAddress[]>();
@@ -137,6 +148,7 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
       const member = network === undefined ? undefined : clusterOf(network);
       if (member === undefined || endpoint.phase === 'removing') return [];
       const [container, name] = [names.containerId(endpoint.id), names.container(endpoint.id)];
+      const called = aliases.of(endpoint.id);
       return {
         id: endpoint.id,
         network: member.network,
@@ -146,6 +158,7 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
         mac: endpoint.mac,
         ...(container === undefined ? {} : { containerId: container }),
         ...(name === undefined ? {} : { containerName: name }),
+        ...(called.length === 0 ? {} : { aliases: [...called] }),
         interface: hostLink(endpoint),
         ...(end === undefined ? {} : { vtep: formatAddress(end) }),
       };
@@ -205,6 +218,7 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
   });
   state.onChange(stateChanged);
   names.onLearn(() => void publisher.update());
+  aliases.onChange(() => void publisher.update());
   endpoints.onChange((network) => {
     remotes.changed(network);
     for (const listener of listeners.endpoints) listener(network);
@@ -252,8 +266,18 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
       };
       following = Promise.all([hosts.follow(stop.signal).catch(failed), followObjects().catch(failed)]);
       stateChanged();
+      clusterNames = serveClusterNames({
+        host: config.host,
+        endpointsOn: (network) => endpoints.on(network) ?? [],
+        onEndpoints: endpoints.onChange,
+        state,
+        kernel: parts.kernel,
+        events,
+        monotonic: parts.monotonic,
+      });
     },
     async close() {
+      await clusterNames?.close();
       publisher.close();
       registry.close();
       stop.abort();

@@ -81,9 +81,6 @@ function standsFor(wanted: WantedNetwork, network: EngineNetwork): boolean {
   const { tenant = 'default', network: name, group } = network.options;
   const { options } = wanted;
   return (
-    network.driver === wanted.driver &&
-    tenant === options.tenant &&
-    name === options.network &&
-    group === options.group
+    network.driver === wanted.driver && tenant === options.tenant && name === options.network && group === options.group
   );
 }
