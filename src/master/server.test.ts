@@ -150,7 +150,7 @@ describe('status', () => {
     const { kinds } = (await bench.call('GET', 'status/')).json;
     const of = (name: string) => kinds.find(({ kind }: { kind: string }) => kind === name);
     assert.deepEqual([of('tenant').inForce, of('tenant').count], [true, 1]);
-    assert.deepEqual([of('network').inForce, of('network').count], [false, 1]);
+    assert.deepEqual([of('network').inForce, of('network').count], [true, 1]);
     assert.deepEqual([of('policy').inForce, of('policy').count], [false, 1]);
     assert.match(of('policy').remark, /no traffic is filtered/);
   });

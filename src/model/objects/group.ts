@@ -11,7 +11,6 @@ export const group: Kind = {
   name: 'endpointGroup',
   path: 'endpointGroups',
   summary: 'A group of containers on a network.',
-  notInForce: 'groups are stored and have their addresses; the agents of this version do not make them on hosts yet',
   fields: {
     cfgdTag: optionalNameField('The name that a Docker network finds it by, instead of GROUP.TENANT.', 128),
     extContractsGrps: namesField('Groups of external contracts.'),

@@ -11,8 +11,6 @@ export const network: Kind = {
   name: 'network',
   path: 'networks',
   summary: 'A network across all hosts.',
-  notInForce:
-    'networks are stored and have their VNI or VLAN; the agents of this version do not make them on hosts yet',
   fields: {
     cfgdTag: optionalNameField('The name that a Docker network finds it by, instead of NETWORK.TENANT.', 128),
     encap: choiceField(['vlan', 'vxlan'], 'How its packets travel between hosts.'),
