@@ -38,6 +38,14 @@ export interface TlsConfig {
   readonly clientKey: string;
 }
 
+export interface ApiConfig {
+  /** Address and port, as `berth master --listen` takes them. */
+  readonly listen: string;
+  readonly tlsCert: string | undefined;
+  readonly tlsKey: string | undefined;
+  readonly tokenFile: string | undefined;
+}
+
 export interface Config {
   readonly stateDir: string;
   readonly runDir: string;
@@ -52,6 +60,8 @@ export interface Config {
   readonly vxlanPort: number;
   /** NICs that carry the VLANs of cluster networks. */
   readonly uplinks: readonly string[];
+  /** Where the agent itself serves the cluster's API. */
+  readonly api: ApiConfig | undefined;
   readonly logLevel: string;
   readonly plugins: readonly PluginConfig[];
   readonly bridge: string;
@@ -140,6 +150,20 @@ export const configKeys: readonly ConfigKey[] = [
     values: 'interfaces, separated by commas',
     default: 'none',
     help: 'The NICs that lead to the VLANs of cluster networks with encap vlan.',
+  },
+  {
+    key: 'api',
+    values: 'address:port',
+    default: 'none',
+    help: "Serve the cluster's API, which netctl talks to, in the agent as well: with it one host needs no etcd and no master for tenants, networks and groups.",
+  },
+  { key: 'api-tls-cert', values: 'PEM file', default: 'none', help: 'Certificate of the API: serve HTTPS.' },
+  { key: 'api-tls-key', values: 'PEM file', default: 'none', help: 'Its private key.' },
+  {
+    key: 'api-token-file',
+    values: 'file',
+    default: 'none',
+    help: 'Who may do what there; without it, whoever reaches the API.',
   },
   {
     key: 'log-level',
@@ -244,6 +268,7 @@ export function loadConfig(flags: RawConfig & { readonly config?: string }, envi
     vtep: tunnelEnd(chosen('vtep')),
     vxlanPort: port(value('vxlan-port')),
     uplinks: uplinks(value('uplinks')),
+    api: apiConfig(value('api'), optional),
     logLevel: oneOf(value('log-level'), LOG_LEVELS),
     plugins: pluginList(value('plugins')),
     bridge: interfaceName(value('bridge')),
@@ -415,6 +440,15 @@ function tlsConfig(optional: (key: string) => string | undefined): TlsConfig | u
     throw new BerthError('BAD_CONFIG', `tls-address needs ${missing.join(', ')} as well: TLS is always mutual`);
   const [ca, cert, key, clientCert, clientKey] = files.map(([, file]) => file!);
   return { address, ca: ca!, cert: cert!, key: key!, clientCert: clientCert!, clientKey: clientKey! };
+}
+
+function apiConfig(given: Given, optional: (key: string) => string | undefined): ApiConfig | undefined {
+  const [tlsCert, tlsKey, tokenFile] = ['api-tls-cert', 'api-tls-key', 'api-token-file'].map(optional);
+  if (hostPort(given) !== undefined) return { listen: given.text, tlsCert, tlsKey, tokenFile };
+  if ([tlsCert, tlsKey, tokenFile].some((setting) => setting !== undefined)) {
+    throw new BerthError('BAD_CONFIG', 'api is missing, while other api settings are given');
+  }
+  return undefined;
 }
 
 function hostPort(given: Given): Config['metricsAddress'] {

@@ -10,6 +10,7 @@ import { createPluginServer, type PluginServer } from '../docker/plugin-server.t
 import { openIpam } from '../ipam/ipam.ts';
 import { openKernel } from '../kernel/linux.ts';
 import { version } from '../model/version.ts';
+import type { Store } from '../store/store.ts';
 import { createAdoption } from './adoption.ts';
 import { apiSocket, serveApi } from './api-server.ts';
 import { createAttachments } from './attachments.ts';
@@ -19,7 +20,7 @@ import { refuseHalfMigrated } from './cluster/migration.ts';
 import { withoutStore } from './cluster/offline.ts';
 import { followSegments } from './cluster/segments.ts';
 import { createCollector } from './collector.ts';
-import { type Config, loadConfig, type PluginConfig } from './config.ts';
+import { type ApiConfig, type Config, loadConfig, type PluginConfig } from './config.ts';
 import { createConflicts } from './conflicts/conflicts.ts';
 import { crashPoints } from './crash-points.ts';
 import { hostKey, openBook } from './dhcp/book.ts';
@@ -60,6 +61,7 @@ const REFUSES_GATEWAY = /^29\.0\.[0-2]($|[^0-9])/;
 export async function runAgent(
   flags: Readonly<Record<string, string>>,
   remarks: readonly string[] = [],
+  serveMaster?: ServeMaster,
 ): Promise<void> {
   // From the start: whoever stops it while it starts must not leave names behind that nobody answers.
   const { promise: told, resolve: tell } = Promise.withResolvers<NodeJS.Signals>();
@@ -67,7 +69,7 @@ export async function runAgent(
   const config = loadConfig(flags, process.env);
   const logger = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
   for (const remark of remarks) logger.warn({ event: 'agent.flag' }, remark);
-  const agent = await startAgent(config, logger);
+  const agent = await startAgent(config, logger, serveMaster);
   const manager = await serviceManager(process.env);
   manager.ready();
   logger.info(
@@ -81,12 +83,18 @@ export async function runAgent(
   manager.close();
 }
 
+/**
+ * Serves the cluster's API on the agent's own store, where the configuration asks for it. It is handed in: the agent knows nothing of
+ * masters.
+ */
+export type ServeMaster = (store: Store, settings: ApiConfig, logger: Logger) => Promise<{ close(): Promise<void> }>;
+
 interface Agent {
   /** Answers what has been asked, then lets go of everything. The kernel keeps what it has. */
   stop(): Promise<void>;
 }
 
-async function startAgent(config: Config, logger: Logger): Promise<Agent> {
+async function startAgent(config: Config, logger: Logger, serveMaster?: ServeMaster): Promise<Agent> {
   const startedAt = new Date();
   makeFolder(config.stateDir, 0o700);
   makeFolder(config.runDir, 0o755);
@@ -116,24 +124,25 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
     .parse(await notes.get('engine'));
 
   const identity = await hostKey(notes, machineId(), randomUUID);
-  const cluster = stores.isShared
-    ? await createCluster({
-        store: stores.shared,
-        away: stores.away,
-        config,
-        identity,
-        state,
-        names,
-        kernel,
-        host,
-        notes,
-        events,
-        container: (id) => engine.container(id),
-        engine: () => collector.engine().info,
-        now,
-        monotonic,
-      })
-    : undefined;
+  const cluster =
+    stores.isShared || config.api !== undefined
+      ? await createCluster({
+          store: stores.shared,
+          away: stores.away,
+          config,
+          identity,
+          state,
+          names,
+          kernel,
+          host,
+          notes,
+          events,
+          container: (id) => engine.container(id),
+          engine: () => collector.engine().info,
+          now,
+          monotonic,
+        })
+      : undefined;
   if (cluster !== undefined) cleanup.defer(() => cluster.close());
 
   const lifecycle = createLifecycle({
@@ -312,6 +321,10 @@ async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   cleanup.defer(() => registration.close());
   metrics.gauges(() => ({ ...status.counts(), objects: status.objects(), journal: state.pending() }));
 
+  if (config.api !== undefined && serveMaster !== undefined) {
+    const master = await serveMaster(stores.shared, config.api, logger);
+    cleanup.defer(() => master.close());
+  }
   await cluster?.start();
   await lifecycle.recover();
   await attachments.recover();

@@ -6,11 +6,19 @@ import { guide } from '../help.ts';
 
 type RunAgent = (flags: Readonly<Record<string, string>>) => Promise<void>;
 
+/** The agent, which can serve the API of the cluster too. */
+async function withMaster(): Promise<RunAgent> {
+  const { runAgent } = await import('../../agent/main.ts');
+  return (flags) =>
+    runAgent(flags, [], async (store, { listen, ...settings }, logger) => {
+      const { startMaster } = await import('../../master/main.ts');
+      const cluster = { forwardMode: 'routing', fabricMode: 'default', clusterMode: 'docker' };
+      return await startMaster(store, { listen: [listen], ...settings, ...cluster }, logger);
+    });
+}
+
 /** @param load for tests. */
-export function agentCommand(
-  program: Command,
-  load: () => Promise<RunAgent> = async () => (await import('../../agent/main.ts')).runAgent,
-): Command {
+export function agentCommand(program: Command, load: () => Promise<RunAgent> = withMaster): Command {
   const command = program
     .command('agent')
     .description('run the agent in the foreground: it serves Docker and keeps the networks')
