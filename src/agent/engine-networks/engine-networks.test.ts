@@ -64,12 +64,12 @@ describe('the engine has what the cluster has', () => {
     networks.look();
     await has('shop/blue');
     assert.deepEqual(networks.problems(), []);
-    assert.ok(events.includes('engine-network.made: the Docker network web was made for the group default:web'));
-    assert.ok(
-      events.includes(
-        'engine-network.removed: the Docker network shop was removed: the cluster has no network default:shop any more',
-      ),
-    );
+    for (const event of [
+      'engine-network.made: the Docker network web was made for the group default:web',
+      'engine-network.removed: the Docker network shop was removed: the cluster has no network default:shop any more',
+    ]) {
+      await until(`told: ${event}`, () => events.includes(event));
+    }
   });
 
   test('one listing serves many, a few are made at a time, and the events of that begin nothing', async () => {
