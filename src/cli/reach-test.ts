@@ -178,8 +178,7 @@ export function reportText(report: Report): string {
 }
 
 const MOST_LINES = 40;
-const LEGEND =
-  '\n4 IPv4, 6 IPv6, n name, m packets as large as the MTU; a mark that is missing did not succeed, and there stands x\n';
+const LEGEND = '\n4 IPv4, 6 IPv6, n name, m packets as large as the MTU; an x where that fails\n';
 
 function matrix(containers: readonly string[], pairs: readonly Pair[]): string {
   const found = new Map(pairs.map((pair) => [`${pair.from} ${pair.to}`, pair]));

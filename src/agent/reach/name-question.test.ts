@@ -31,7 +31,7 @@ describe('the name of a container', () => {
       nameAnswer({ payload: answered(payload, data), obstacles: [] }, ['10.1.0.3']);
     assert.deepEqual(said([10, 1, 0, 3]), { found: ['10.1.0.3'], right: true });
     assert.deepEqual(said([10, 1, 0, 9]), { found: ['10.1.0.9'], right: false, problem: 'it leads to 10.1.0.9' });
-    assert.deepEqual(said(undefined), { found: [], right: false, problem: 'there is no such name (code 3)' });
+    assert.deepEqual(said(undefined), { found: [], right: false, problem: 'there is no such name' });
     const nobody = nameAnswer({ obstacles: [{ code: 'ECONNREFUSED' }] }, ['10.1.0.3']);
     assert.equal(nobody.problem, 'the resolver of the container cannot be asked (ECONNREFUSED)');
     assert.equal(nameAnswer({ obstacles: [] }, []).problem, 'the resolver of the container does not answer');

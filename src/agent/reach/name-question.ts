@@ -1,6 +1,6 @@
 /** A question for a container's name, as a program in another container would ask it, and what was answered. Pure. */
 
-import { decodeMessage, encodeMessage, flag, flagsOf, IN, opcode, rcodeOf, type } from '../../dns/message.ts';
+import { decodeMessage, encodeMessage, flag, flagsOf, IN, opcode, rcode, rcodeOf, type } from '../../dns/message.ts';
 import { parseName } from '../../dns/name.ts';
 import type { QuestionAnswer } from '../../kernel/reach/reach.ts';
 import { addressFromBytes, formatAddress } from '../../model/address.ts';
@@ -27,6 +27,11 @@ export function nameQuestion(
   };
 }
 
+const withoutAnswer = (code: number): string =>
+  code === rcode.noError || code === rcode.noSuchName
+    ? 'there is no such name'
+    : `the resolver of the container cannot tell (code ${code})`;
+
 /** @param addresses one of which is to be found. */
 export function nameAnswer(
   { payload, obstacles }: QuestionAnswer,
@@ -45,6 +50,6 @@ export function nameAnswer(
   return {
     found,
     right,
-    problem: found.length > 0 ? `it leads to ${found.join(', ')}` : `there is no such name (code ${rcodeOf(message)})`,
+    problem: found.length > 0 ? `it leads to ${found.join(', ')}` : withoutAnswer(rcodeOf(message)),
   };
 }

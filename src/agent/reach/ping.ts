@@ -1,12 +1,14 @@
 /** `berth ping`: how one is reached from the other. Each host looks at its own part; the hosts ask each other by jobs. */
 
 import * as z from 'zod';
+import { fabricOf } from '../../fabric/fabrics.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
+import type { KernelObject } from '../../kernel/objects.ts';
 import type { EchoAnswer, EchoRequest, ReachAnswer, ReachRequest } from '../../kernel/reach/reach.ts';
 import { parseAddress } from '../../model/address.ts';
 import { asBerthError, BerthError } from '../../model/errors.ts';
 import type { EndpointId } from '../../model/ids.ts';
-import type { Endpoint } from '../../model/network.ts';
+import type { Endpoint, Network } from '../../model/network.ts';
 import type { EchoView, HopView, PartyView, PingView, ReachTargetView, ReachView } from '../api.ts';
 import type { Auditor } from '../auditor.ts';
 import type { Jobs } from '../cluster/jobs.ts';
@@ -24,7 +26,7 @@ export interface PingParts {
   vtep(): string | undefined;
   readonly state: State;
   readonly names: Names;
-  readonly lifecycle: Pick<Lifecycle, 'objectsOf' | 'objectsOfEndpoint'>;
+  readonly lifecycle: Pick<Lifecycle, 'objectsOf' | 'objectsOfEndpoint' | 'context'>;
   readonly kernel: Pick<Kernel, 'view'>;
   readonly hostFacts: Pick<HostFacts, 'refresh'>;
   readonly auditor: Pick<Auditor, 'audit'>;
@@ -79,13 +81,19 @@ export function createPing(parts: PingParts): Ping {
     throw new BerthError('ENDPOINT_UNKNOWN', `the host ${host} has no endpoint ${id.slice(0, 12)} any more`);
   }
 
+  /** What this host declares of the containers of its network on other hosts. */
+  function waysToOthers(network: Network): KernelObject[] {
+    const ways = fabricOf(network.fabric).desiredRemotes?.(network, lifecycle.context());
+    return [...(ways?.values() ?? [])].flatMap((way) => way.objects());
+  }
+
   async function path(id: string, beyond: Beyond | undefined): Promise<readonly HopView[]> {
     const endpoint = endpointOf(id);
     const network = state.networks.get(endpoint.network);
     const [view, drifts] = await Promise.all([parts.hostFacts.refresh(), parts.auditor.audit(false).catch(() => [])]);
     const objects = [
       ...lifecycle.objectsOfEndpoint(endpoint),
-      ...(network === undefined ? [] : lifecycle.objectsOf(network)),
+      ...(network === undefined ? [] : [...lifecycle.objectsOf(network), ...waysToOthers(network)]),
     ];
     const container = names.container(endpoint.id) ?? `the container of ${endpoint.id.slice(0, 12)}`;
     return halfPath({ host, kernel, view, endpoint, network, objects, drifts, container }, beyond);
