@@ -10,7 +10,7 @@ lib=$root$prefix/lib/berth
 bin=$root$prefix/bin/berth
 # Contiv's names.
 old_names=(netctl netmaster netplugin)
-unit=$root$unitdir/berth.service
+units=(berth.service berth-master.service)
 
 # Where files go into a package's staging directory, the systemd of this machine is none of our business.
 reload() {
@@ -19,7 +19,7 @@ reload() {
 
 if [ "${1:-}" = --remove ]; then
   rm -rf "$lib"
-  rm -f "$bin" "$unit"
+  rm -f "$bin" "${units[@]/#/$root$unitdir/}"
   for name in "${old_names[@]}"; do
     if [ "$(readlink "$root$prefix/bin/$name")" = "../lib/berth/bin/$name" ]; then rm "$root$prefix/bin/$name"; fi
   done
@@ -31,7 +31,7 @@ fi
 # A running agent keeps the files it has open: the new version is put beside and takes the place in one step.
 new=$lib.new
 rm -rf "$new" "$lib.old"
-mkdir -p "$new/bin" "$(dirname "$bin")" "$(dirname "$unit")"
+mkdir -p "$new/bin" "$(dirname "$bin")" "$root$unitdir"
 install -m 0755 bin/berth "${old_names[@]/#/bin/}" "$new/bin/"
 install -m 0755 node_modules/node/bin/node "$new/node"
 node_modules/node/bin/node build.ts --out "$new/dist"
@@ -48,8 +48,10 @@ for name in "${old_names[@]}"; do
     ln -sfn "../lib/berth/bin/$name" "$root$prefix/bin/$name"
   fi
 done
-sed "s|^ExecStart=[^ ]*|ExecStart=$prefix/bin/berth|" packaging/berth.service >"$unit"
-chmod 0644 "$unit"
+for unit in "${units[@]}"; do
+  sed "s|^ExecStart=[^ ]*|ExecStart=$prefix/bin/berth|" "packaging/$unit" >"$root$unitdir/$unit"
+  chmod 0644 "$root$unitdir/$unit"
+done
 reload
 
 echo "installed Berth in $root$prefix"

@@ -38,7 +38,6 @@ const catalogue = {
   MAC_IN_USE: { status: 409, next: 'Choose another --mac-address, or none.' },
 
   // The cluster's hosts.
-  NO_CLUSTER: { status: 409, next: 'Give the agent a store that hosts share: berth agent --store etcd://HOST:PORT' },
   HOST_UNKNOWN: { status: 404, next: 'List the hosts with: berth host ls' },
   HOST_SILENT: { status: 504, next: 'See which hosts are heard with: berth host ls' },
   HOST_HEARD: {

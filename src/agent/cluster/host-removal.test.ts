@@ -67,7 +67,7 @@ describe('a host that is gone for good', () => {
     const ask = { path: ['hosts', 'h9'], query: new URLSearchParams(), body: {} };
     const alone = hostHandlers({ cluster: undefined, store });
     for (const call of ['GET hosts', 'DELETE hosts']) {
-      await assert.rejects(async () => alone[call]!(ask), refuses('NO_CLUSTER'));
+      await assert.rejects(async () => alone[call]!(ask), refuses('CLUSTER_ABSENT'));
     }
     const known = { name: 'h8', identity: 'i', berth: '1', heard: true, gone: false, since: 0 };
     const member = hostHandlers({ cluster: { host: 'h1', hosts: () => [known] }, store });
