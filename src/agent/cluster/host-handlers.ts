@@ -18,7 +18,10 @@ export interface HostHandlerParts {
 export function hostHandlers({ cluster, store }: HostHandlerParts): Readonly<Record<string, ApiHandler>> {
   const member = () => {
     if (cluster !== undefined) return cluster;
-    throw new BerthError('CLUSTER_ABSENT', 'this host is in no cluster: its agent keeps all state in a file of its own');
+    throw new BerthError(
+      'CLUSTER_ABSENT',
+      'this host is in no cluster: its agent keeps all state in a file of its own',
+    );
   };
   const views = () =>
     member()
