@@ -146,8 +146,8 @@ async function assemble(bed: Bed, options: ClusterOptions): Promise<Cluster> {
         startEngine: (flags = []) => host.startEngine([...engineFlags, ...flags]),
         boot: async () => {
           await host.powerOn();
-          await host.startEngine(engineFlags);
-          await startAgent();
+          // Together: an engine asks the plugins of its networks when it starts, and waits for them.
+          await Promise.all([startAgent(), host.startEngine(engineFlags)]);
         },
       };
     }),

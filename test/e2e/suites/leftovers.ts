@@ -77,12 +77,14 @@ async function records(host: Host): Promise<string[]> {
 async function kernelRemains(machine: Machine): Promise<string[]> {
   const [links, tables, accepts] = await Promise.all([
     machine.net(['ip', '-j', 'link']),
-    machine.net(['nft', 'list', 'tables']),
+    // nft 1.0.6 crashes at times while tables change: then it is asked again.
+    machine.net(['nft', 'list', 'tables'], { check: false }),
     // The engine's own programs: on some hosts these rules are not in nf_tables.
     machine.exec(['iptables', '-S', 'DOCKER-USER'], { check: false }),
   ]);
   return [
     ...(JSON.parse(links.stdout) as { ifname: string }[]).map(({ ifname }) => ifname).filter((name) => OURS.test(name)),
+    ...(tables.code === 0 ? [] : [`nft ended with ${tables.code}: ${tables.stderr}`]),
     ...tables.stdout.split('\n').filter((line) => / (berth|bs[0-9a-f]{13})$/.test(line)),
     ...accepts.stdout.split('\n').filter((line) => line.includes('berth')),
   ];
