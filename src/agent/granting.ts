@@ -1,12 +1,13 @@
 /** Addresses for what an engine asks, and asks again; on a LAN, none that another machine there has. */
 
 import type { Ipam } from '../ipam/ipam.ts';
-import type { LeaseRequest } from '../ipam/leases.ts';
+import type { LeaseRequest, Owns } from '../ipam/leases.ts';
 import { type Address, formatAddress, sameAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
 import type { PoolId } from '../model/ids.ts';
 import type { Network } from '../model/network.ts';
 import type { Lease, Pool } from '../model/pool.ts';
+import { hostHolder } from '../objects/codec.ts';
 import { clusterOf } from './cluster/of-network.ts';
 import { readClusterPoolId } from './cluster/pool-id.ts';
 import type { Conflicts } from './conflicts/conflicts.ts';
@@ -20,7 +21,7 @@ const ATTEMPTS = 32;
 
 export interface Granting {
   /** @throws BerthError of the IPAM, which name the container that holds an address; ADDRESS_CONFLICT */
-  grant(request: Omit<LeaseRequest, 'engine' | 'replay'>): Promise<Lease>;
+  grant(request: Omit<LeaseRequest, 'engine' | 'owns' | 'replay'>): Promise<Lease>;
   /** The engine gives an address back, or undoes a refusal. */
   release(pool: PoolId, address: Address): Promise<void>;
   /** CreateEndpoint refused an address that another endpoint holds: the engine is about to release it, and must not. */
@@ -32,6 +33,8 @@ export interface Granting {
   notedAt(pool: PoolId, address?: Address): number;
   /** What leases are made out to. */
   engine(): string;
+  /** Whether a lease is this host's. */
+  readonly owns: Owns;
   /** Says who holds an address by the container's name, where the lease knows only an id. */
   named(error: unknown, pool: PoolId, address: Address | undefined): unknown;
 }
@@ -43,7 +46,7 @@ export interface GrantingParts {
   readonly conflicts: Pick<Conflicts, 'screens' | 'avoids' | 'claimOn'>;
   networksOn(pool: Pool): readonly Network[];
   engineId(): string | undefined;
-  /** What this host is called where hosts share the store: what is leased before its engine is known is its own, too. */
+  /** What this host is called where hosts share the store. */
   readonly hostName: string | undefined;
   /** A new engine process asks for what it remembers. */
   repeating(): boolean;
@@ -107,7 +110,12 @@ export function createGranting(parts: GrantingParts): Granting {
   const self: Granting = {
     async grant(request) {
       try {
-        const lease = await leaseFree({ ...request, engine: self.engine(), replay: parts.repeating() });
+        const lease = await leaseFree({
+          ...request,
+          engine: self.engine(),
+          replay: parts.repeating(),
+          ...(parts.hostName !== undefined && { owns: self.owns }),
+        });
         self.note(request.pool, lease.address);
         return lease;
       } catch (error) {
@@ -117,13 +125,17 @@ export function createGranting(parts: GrantingParts): Granting {
     async release(pool, address) {
       if (refusals.delete(nameOf(pool, address))) return;
       self.forget(pool, address);
-      await ipam.release(pool, address);
+      await ipam.release(pool, address, self.owns);
     },
     refused: (pool, address) => void refusals.add(nameOf(pool, address)),
     note: (pool, address) => void asked.set(nameOf(pool, address), parts.monotonic()),
     forget: (pool, address) => void asked.delete(nameOf(pool, address)),
     notedAt: (pool, address) => asked.get(nameOf(pool, address)) ?? Number.NEGATIVE_INFINITY,
-    engine: () => parts.engineId() ?? (parts.hostName === undefined ? 'unknown' : `unknown of ${parts.hostName}`),
+    // Machines that were made from one image have one engine id; no two hosts of a cluster have the same name.
+    engine: () => (parts.hostName === undefined ? (parts.engineId() ?? 'unknown') : hostHolder(parts.hostName)),
+    // From before the host was in a cluster its leases name its engine.
+    owns: ({ engine }) =>
+      parts.hostName === undefined || [hostHolder(parts.hostName), parts.engineId()].includes(engine),
     named,
   };
   return self;

@@ -16,7 +16,7 @@ import type { Endpoint, Network, Subnet } from '../model/network.ts';
 import { type Lease, type LeaseHolder, networkOfPool, type Pool, poolId, readPoolId } from '../model/pool.ts';
 import { contains, hostRange, type Prefix, samePrefix } from '../model/prefix.ts';
 import { type ClusterSource, createClusterAddresses } from './cluster/addresses.ts';
-import { clusterOf } from './cluster/of-network.ts';
+import { type ClusterMember, clusterOf } from './cluster/of-network.ts';
 import { memberOf, withClusterPools } from './cluster/pools.ts';
 import type { PluginConfig } from './config.ts';
 import type { Conflicts } from './conflicts/conflicts.ts';
@@ -167,6 +167,20 @@ export function createLeases(parts: LeasesParts): Leases {
     return ipam.pools().filter((pool) => samePrefix(pool.subnet, subnet) && networkOfPool(pool) === of);
   };
 
+  const claimOne = async (
+    member: ClusterMember | undefined,
+    subnet: Prefix,
+    address: Address,
+    holder: LeaseHolder,
+    mac: Mac | undefined,
+  ): Promise<void> => {
+    const lease = await ipam.claim(subnet, address, holder, mac, member?.network);
+    // Docker's own IPAM knows nothing of other hosts; ours may have been asked in another life.
+    if (lease !== undefined || member === undefined) return;
+    const request = { address, holder, ...(mac && { mac }) };
+    await ofCluster?.lease({ ...member, pool: poolId(member.network, subnet) }, request);
+  };
+
   /** Another host has removed a pool that a network of ours is still on: it is opened again, with what the network has of it. */
   const openAgain = async (id: PoolId): Promise<Pool> => {
     const [given, on] = [readPoolId(id), [...state.networks.values()].filter(({ pools }) => pools?.includes(id))];
@@ -260,17 +274,11 @@ export function createLeases(parts: LeasesParts): Leases {
     count: () => ipam.count(),
 
     async claim(network, endpoint) {
-      const member = clusterOf(network);
-      const { mac } = endpoint;
       const holder = { kind: 'endpoint', endpoint: endpoint.id, network: network.id } as const;
       await Promise.all(
         endpoint.addresses.map(async ({ address }) => {
           const subnet = network.subnets.find(({ prefix }) => contains(prefix, address))?.prefix;
-          if (subnet === undefined) return;
-          const lease = await ipam.claim(subnet, address, holder, mac, member?.network);
-          // Docker's own IPAM knows nothing of other hosts.
-          if (lease === undefined && member !== undefined)
-            await ofCluster?.lease({ ...member, pool: poolId(member.network, subnet) }, { address, holder, mac });
+          if (subnet !== undefined) await claimOne(clusterOf(network), subnet, address, holder, endpoint.mac);
         }),
       );
     },
@@ -362,7 +370,7 @@ export function createLeases(parts: LeasesParts): Leases {
     },
 
     isShared: parts.cluster !== undefined,
-    isOwn: ({ engine: of }) => parts.cluster === undefined || of === engine(),
+    isOwn: granting.owns,
 
     async freePoolsOf(gone) {
       for (const pool of ipam.pools())
@@ -372,7 +380,7 @@ export function createLeases(parts: LeasesParts): Leases {
     endpointGone: (endpoint) => ipam.releaseEndpoint(endpoint.id),
     free(lease) {
       granting.forget(lease.pool, lease.address);
-      return ipam.release(lease.pool, lease.address);
+      return ipam.release(lease.pool, lease.address, granting.owns);
     },
     freePool(pool) {
       granting.forget(pool.id);
@@ -384,7 +392,15 @@ export function createLeases(parts: LeasesParts): Leases {
 
     async adopt(seen, subnets) {
       const member = memberOf(seen.ipamOptions);
-      if (member !== undefined) return subnets.map(({ subnet }) => poolId(member.network, subnet));
+      if (member !== undefined) {
+        for (const { subnet } of subnets)
+          for (const { id, addresses, name, mac } of seen.endpoints) {
+            const holder = { kind: 'endpoint', endpoint: id, network: seen.id, name } as const;
+            for (const { address } of addresses)
+              if (contains(subnet, address)) await claimOne(member, subnet, address, holder, mac);
+          }
+        return subnets.map(({ subnet }) => poolId(member.network, subnet));
+      }
       const ofOurs = plugins.has(seen.driver);
       const pools: PoolId[] = [];
       for (const { subnet, range, gateway, auxiliary } of subnets) {

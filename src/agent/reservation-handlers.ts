@@ -6,7 +6,7 @@ import { BerthError } from '../model/errors.ts';
 import { macFromText, parseMac } from '../model/mac.ts';
 import type { Network } from '../model/network.ts';
 import type { Pool } from '../model/pool.ts';
-import { contains, formatPrefix, type Prefix } from '../model/prefix.ts';
+import { contains, formatPrefix, type Prefix, samePrefix } from '../model/prefix.ts';
 import type { Reservation } from '../model/reservation.ts';
 import type { ReservationView } from './api.ts';
 import type { ApiHandler } from './api-server.ts';
@@ -57,7 +57,7 @@ export function reservationHandlers(parts: ReservationParts): Readonly<Record<st
     if (texts.size > 1) {
       throw new BerthError('BAD_ADDRESS', `the address ${shown} lies in ${[...texts].join(' and ')}: name the pool`);
     }
-    if (!leases.serves(subnet)) {
+    if (!leases.pools().some((pool) => samePrefix(pool.subnet, subnet))) {
       throw new BerthError(
         'POOL_UNKNOWN',
         `the addresses of ${formatPrefix(subnet)} are given out by Docker itself: make the network with --ipam-driver`,

@@ -85,6 +85,8 @@ export function createFollower({ store, absorb, known }: FollowerParts): Followe
   };
 
   const followOne = async (prefix: string, signal: AbortSignal) => {
+    // Memory was not read from the store itself.
+    if (reached.get(prefix) === 0) await readPatiently(prefix, signal);
     while (!signal.aborted) {
       for await (const message of store.watch(prefix, reached.get(prefix)! + 1, signal)) {
         if (message.type === 'compacted') break;

@@ -15,7 +15,7 @@ import { family, type Prefix } from '../model/prefix.ts';
 import type { Store } from '../store/store.ts';
 import { defaultBases, type PoolBase, uniqueLocalBase } from './auto-pool.ts';
 import { createFollower } from './follow.ts';
-import { createLeases, type LeaseRequest } from './leases.ts';
+import { createLeases, type LeaseRequest, type Owns } from './leases.ts';
 import { createLocks } from './locks.ts';
 import { createPools, type PoolRequest, type Settled } from './pools.ts';
 import { createReservations, type Reservations } from './reservations.ts';
@@ -78,8 +78,10 @@ export interface Ipam {
   /**
    * Frees an address. The unknown succeeds. A gateway's stays until its pool goes: engines release it first when they remove a
    * network, and the network still needs it then.
+   *
+   * @param owns a lease that is another host's by now, or was always, stays.
    */
-  release(pool: PoolId, address: Address): Promise<void>;
+  release(pool: PoolId, address: Address, owns?: Owns): Promise<void>;
   /**
    * Frees all addresses of an endpoint that its engine has forgotten. Not for one that the engine removes itself: it releases
    * the addresses afterwards, and by then somebody else may have them.

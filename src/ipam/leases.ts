@@ -24,6 +24,8 @@ export interface LeaseRequest {
   readonly holder: LeaseHolder;
   /** Which engine asks. */
   readonly engine: string;
+  /** Whose leases are the engine's own; absent: those that name it. */
+  readonly owns?: Owns;
   readonly mac?: Mac;
   /**
    * The engine may be repeating what it was given before it was restarted: an address that it holds already is granted
@@ -37,6 +39,9 @@ export interface LeaseRequest {
   /** What else must hold in the store for an address to be leased. */
   readonly conditions?: readonly Condition[];
 }
+
+/** Whether a lease is of who asks, and not of another host. */
+export type Owns = (lease: Lease) => boolean;
 
 /** One of the conditions that a request brought along did not hold: nothing was leased. */
 export class ConditionFailed extends Error {
@@ -62,7 +67,7 @@ export interface Leases {
   lease(request: LeaseRequest): Promise<Lease>;
   lowestFree(pool: PoolId, count: number, avoid: (address: Address) => boolean): readonly Address[];
   claim(subnet: Prefix, address: Address, holder: LeaseHolder, mac?: Mac, network?: string): Promise<Lease | undefined>;
-  release(pool: PoolId, address: Address): Promise<void>;
+  release(pool: PoolId, address: Address, owns?: Owns): Promise<void>;
   releaseEndpoint(endpoint: EndpointId): Promise<void>;
   rehold(lease: Lease): Promise<boolean>;
 }
@@ -313,13 +318,13 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
       throw busy(formatAddress(address));
     },
 
-    async release(pool, address) {
+    async release(pool, address, owns = () => true) {
       const table = tables.table(pool);
       if (table === undefined) return;
       for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
         const dropped = await underLocks([leaseKey(table, address)], async () => {
           const record = tables.table(pool)?.leases.get(address.value);
-          if (record === undefined || record.lease.holder.kind === 'gateway') return [];
+          if (record === undefined || record.lease.holder.kind === 'gateway' || !owns(record.lease)) return [];
           return (await drop([record])) ? [record] : undefined;
         });
         if (dropped !== undefined) return await afterDrop(dropped);
@@ -371,10 +376,12 @@ function askerOf({ holder, mac }: LeaseRequest): {
 }
 
 /** Whether a request for an address is the one that was granted already. */
-function isRepeated(request: LeaseRequest, { holder, engine, mac }: Lease): boolean {
+function isRepeated(request: LeaseRequest, lease: Lease): boolean {
+  const { holder, engine, mac } = lease;
   const wanted = request.holder;
   if (wanted.kind === 'gateway' || wanted.kind === 'auxiliary') return holder.kind === wanted.kind;
-  if (request.engine !== engine || holder.kind === 'gateway') return false;
+  const own = request.owns?.(lease) ?? request.engine === engine;
+  if (!own || holder.kind === 'gateway') return false;
   if (request.replay) return true;
   // Of the same container: its answer was lost. Without a name or a MAC nothing tells one container from another.
   if (holder.kind !== 'request' || wanted.kind !== 'request') return false;
@@ -419,12 +426,15 @@ function taken({ address, holder, engine }: Lease): BerthError {
 }
 
 function describe(holder: LeaseHolder, engine: string): string {
+  const host = engine.startsWith('host/') ? engine.slice('host/'.length) : undefined;
   const name = 'name' in holder && holder.name !== undefined ? `container ${holder.name}` : undefined;
+  const on = host === undefined ? '' : ` on host ${host}`;
   switch (holder.kind) {
     case 'endpoint':
-      return name ?? `endpoint ${holder.endpoint.slice(0, 12)}`;
+      return `${name ?? `endpoint ${holder.endpoint.slice(0, 12)}`}${on}`;
     case 'request':
-      return name ?? `a container that engine ${engine} is starting`;
+      if (name !== undefined) return `${name}${on}`;
+      return `a container that ${host === undefined ? `engine ${engine}` : `host ${host}`} is starting`;
     case 'gateway':
       return 'the gateway of the network';
     case 'auxiliary':

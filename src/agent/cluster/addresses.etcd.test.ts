@@ -158,7 +158,7 @@ test('two who name the same address: one has it, the other is told who', async (
     const refused = asked.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
     assert.equal(refused.length, 1);
     assert.ok(refused[0] instanceof BerthError && refused[0].code === 'ADDRESS_TAKEN', String(refused[0]));
-    assert.match(refused[0].message, new RegExp(`engine ${'EF'[winner]}`));
+    assert.match(refused[0].message, new RegExp(`host ${'EF'[winner]}`));
     await hosts[winner]!.release(pool, '10.3.0.7');
     await caughtUp(hosts, 'default:named');
   }

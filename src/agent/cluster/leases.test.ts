@@ -170,6 +170,42 @@ test('a host frees what its own engine has forgotten, and nothing of other hosts
   );
 });
 
+test('a release that comes late frees nothing that is of another host by now', async () => {
+  const pool = await host.pool({ network: 'net1' });
+  await host.request(pool, '10.1.1.5');
+  // Its agent was away when the container went; the engine tells again when it is back.
+  await host.leases.free(host.leases.all()[0]!);
+  await other.request(await other.pool({ network: 'net1' }), '10.1.1.5');
+  for (const caughtUp of [false, true]) {
+    for (let turn = 0; caughtUp && turn < 50; turn++) await Promise.resolve();
+    await host.release(pool, '10.1.1.5');
+    assert.equal((await store.list('berth/lease/')).entries.length, 1);
+  }
+  await host.leases.free(other.leases.all()[0]!);
+  assert.equal((await store.list('berth/lease/')).entries.length, 1);
+  await other.release(pool, '10.1.1.5');
+  assert.equal((await store.list('berth/lease/')).entries.length, 0);
+});
+
+test('two machines of one image, with one engine id, do not free what the other has', async () => {
+  await using twin = await openHost(store, 'C', 'A');
+  const pool = await host.pool({ network: 'net1' });
+  await host.request(pool);
+  await twin.request(await twin.pool({ network: 'net1' }));
+  assert.equal(twin.leases.all().filter(twin.leases.isOwn).length, 1);
+  await twin.release(pool, '10.1.1.1');
+  assert.equal((await store.list('berth/lease/')).entries.length, 2);
+});
+
+test('what a host had before it was in a cluster is its own', async () => {
+  const pool = await host.pool({ network: 'net1' });
+  await host.ipam.lease({ pool, engine: 'A', holder: { kind: 'request' }, address: on('10.1.1.9') });
+  host.leases.engineStarted();
+  assert.equal(await host.request(pool, '10.1.1.9'), '10.1.1.9/24');
+  await host.release(pool, '10.1.1.9');
+  assert.deepEqual(host.leases.all(), []);
+});
+
 test('a pool that another host has removed is opened again, with what our network has of it', async () => {
   const shared = { space: 'berth', subnet: parsePrefix('10.9.0.0/24')!, family: 4, options: {}, taken: [] } as const;
   const { id } = await host.ipam.openPool(shared);

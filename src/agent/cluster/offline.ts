@@ -141,16 +141,16 @@ export async function withoutStore({ ipam, away, notes, events }: OfflineParts):
         await hold(claimed, true);
         return claimed;
       }),
-    release: (pool, address) =>
+    release: (pool, address, owns = () => true) =>
       inTurn(async () => {
         const name = nameOf(pool, address);
         const own = held.get(name)?.lease ?? ipam.find(pool, address);
         const note = async (): Promise<void> => {
-          if (own !== undefined && own.holder.kind !== 'gateway') await hold(own, false);
+          if (own !== undefined && own.holder.kind !== 'gateway' && owns(own)) await hold(own, false);
         };
         if (held.has(name) || away()) return await note();
         try {
-          await ipam.release(pool, address);
+          await ipam.release(pool, address, owns);
         } catch (error) {
           // Where it may have been done the address may be another's by now: then it is not for us to give out again.
           if (!(error instanceof StoreNotReached)) throw error;

@@ -28,10 +28,10 @@ export interface TestHost extends AsyncDisposable {
 
 const call = { plugin: 'berth', signal: new AbortController().signal } satisfies Call;
 
-/** @param engine its id, and the name of the host. */
-export async function openHost(store: Store, engine: string): Promise<TestHost> {
-  const state = await openState(createMemoryStore(), engine);
-  const ipam = await openIpam(store, { seed: engine });
+/** @param engine the id of its engine. */
+export async function openHost(store: Store, name: string, engine = name): Promise<TestHost> {
+  const state = await openState(createMemoryStore(), name);
+  const ipam = await openIpam(store, { seed: name });
   const registry = openRegistry(store);
   const view = { links: [], addresses: [], routes: [] };
   const leases = createLeases({
@@ -41,7 +41,7 @@ export async function openHost(store: Store, engine: string): Promise<TestHost> 
     names: createNames(),
     plugins: new Map([['berth', { name: 'berth', fabric: 'cluster', scope: 'local' } as const]]),
     conflicts: noConflicts,
-    cluster: { store, registry, objects: () => undefined, host: engine, events: { emit() {} } },
+    cluster: { store, registry, objects: () => undefined, host: name, events: { emit() {} } },
     engineId: () => engine,
     monotonic: () => performance.now(),
   });
