@@ -72,7 +72,7 @@ async function until(what: string, check: () => Promise<boolean>): Promise<void>
 function stage(over: Partial<Kernel> = {}) {
   const endpoints = new Map<string, Endpoint>();
   const networks = new Map<string, Network>();
-  const listeners = { state: () => {}, endpoints: (_: string): void => {} };
+  const listeners: { state: () => void; endpoints: (network: string) => void } = { state() {}, endpoints() {} };
   const known = new Map<string, ClusterEndpoint[]>();
   const told: string[] = [];
   for (const [id, tenant, network] of [
