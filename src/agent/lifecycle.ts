@@ -25,6 +25,11 @@ export interface Lifecycle {
    * audit to look at. Safe to repeat; what fails changes nothing that is there.
    */
   adopt(network: Network, endpoints: readonly Endpoint[]): Promise<void>;
+  /**
+   * Gives a network other settings, also while containers run on it: their links are plugged into what it is now, and what it was is
+   * removed. A network that is gone stays so.
+   */
+  become(id: NetworkId, settings: Json): Promise<void>;
   removeNetwork(id: NetworkId): Promise<void>;
   /** Makes what a network needs in the kernel before its first endpoint; it goes again when none comes. */
   prepare(id: NetworkId): Promise<void>;
@@ -281,6 +286,20 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
       if (carried(network)) carriage.declareShared(network.fabric);
       for (const endpoint of endpoints) declareEndpoint(endpoint);
     },
+
+    become: (id, settings) =>
+      mutex.run(`delete ${id}`, async () => {
+        const before = state.networks.get(id);
+        if (before === undefined) return;
+        const network = { ...before, settings };
+        await state.putNetwork(network);
+        if (carried(network)) await carriage.apply(network);
+        for (const endpoint of state.endpointsOf(id)) {
+          if (endpoint.phase !== 'attached') continue;
+          await kernel.apply(owners.endpoint(endpoint.id), desiredOf(network, endpoint, context()));
+        }
+        await carriage.withdraw(before);
+      }),
 
     async addEndpoint(endpoint) {
       await state.putEndpoint(endpoint);

@@ -37,6 +37,9 @@ export const keys = {
   /** What one agent asks of another; each on an expiring lease, and answered in its place. */
   jobsOf: (host: string) => `berth/job/${host}/`,
   job: (host: string, id: string) => `berth/job/${host}/${id}`,
+  /** Docker networks, by the engine's id, that others than the agent they were made through must know of. */
+  dockerNetworks: 'berth/docker-network/',
+  dockerNetwork: (id: NetworkId) => `berth/docker-network/${id}`,
   /** Agents that run: each key hangs on an expiring lease. */
   agents: 'berth/agent/',
   agent: (host: string) => `berth/agent/${host}`,

@@ -8,6 +8,7 @@ import type { Engine, EngineEvent, EngineNetwork } from '../../docker/engine.ts'
 import { asBerthError } from '../../model/errors.ts';
 import type { Objects } from '../../model/objects/kind.ts';
 import type { Events } from '../events.ts';
+import type { Adopting } from './adopting.ts';
 import { type Plan, planNetworks, type Removal } from './plan.ts';
 import { createRetries } from './retries.ts';
 import { type WantedNetwork, wantedNetworks } from './wanted.ts';
@@ -32,10 +33,14 @@ export interface EngineNetworksParts {
   readonly events: Pick<Events, 'emit'>;
   /** The engine answers, and is the one that the records are of. */
   ready(): boolean;
-  /** What Docker networks made by users have become, by their ids: see `planNetworks`. */
-  adopted?(): ReadonlyMap<string, string>;
-  /** Sees each listing before anything follows from it. @returns whether objects are about to change: then nothing is done yet. */
-  listed?(listed: readonly EngineNetwork[], objects: Objects): Promise<boolean>;
+  /** Makes the networks of users known to the cluster. */
+  readonly adopting?: Adopting;
+  /**
+   * Where all engines have the networks that one of them makes: does some work while no other host does the same.
+   *
+   * @returns false when another is at it: then it is tried again.
+   */
+  alone?(work: () => Promise<void>): Promise<boolean>;
   /** Milliseconds between passes without any reason. */
   readonly interval: number;
   monotonic(): number;
@@ -90,7 +95,7 @@ export function createEngineNetworks(parts: EngineNetworksParts): EngineNetworks
     running = pass()
       .then(() => {
         reconnect = RECONNECT.first;
-        return retries.wait();
+        return Math.min(retries.wait() ?? Infinity, parts.adopting?.wait() ?? Infinity);
       })
       .catch((error: unknown) => {
         const { code, message } = asBerthError(error);
@@ -103,16 +108,32 @@ export function createEngineNetworks(parts: EngineNetworksParts): EngineNetworks
       .then((wait) => {
         running = undefined;
         if (again) look(SETTLE);
-        if (wait !== undefined) look(Math.max(wait, SETTLE));
+        if (Number.isFinite(wait)) look(Math.max(wait, SETTLE));
       });
   }
 
-  async function pass(): Promise<void> {
+  /** @returns what is to be done; undefined: nothing now. */
+  async function compare(): Promise<{ plan: Plan; objects: Objects } | undefined> {
     const objects = parts.objects();
-    if (objects === undefined || !parts.ready()) return;
+    if (objects === undefined || !parts.ready()) return undefined;
     const listed = await engine.networks(() => false);
-    if (closed || (await parts.listed?.(listed, objects)) === true) return;
-    const plan = planNetworks(wantedNetworks(objects, driver), listed, parts.adopted?.());
+    if (closed || (await parts.adopting?.listed(listed, objects)) === true) return undefined;
+    return { plan: planNetworks(wantedNetworks(objects, driver), listed, parts.adopting?.adopted()), objects };
+  }
+
+  async function pass(): Promise<void> {
+    const found = await compare();
+    if (found === undefined) return;
+    const { make: toMake, remove: toRemove } = found.plan;
+    if (parts.alone === undefined || toMake.length + toRemove.length === 0) return carryOut(found.plan, found.objects);
+    const done = await parts.alone(async () => {
+      const now = await compare();
+      if (now !== undefined) await carryOut(now.plan, now.objects);
+    });
+    if (!done) again = true;
+  }
+
+  async function carryOut(plan: Plan, objects: Objects): Promise<void> {
     for (const { key, name } of plan.make) {
       if (!present.has(key)) continue;
       events.emit('engine-network.missing', `the Docker network ${name} was removed by hand; it is made again`, {
@@ -230,7 +251,7 @@ export function createEngineNetworks(parts: EngineNetworksParts): EngineNetworks
 
   return {
     look: () => look(SETTLE),
-    problems: () => [...blocked, ...retries.sentences()],
+    problems: () => [...blocked, ...retries.sentences(), ...(parts.adopting?.problems() ?? [])],
 
     hear({ type, action, actor }) {
       if (type === 'engine') {

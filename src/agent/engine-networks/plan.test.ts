@@ -178,5 +178,9 @@ describe('what must be done', () => {
     const adopted = made(wanted().get('network default:shop')!, { labels: {}, options: {} });
     const plan = planNetworks(wanted(), [adopted], new Map([[adopted.id, 'network default:shop']]));
     assert.deepEqual(shown(plan), { ...nothing, make: ['web'] });
+    objects.remove('endpointGroup', 'default:web');
+    objects.remove('network', 'default:shop');
+    const after = planNetworks(wanted(), [adopted], new Map([[adopted.id, 'network default:shop']]));
+    assert.deepEqual(shown(after), { ...nothing, remove: ['shop gone'] }, 'it is the cluster that removes it now');
   });
 });

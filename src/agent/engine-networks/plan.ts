@@ -34,10 +34,13 @@ export function planNetworks(
   const others = new Map<string, EngineNetwork>();
   for (const network of listed) {
     const known = adopted.get(network.id);
-    if (known !== undefined && wanted.has(known)) present.set(known, network);
+    if (known === undefined) continue;
+    if (wanted.has(known)) present.set(known, network);
+    else remove.push({ network, key: known, reason: 'gone' });
   }
   for (const network of listed) {
     const key = keyOf(network);
+    if (adopted.has(network.id)) continue;
     if (key === undefined) {
       others.set(network.name, network);
       continue;

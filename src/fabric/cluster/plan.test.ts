@@ -108,7 +108,10 @@ test('what the cluster has not, or has otherwise, is refused', () => {
     'OBJECT_UNKNOWN',
     /group web on a network red:wire/,
   );
-  refuses(request('a', { tenant: 'red' }), 'BAD_OPTION', /'tenant' is given without 'network'/);
+  refuses(request('a', { group: 'web' }), 'BAD_OPTION', /'group' is given without 'network'/);
+  refuses(request('a', { tenant: 'red' }), 'BAD_OPTION', /'tenant' is given without 'network'/, [], {
+    cluster: undefined,
+  });
   refuses(request('a', shop, subnet('10.2.0.0/24')), 'BAD_OPTION', /has the subnet 10.1.0.0\/24, not 10.2.0.0\/24/);
   refuses(request('a', shop, subnet('10.1.0.0/24', '10.1.0.1')), 'BAD_OPTION', /gateway 10.1.0.254, not 10.1.0.1/);
   refuses(request('a', { ...shop, mtu: '1451' }), 'BAD_OPTION', /'mtu' is 1451, .* takes 1450 bytes/);

@@ -26,7 +26,7 @@ export const networkOptions: readonly OptionSpec[] = [
     name: 'tenant',
     values: 'a tenant of the cluster',
     default: 'default',
-    help: 'With `network`: whose network it is.',
+    help: "Whose network it is. Without `network`: the new network is the tenant's, and is made known to the other hosts.",
   },
   {
     name: 'group',
@@ -95,7 +95,8 @@ function findNetwork(options: OptionValues, view: ClusterView | undefined): Clus
   const name = options.get('network');
   const group = options.get('group');
   if (name === undefined) {
-    const odd = ['group', 'tenant'].find((option) => options.has(option));
+    // With a tenant alone it is to become a network of the cluster: the agent makes it known to the others.
+    const odd = (view === undefined ? ['group', 'tenant'] : ['group']).find((option) => options.has(option));
     if (odd === undefined) return undefined;
     throw new BerthError('BAD_OPTION', `the option '${odd}' is given without 'network'`);
   }

@@ -1,0 +1,45 @@
+/** The addresses that containers of a network have on this host, given to them in the cluster too, when the network becomes the cluster's. */
+
+import type { Ipam } from '../../ipam/ipam.ts';
+import { BerthError } from '../../model/errors.ts';
+import type { Network } from '../../model/network.ts';
+import { type Lease, type Pool, poolId } from '../../model/pool.ts';
+import { contains } from '../../model/prefix.ts';
+import { gateOpen } from '../../objects/gate.ts';
+
+export interface MoveLeasesParts {
+  readonly ipam: Pick<Ipam, 'leasesOf' | 'lease' | 'release' | 'find' | 'pool' | 'refreshPool'>;
+  engineId(): string | undefined;
+}
+
+/**
+ * All or none. Safe to repeat.
+ *
+ * @param key `TENANT:NETWORK`, whose pools are there.
+ * @throws BerthError ADDRESS_TAKEN when another host was faster, STORE_UNAVAILABLE
+ */
+export async function moveLeases({ ipam, engineId }: MoveLeasesParts, network: Network, key: string): Promise<void> {
+  const mine = (network.pools ?? [])
+    .flatMap((id) => ipam.leasesOf(id))
+    .filter(({ engine, holder: { kind } }) => engine === engineId() && (kind === 'request' || kind === 'endpoint'));
+  const pools: Pool[] = [];
+  for (const { prefix } of network.subnets) {
+    const id = poolId(key, prefix);
+    const pool = ipam.pool(id) ?? (await ipam.refreshPool(id));
+    if (pool === undefined) throw new BerthError('POOL_UNKNOWN', `the network ${key} has no pool ${id}`);
+    pools.push(pool);
+  }
+  const moved: Lease[] = [];
+  try {
+    for (const { address, holder, engine, mac } of mine) {
+      const pool = pools.find(({ subnet }) => contains(subnet, address))!.id;
+      if (JSON.stringify(ipam.find(pool, address)?.holder) === JSON.stringify(holder)) continue;
+      const request = { pool, address, holder, engine, ...(mac === undefined ? {} : { mac }) };
+      moved.push(await ipam.lease({ ...request, conditions: gateOpen(key) }));
+    }
+  } catch (error) {
+    for (const { pool, address } of moved) await ipam.release(pool, address);
+    throw error;
+  }
+  for (const { pool, address } of mine) await ipam.release(pool, address);
+}
