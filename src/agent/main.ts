@@ -244,20 +244,25 @@ async function startAgent(config: Config, logger: Logger, serveMaster?: ServeMas
   });
   const engineNetworks = followCluster({
     cluster,
-    plugins: config.plugins,
+    store: stores.shared,
+    plugins,
     engine,
     engineNow: () => collector.engine(),
+    state,
+    lifecycle,
+    ipam,
     events,
     interval: config.auditInterval,
+    now,
     monotonic,
   });
-  cleanup.defer(() => engineNetworks?.close());
+  cleanup.defer(() => engineNetworks.close());
   const collector = createCollector({
     engine,
     dhcp,
     hear(event) {
       attachments.hear(event);
-      engineNetworks?.hear(event);
+      engineNetworks.hear(event);
     },
     state,
     lifecycle,
@@ -380,7 +385,7 @@ async function startAgent(config: Config, logger: Logger, serveMaster?: ServeMas
   for (const plugin of config.plugins) {
     const server = createPluginServer({
       name: plugin.name,
-      network: {
+      network: engineNetworks.network({
         ...networkDriver,
         deleteNetwork: async (id, call) => {
           await attachments.networkGoes(id);
@@ -391,8 +396,8 @@ async function startAgent(config: Config, logger: Logger, serveMaster?: ServeMas
           sandboxes.watch(request.endpoint, joined.sourceName);
           return joined;
         },
-      },
-      ipam: withDhcpPools(leases.driver, { state, dhcp, bridge: config.bridge }),
+      }),
+      ipam: withDhcpPools(engineNetworks.ipam(leases.driver), { state, dhcp, bridge: config.bridge }),
       logger,
       onCall: ({ method, code, milliseconds }) => {
         metrics.pluginCall(plugin.name, method, code ?? 'ok', milliseconds / 1000);

@@ -32,7 +32,7 @@ export interface StatusParts {
   readonly state: State;
   /** Absent: this host is alone. */
   readonly cluster?: Cluster | undefined;
-  readonly engineNetworks?: Pick<EngineNetworks, 'problems'> | undefined;
+  readonly engineNetworks: Pick<EngineNetworks, 'problems'>;
   readonly lifecycle: Lifecycle;
   readonly leases: Leases;
   readonly dhcp: Pick<Dhcp, 'leases' | 'problems'>;
@@ -72,7 +72,7 @@ export function createStatus(parts: StatusParts): Status {
     if (engine.strange) {
       problems.push('the engine is not the one of before: nothing is freed until you say so with berth gc --apply');
     }
-    problems.push(...dhcp.problems(), ...parts.attachments.problems(), ...(parts.engineNetworks?.problems() ?? []));
+    problems.push(...dhcp.problems(), ...parts.attachments.problems(), ...parts.engineNetworks.problems());
     const failure = storeHealth.problem();
     if (failure !== undefined) problems.push(failure);
     // Without its engine an agent has nothing to do, but without its store it can do nothing.

@@ -40,6 +40,8 @@ export const keys = {
   /** Docker networks, by the engine's id, that others than the agent they were made through must know of. */
   dockerNetworks: 'berth/docker-network/',
   dockerNetwork: (id: NetworkId) => `berth/docker-network/${id}`,
+  /** The host that makes networks now, where all engines have what one of them makes. */
+  dockerNetworkMaker: 'berth/docker-network-maker',
   /** Agents that run: each key hangs on an expiring lease. */
   agents: 'berth/agent/',
   agent: (host: string) => `berth/agent/${host}`,

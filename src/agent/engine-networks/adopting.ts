@@ -33,6 +33,8 @@ export interface Adopting {
    * @returns whether what the cluster has is about to be another: then nothing is to follow from it yet.
    */
   listed(listed: readonly EngineNetwork[], objects: Objects): Promise<boolean>;
+  /** A user has removed a Docker network that all engines had. */
+  removed(gone: SharedNetwork): void;
   /** A sentence for each network that cannot be the cluster's. */
   problems(): readonly string[];
   /** Milliseconds until something is worth another try. */
@@ -204,13 +206,27 @@ export function createAdopting(parts: AdoptingParts): Adopting {
       }
       for (const seen of listed) {
         const local = state.networks.get(seen.id);
-        if (local === undefined || !isCandidate(seen, local)) continue;
+        if (local === undefined) continue;
+        // Addresses that were given out while it became the cluster's.
+        const own = known.get(seen.id)?.network;
+        if (own !== undefined && clusterOf(local) !== undefined)
+          await parts.moveLeases(local, own).catch(() => undefined);
+        if (!isCandidate(seen, local)) continue;
         seenKeys.add(seen.id);
         const what = `the Docker network ${seen.name} is of this host alone`;
         changed = (await attempt(seen.id, what, () => adopt(seen, local, objects))) || changed;
       }
       retries.keep(seenKeys);
       return changed;
+    },
+
+    removed(gone) {
+      const { network, options } = gone;
+      // What we made for an object is made again; what a user made goes with its object.
+      if (network === undefined || options.network !== undefined) return;
+      void removed(gone, network).catch((error: unknown) =>
+        events.emit('network.kept', `the network ${network} cannot be deleted: ${asBerthError(error).message}`),
+      );
     },
 
     problems: () => retries.sentences(),

@@ -1,30 +1,119 @@
-/** The engine's Docker networks follow the cluster's objects. */
+/** The engine's Docker networks follow the cluster's objects, and the objects the Docker networks that users make. */
 
+import type { IpamDriver, NetworkDriver } from '../../docker/driver.ts';
+import type { Engine, EngineEvent } from '../../docker/engine.ts';
+import type { Ipam } from '../../ipam/ipam.ts';
+import { keys, SCHEMA_VERSION } from '../../model/keys.ts';
+import type { Store } from '../../store/store.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { PluginConfig } from '../config.ts';
-import { createEngineNetworks, type EngineNetworks, type EngineNetworksParts } from './engine-networks.ts';
+import type { Events } from '../events.ts';
+import type { Lifecycle } from '../lifecycle.ts';
+import type { State } from '../state.ts';
+import { withAdoptedPools } from './adopted-pools.ts';
+import { createAdopting } from './adopting.ts';
+import { createEngineNetworks, type EngineNetworks } from './engine-networks.ts';
+import { moveLeases } from './move-leases.ts';
+import { withSharedNetworks } from './shared-driver.ts';
+import { openSharedNetworks } from './shared-networks.ts';
 
-export interface FollowClusterParts extends Pick<EngineNetworksParts, 'engine' | 'events' | 'interval' | 'monotonic'> {
-  readonly cluster: Cluster | undefined;
-  readonly plugins: readonly PluginConfig[];
-  engineNow(): { readonly reachable: boolean; readonly strange: boolean };
+export interface ClusterFollowing extends Omit<EngineNetworks, 'look'> {
+  /** The plugin's answers, with what the cluster adds to them. */
+  network(driver: NetworkDriver): NetworkDriver;
+  ipam(driver: IpamDriver): IpamDriver;
 }
 
-/** Undefined where there is no cluster, or no plugin of ours for its networks. */
-export function followCluster(parts: FollowClusterParts): EngineNetworks | undefined {
-  const { cluster, plugins, engineNow } = parts;
-  const ours = plugins.filter(({ fabric }) => fabric === 'cluster');
+export interface FollowClusterParts {
+  readonly cluster: Cluster | undefined;
+  /** That all hosts share. */
+  readonly store: Store;
+  readonly plugins: ReadonlyMap<string, PluginConfig>;
+  readonly engine: Pick<Engine, 'networks' | 'createNetwork' | 'removeNetwork'>;
+  readonly state: State;
+  readonly lifecycle: Lifecycle;
+  readonly ipam: Ipam;
+  readonly events: Events;
+  engineNow(): { readonly reachable: boolean; readonly strange: boolean; readonly id: string | undefined };
+  /** Milliseconds between passes without any reason. */
+  readonly interval: number;
+  now(): number;
+  monotonic(): number;
+}
+
+/** Seconds until another host may make networks when the one that was at it has died. */
+const TTL = 120;
+
+/** Where there is no cluster, or no plugin of ours for its networks, it does nothing. */
+export function followCluster(parts: FollowClusterParts): ClusterFollowing {
+  const { cluster, plugins, engineNow, engine, store, state, lifecycle, events } = parts;
+  const ours = [...plugins.values()].filter(({ fabric }) => fabric === 'cluster');
   const plugin = ours.find(({ scope }) => scope === 'local') ?? ours[0];
-  if (cluster === undefined || plugin === undefined) return undefined;
+  if (cluster === undefined || plugin === undefined) return nothing;
+  const { host, registry, objects } = cluster;
+  const shared = openSharedNetworks(store, events);
+  const driver = plugin.name;
+  const { interval, now, monotonic } = parts;
+  const adopting = createAdopting({
+    host,
+    driver,
+    store,
+    registry,
+    shared,
+    state,
+    lifecycle,
+    moveLeases: (network, key) => moveLeases({ ipam: parts.ipam, engineId: () => engineNow().id }, network, key),
+    events,
+    monotonic,
+  });
   const networks = createEngineNetworks({
-    ...parts,
-    driver: plugin.name,
-    objects: cluster.objects,
+    engine,
+    events,
+    interval,
+    monotonic,
+    objects,
+    driver,
+    adopting,
     ready() {
       const { reachable, strange } = engineNow();
       return reachable && !strange;
     },
+    ...(plugin.scope === 'global' ? { alone: (work) => alone(store, host, work) } : {}),
   });
   cluster.onObjects(networks.look);
-  return networks;
+  shared.onChange(networks.look);
+  return {
+    hear: networks.hear,
+    problems: networks.problems,
+    network: (of) =>
+      withSharedNetworks(of, { host, plugins, shared, state, lifecycle, removed: adopting.removed, now }),
+    ipam: (of) => withAdoptedPools(of, { state, shared: shared.all }),
+    async close() {
+      await networks.close();
+      await shared.close();
+    },
+  };
+}
+
+const nothing: ClusterFollowing = {
+  hear: (_: EngineEvent) => undefined,
+  problems: () => [],
+  network: (driver) => driver,
+  ipam: (driver) => driver,
+  close: () => Promise.resolve(),
+};
+
+async function alone(store: Store, host: string, work: () => Promise<void>): Promise<boolean> {
+  const lease = await store.grantLease(TTL);
+  try {
+    const key = keys.dockerNetworkMaker;
+    const value = JSON.stringify({ version: SCHEMA_VERSION, host });
+    const { committed } = await store.transact({
+      if: [{ key, is: 'absent' }],
+      then: [{ do: 'put', key, value, lease }],
+    });
+    if (committed) await work();
+    return committed;
+  } finally {
+    await store.revokeLease(lease).catch(() => undefined);
+  }
 }

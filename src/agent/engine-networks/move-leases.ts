@@ -22,6 +22,7 @@ export async function moveLeases({ ipam, engineId }: MoveLeasesParts, network: N
   const mine = (network.pools ?? [])
     .flatMap((id) => ipam.leasesOf(id))
     .filter(({ engine, holder: { kind } }) => engine === engineId() && (kind === 'request' || kind === 'endpoint'));
+  if (mine.length === 0) return;
   const pools: Pool[] = [];
   for (const { prefix } of network.subnets) {
     const id = poolId(key, prefix);
