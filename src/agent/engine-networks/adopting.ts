@@ -197,7 +197,7 @@ export function createAdopting(parts: AdoptingParts): Adopting {
       const ids = new Set<NetworkId>(listed.map(({ id }) => id));
       const seenKeys = new Set<string>();
       let changed = false;
-      for (const gone of [...known.values()]) {
+      for (const gone of known.values()) {
         const { id, network, scope } = gone;
         if (gone.host !== host || scope !== 'local' || network === undefined || ids.has(id)) continue;
         seenKeys.add(id);

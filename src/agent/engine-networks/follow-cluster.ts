@@ -1,7 +1,7 @@
 /** The engine's Docker networks follow the cluster's objects, and the objects the Docker networks that users make. */
 
 import type { IpamDriver, NetworkDriver } from '../../docker/driver.ts';
-import type { Engine, EngineEvent } from '../../docker/engine.ts';
+import type { Engine } from '../../docker/engine.ts';
 import type { Ipam } from '../../ipam/ipam.ts';
 import { keys, SCHEMA_VERSION } from '../../model/keys.ts';
 import type { Store } from '../../store/store.ts';
@@ -95,7 +95,7 @@ export function followCluster(parts: FollowClusterParts): ClusterFollowing {
 }
 
 const nothing: ClusterFollowing = {
-  hear: (_: EngineEvent) => undefined,
+  hear: () => undefined,
   problems: () => [],
   network: (driver) => driver,
   ipam: (driver) => driver,

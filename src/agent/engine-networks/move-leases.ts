@@ -32,9 +32,10 @@ export async function moveLeases({ ipam, engineId }: MoveLeasesParts, network: N
   }
   const moved: Lease[] = [];
   try {
-    for (const { address, holder, engine, mac } of mine) {
+    for (const lease of mine) {
+      const { address, holder, engine, mac } = lease;
       const pool = pools.find(({ subnet }) => contains(subnet, address))!.id;
-      if (JSON.stringify(ipam.find(pool, address)?.holder) === JSON.stringify(holder)) continue;
+      if (isSame(ipam.find(pool, address), lease)) continue;
       const request = { pool, address, holder, engine, ...(mac === undefined ? {} : { mac }) };
       moved.push(await ipam.lease({ ...request, conditions: gateOpen(key) }));
     }
@@ -43,4 +44,12 @@ export async function moveLeases({ ipam, engineId }: MoveLeasesParts, network: N
     throw error;
   }
   for (const { pool, address } of mine) await ipam.release(pool, address);
+}
+
+/** Whether a lease is for the same container, as an earlier attempt made it, or an agent that has lost its state since. */
+function isSame(found: Lease | undefined, { engine, holder }: Lease): boolean {
+  if (found?.engine !== engine) return false;
+  const [there, here] = [found.holder, holder];
+  if (there.kind === 'endpoint' && here.kind === 'endpoint') return there.endpoint === here.endpoint;
+  return there.kind === 'request' || here.kind === 'request';
 }

@@ -129,7 +129,7 @@ function decode({ key, value }: Pick<Entry, 'key' | 'value'>): SharedNetwork {
   };
 }
 
-function encode({ id: _, subnets, ...network }: SharedNetwork): string {
+function encode({ id: _id, subnets, ...network }: SharedNetwork): string {
   return JSON.stringify({
     version: SCHEMA_VERSION,
     ...network,
