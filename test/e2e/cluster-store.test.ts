@@ -52,10 +52,7 @@ describe('engines with a cluster store', () => {
       engines: ['20.10', '20.10'],
       clusterStore: true,
       plugins: ['berth'],
-      agentFlags: [
-        ...['--plugins', 'berth=cluster:global'],
-        ...['--gc-grace', '1', '--audit-interval', '2', '--linger', '0'],
-      ],
+      agentFlags: '--plugins berth=cluster:global --gc-grace 1 --audit-interval 2 --linger 0'.split(' '),
     });
     [h1, h2] = cluster.hosts as [ClusterHost, ClusterHost];
   });

@@ -25,8 +25,17 @@ const local = (settings: Network['settings']): Network => ({
 });
 const member = { cluster: { tenant: 'blue', network: 'shop' } };
 const record: SharedNetwork = {
-  ...{ id, host: 'h1', name: 'shop', network: 'blue:shop', scope: 'global', plugin: 'berth' },
-  ...{ subnets, leased: true, pools, internal: false, options: {} },
+  id,
+  host: 'h1',
+  name: 'shop',
+  network: 'blue:shop',
+  scope: 'global',
+  plugin: 'berth',
+  subnets,
+  leased: true,
+  pools,
+  internal: false,
+  options: {},
 };
 
 /** The pools that addresses are asked of and given back to. */
