@@ -47,6 +47,9 @@ describe('a host that is a cluster of its own', () => {
     for (const line of ['group rm web', 'net rm shop']) {
       await waitFor(line, async () => (await tryNetctl(line)).code === 0);
     }
-    await waitFor('the networks to go', async () => (await networks()).join() === '');
+    await waitFor('the networks to go', async () => {
+      const { body } = await host.berthApi('/v1/networks');
+      return (await networks()).join() === '' && body.trim() === '[]';
+    });
   });
 });
