@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { BerthError } from '../model/errors.ts';
-import { configKeys, loadConfig } from './config.ts';
+import { loadConfig } from './config.ts';
+import { configKeys } from './config-keys.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'berth-config-'));
 after(() => rmSync(folder, { recursive: true }));

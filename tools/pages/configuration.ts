@@ -1,6 +1,6 @@
 /** docs/configuration.md: every key of the agent's configuration. */
 
-import { configKeys } from '../../src/agent/config.ts';
+import { configKeys } from '../../src/agent/config-keys.ts';
 import { variableOf } from '../../src/cli/commands/agent.ts';
 import { generatedNote, markdownTable } from './markdown.ts';
 

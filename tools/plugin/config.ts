@@ -1,6 +1,6 @@
 /** The `config.json` of the managed plugin: what the engine gives it of the host, and what a user may set. */
 
-import { configKeys } from '../../src/agent/config.ts';
+import { configKeys } from '../../src/agent/config-keys.ts';
 
 /** What is given by how the engine starts a plugin, and would break it. */
 const FIXED = new Set(['run-dir', 'state-dir', 'plugin-dir', 'spec-dir']);

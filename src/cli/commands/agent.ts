@@ -1,7 +1,7 @@
 /** `berth agent`: the daemon. It reads its options itself, because they are keys of its configuration file as well. */
 
 import { type Command, Option } from 'commander';
-import { configKeys } from '../../agent/config.ts';
+import { configKeys } from '../../agent/config-keys.ts';
 import { guide } from '../help.ts';
 
 type RunAgent = (flags: Readonly<Record<string, string>>) => Promise<void>;

@@ -1,7 +1,8 @@
 /** `netplugin`: the agent, started with the flags of Contiv's. */
 
 import type { Command } from 'commander';
-import { configKeys, type RawConfig } from '../../agent/config.ts';
+import type { RawConfig } from '../../agent/config.ts';
+import { configKeys } from '../../agent/config-keys.ts';
 import { parseAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import { isLinkName } from '../../model/ids.ts';
