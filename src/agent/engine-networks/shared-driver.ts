@@ -69,7 +69,10 @@ export function withSharedNetworks(driver: NetworkDriver, parts: SharedDriverPar
     },
 
     async deleteNetwork(id, call) {
-      const record = shared.all()?.get(id);
+      const isGlobal = parts.plugins.get(call.plugin)?.scope === 'global';
+      const record = isGlobal
+        ? (shared.all()?.get(id) ?? (await within(PATIENCE, shared.read(id)).catch(() => undefined)))
+        : undefined;
       await driver.deleteNetwork(id, call);
       if (record?.scope !== 'global') return;
       await shared.delete(id);
