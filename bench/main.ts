@@ -10,6 +10,7 @@
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type EngineVersion, engineVersions } from '../test/e2e/bed/engines.ts';
+import { across } from './across.ts';
 import type { Benchmark } from './benchmark.ts';
 import { calls } from './calls.ts';
 import { commands } from './commands.ts';
@@ -32,6 +33,7 @@ const benchmarks: readonly Benchmark[] = [
   store,
   hosts,
   throughput,
+  across,
   otherKernel,
   commands,
 ];

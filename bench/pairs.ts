@@ -19,6 +19,8 @@ export interface Pair {
 export interface Compared {
   readonly pair: Pair;
   readonly peer: Pair;
+  /** Not ours: no budget is for it. */
+  readonly foreign?: true;
 }
 
 const NETWORK = 'berth-lan';

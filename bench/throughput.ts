@@ -31,15 +31,30 @@ export const throughput: Benchmark = {
     await segment.plug(host, { name: 'eth1', bridge: 'br0', addresses: ['192.168.159.10/24'] });
     await host.startBerth();
     const compared = await onHost(host, () => comparedPairs(host, segment));
-    return await onHost(host, () => measure(host, compared, context));
+    return {
+      title: 'Data path on one host',
+      notes: [
+        ...pathNotes,
+        'all in one host, where the engine has br_netfilter on: bridged packets pass the packet filters in each variant',
+        'what is made by hand is a second interface in the same containers, so that nothing but the way between them differs',
+      ],
+      rows: await onHost(host, () => comparePaths(host, compared, context)),
+    } satisfies Table;
   },
 };
 
 /** Where the server is, seen from the client: what is on one core takes turns, and says what a packet costs. */
 const places = ['same core', 'two cores'] as const;
 
-async function measure(host: Host, compared: readonly Compared[], context: Context): Promise<Table> {
-  const pairs = compared.flatMap(({ pair, peer }) => [peer, pair]);
+export const pathNotes: readonly string[] = [
+  `TCP stream: iperf3, one connection, ${SECONDS} s, what the server received; client and server are pinned, to one core or to two`,
+  'round trip: one byte over TCP, the median of 0.3 s; both ends are the same TypeScript program with blocking system calls',
+  'with both ends on one core the figures say what a packet costs, and depend least on what else the machine does',
+];
+
+/** @param host on which the programs of both ends are started, whichever hosts their namespaces are of. */
+export async function comparePaths(host: Host, compared: readonly Compared[], context: Context): Promise<Row[]> {
+  const pairs = [...new Set(compared.flatMap(({ pair, peer }) => [peer, pair]))];
   // The two last cores: interrupts and whatever starts first are rather on the first ones.
   const cores = cpus().length;
   const client = cores - 1;
@@ -83,8 +98,9 @@ async function measure(host: Host, compared: readonly Compared[], context: Conte
     { rounds: context.runs ?? 12, say: context.say },
   );
   const peers = new Map(compared.map(({ pair, peer }) => [pair.name, peer.name]));
+  const foreign = new Set(compared.filter(({ foreign: is }) => is).map(({ pair }) => pair.name));
   const kinds = ['TCP stream', 'round trip'].flatMap((kind) => places.map((place) => `${kind}, ${place}`));
-  const rows = kinds.flatMap((what) =>
+  return kinds.flatMap((what) =>
     pairs.map(({ name }): Row => {
       const stream = what.startsWith('TCP stream');
       const peer = peers.get(name);
@@ -94,19 +110,9 @@ async function measure(host: Host, compared: readonly Compared[], context: Conte
         name,
         unit: stream ? 'Gb/s' : 'µs',
         samples: results.get(name)!.get(what)!,
-        ...(peer === undefined ? {} : { peer, budgets: [budget] }),
+        ...(peer === undefined ? {} : { peer }),
+        ...(peer === undefined || foreign.has(name) ? {} : { budgets: [budget] }),
       };
     }),
   );
-  return {
-    title: 'Data path on one host',
-    notes: [
-      `TCP stream: iperf3, one connection, ${SECONDS} s, what the server received; client and server are pinned, to one core or to two`,
-      'round trip: one byte over TCP, the median of 0.3 s; both ends are the same TypeScript program with blocking system calls',
-      'with both ends on one core the figures say what a packet costs, and depend least on what else the machine does',
-      'all in one host, where the engine has br_netfilter on: bridged packets pass the packet filters in each variant',
-      'what is made by hand is a second interface in the same containers, so that nothing but the way between them differs',
-    ],
-    rows,
-  };
 }
