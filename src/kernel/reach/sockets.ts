@@ -23,6 +23,10 @@ const IPV6_MTU_DISCOVER = 23;
 const IPV6_RECVERR = 25;
 /** Never cut up, and whatever was learnt about the path before does not count: of IPv4 and IPv6 alike. */
 const PMTUDISC_PROBE = 3;
+const SOL_SOCKET = 1;
+/** SO_TIMESTAMPNS_OLD (asm-generic/socket.h), and the type of the control message that it brings. */
+const SO_TIMESTAMPNS = 35;
+const MSG_DONTWAIT = 0x40;
 const MSG_ERRQUEUE = 0x2000;
 /** SO_EE_ORIGIN_LOCAL; above it are those that came as ICMP. */
 const ORIGIN_LOCAL = 1;
@@ -66,7 +70,10 @@ function openSocket(syscalls: Syscalls, family: 4 | 6, type: number, protocol: n
       ? [IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_RECVERR]
       : [IPPROTO_IP, IP_MTU_DISCOVER, IP_RECVERR];
     checked(syscalls.setsockopt(fd, level, errors, int(1)));
-    if (type === SOCK_RAW) checked(syscalls.setsockopt(fd, level, discover, int(PMTUDISC_PROBE)));
+    if (type === SOCK_RAW) {
+      checked(syscalls.setsockopt(fd, level, discover, int(PMTUDISC_PROBE)));
+      checked(syscalls.setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, int(1)));
+    }
     return fd;
   } catch (error) {
     if (fd !== undefined) syscalls.close(fd);
@@ -84,6 +91,24 @@ export function asObstacle(result: number): Obstacle | undefined {
   return result >= 0 ? undefined : { code: errnoNames.get(-result) ?? `errno ${-result}` };
 }
 
+/**
+ * Takes the next packet, with when it came in, as the kernel saw it: this thread may come to it much later. Milliseconds of the wall
+ * clock.
+ */
+export function receiveTimed(
+  syscalls: Syscalls,
+  fd: number,
+  into: Uint8Array,
+): { readonly length: number; readonly at: number } {
+  const control = new Uint8Array(64);
+  const length = syscalls.recvWithControl(fd, into, control, MSG_DONTWAIT);
+  // struct cmsghdr, struct timespec.
+  const view = new DataView(control.buffer);
+  const stamped = view.getInt32(8, littleEndian) === SOL_SOCKET && view.getInt32(12, littleEndian) === SO_TIMESTAMPNS;
+  const at = Number(view.getBigInt64(16, littleEndian)) * 1e3 + Number(view.getBigInt64(24, littleEndian)) / 1e6;
+  return { length, at: stamped ? at : Number.NaN };
+}
+
 /** Takes the next error of the socket's own queue; undefined when there is none. */
 export function nextObstacle(
   syscalls: Syscalls,
@@ -91,8 +116,10 @@ export function nextObstacle(
 ): { readonly obstacle: Obstacle; readonly mtu?: number } | undefined {
   const [data, control] = [new Uint8Array(64), new Uint8Array(256)];
   if (syscalls.recvWithControl(fd, data, control, MSG_ERRQUEUE) < 0) return undefined;
-  // struct cmsghdr, struct sock_extended_err, struct sockaddr of whom it came from.
-  const view = new DataView(control.buffer, 16);
+  const start = errorIn(control);
+  if (start === undefined) return { obstacle: { code: 'unknown' } };
+  // struct sock_extended_err, and struct sockaddr of whom it came from.
+  const view = new DataView(control.buffer, start);
   const code = errnoNames.get(view.getUint32(0, littleEndian)) ?? 'unknown';
   const origin = view.getUint8(4);
   const mtu = view.getUint32(8, littleEndian);
@@ -101,12 +128,27 @@ export function nextObstacle(
     origin <= ORIGIN_LOCAL
       ? undefined
       : family === AF_INET
-        ? addressFromBytes(control.slice(36, 40))
+        ? addressFromBytes(control.slice(start + 20, start + 24))
         : family === AF_INET6
-          ? addressFromBytes(control.slice(40, 56))
+          ? addressFromBytes(control.slice(start + 24, start + 40))
           : undefined;
   return {
     obstacle: { code, ...(from === undefined ? {} : { from: formatAddress(from) }) },
     ...(code === 'EMSGSIZE' && mtu > 0 ? { mtu } : {}),
   };
+}
+
+/** Where what is said of the error begins, among all that comes with it (cmsg(3)). */
+function errorIn(control: Uint8Array): number | undefined {
+  const view = new DataView(control.buffer);
+  let at = 0;
+  while (at + 16 <= control.length) {
+    const length = Number(view.getBigUint64(at, littleEndian));
+    if (length < 16) return undefined;
+    const [level, type] = [view.getInt32(at + 8, littleEndian), view.getInt32(at + 12, littleEndian)];
+    if ((level === IPPROTO_IP && type === IP_RECVERR) || (level === IPPROTO_IPV6 && type === IPV6_RECVERR))
+      return at + 16;
+    at += Math.ceil(length / 8) * 8;
+  }
+  return undefined;
 }

@@ -12,7 +12,7 @@ import {
   SEARCH_STEPS,
 } from './reach.ts';
 import { createSearch } from './search.ts';
-import { asObstacle, connectTo, nextObstacle, openDatagramSocket, openEchoSocket } from './sockets.ts';
+import { asObstacle, connectTo, nextObstacle, openDatagramSocket, openEchoSocket, receiveTimed } from './sockets.ts';
 
 export interface Task {
   readonly fd: number;
@@ -40,8 +40,16 @@ function collectObstacles(): { list: Obstacle[]; add(obstacle: Obstacle | undefi
   };
 }
 
-/** @throws BerthError KERNEL_REFUSED, KERNEL_LACKS */
-export function echoTask(syscalls: Syscalls, request: EchoRequest, id: number): Task & { answer(): EchoAnswer } {
+/**
+ * @param clock the wall clock, in milliseconds and finer.
+ * @throws BerthError KERNEL_REFUSED, KERNEL_LACKS
+ */
+export function echoTask(
+  syscalls: Syscalls,
+  request: EchoRequest,
+  id: number,
+  clock: () => number,
+): Task & { answer(): EchoAnswer } {
   const { target, count, interval, patience, largest } = request;
   const { family } = target;
   const fd = openEchoSocket(syscalls, target);
@@ -49,7 +57,7 @@ export function echoTask(syscalls: Syscalls, request: EchoRequest, id: number): 
   const unconnected = connectTo(syscalls, fd, target);
   obstacles.add(unconnected);
   /** By sequence number. */
-  const sentAt = new Map<number, number>();
+  const sentAt = new Map<number, { readonly now: number; readonly wall: number }>();
   const times: number[] = [];
   const least = family === 4 ? 68 : 1280;
   const search = largest === undefined || largest <= least ? undefined : createSearch(least, largest, SEARCH_STEPS);
@@ -62,8 +70,8 @@ export function echoTask(syscalls: Syscalls, request: EchoRequest, id: number): 
 
   function send(size: number, now: number): number {
     sequence += 1;
-    sentAt.set(sequence, now);
     const bytes = echoRequest(family, { id, sequence }, size);
+    sentAt.set(sequence, { now, wall: clock() });
     // An error of an earlier packet is told with the next one, which has then not been sent.
     let result = syscalls.send(fd, bytes, bytes.length, MSG_DONTWAIT);
     if (result < 0 && drainErrors() > 0) result = syscalls.send(fd, bytes, bytes.length, MSG_DONTWAIT);
@@ -123,17 +131,19 @@ export function echoTask(syscalls: Syscalls, request: EchoRequest, id: number): 
     },
     hear(now) {
       for (;;) {
-        const length = syscalls.recv(fd, BUFFER, MSG_DONTWAIT);
+        const { length, at: came } = receiveTimed(syscalls, fd, BUFFER);
         if (length < 0) {
           if (drainErrors() === 0) return;
           continue;
         }
         const numbers = readEchoReply(family, BUFFER.subarray(0, length));
         if (numbers === undefined || numbers.id !== id) continue;
-        const at = sentAt.get(numbers.sequence);
-        if (at === undefined) continue;
+        const sent = sentAt.get(numbers.sequence);
+        if (sent === undefined) continue;
         sentAt.delete(numbers.sequence);
-        if (numbers.sequence <= count) times.push(now - at);
+        // The wall clock may have been set meanwhile.
+        const took = came - sent.wall;
+        if (numbers.sequence <= count) times.push(took > 0 && took < now - sent.now + 1 ? took : now - sent.now);
         if (searching?.sequence === numbers.sequence) {
           search!.passed(searching.size);
           searching = undefined;

@@ -8,6 +8,7 @@ import { openSyscalls } from '../syscalls.ts';
 import type { ReachAnswer, ReachReport, ReachRequest } from './reach.ts';
 import { echoTask, questionTask, type Task } from './tasks.ts';
 
+const CLOCK_REALTIME = 0;
 const POLLIN = 1;
 const POLLERR = 8;
 /** Milliseconds after which it looks whether it is to end. */
@@ -20,10 +21,18 @@ function run({ netns, echoes = [], questions = [] }: ReachRequest): ReachAnswer 
   const syscalls = openSyscalls();
   const namespaces = openNamespaces(syscalls);
   const poll = koffi.load(null).func('int poll(void *, unsigned long, int)');
+  const clockGettime = koffi.load(null).func('int clock_gettime(int, void *)');
+  const timespec = new BigInt64Array(2);
+  const clock = (): number => {
+    clockGettime(CLOCK_REALTIME, timespec);
+    return Number(timespec[0]) * 1e3 + Number(timespec[1]) / 1e6;
+  };
   const base = Math.floor(Math.random() * 0x10000);
 
   return namespaces.within(netns, () => {
-    const asked = echoes.map((echo, index) => ({ open: () => echoTask(syscalls, echo, (base + index) & 0xffff) }));
+    const asked = echoes.map((echo, index) => ({
+      open: () => echoTask(syscalls, echo, (base + index) & 0xffff, clock),
+    }));
     const echoAnswers: ReachAnswer['echoes'][number][] = [];
     for (let from = 0; from < asked.length; from += AT_ONCE) {
       const tasks = asked.slice(from, from + AT_ONCE).map(({ open }) => open());
