@@ -54,6 +54,17 @@ describe('a host that is gone for good', () => {
     await assert.rejects(removeHost(store, 'h2'), refuses('HOST_UNKNOWN'));
   });
 
+  it('what its twin has, a machine of the same image, stays', async () => {
+    const store = await twoHosts(3);
+    const engine = { id: 'engine-h2', version: '28.5' };
+    const value = encodeHost({ identity: 'twin', berth: '1', engine });
+    await store.transact({ then: [{ do: 'put', key: keys.host('twin'), value }] });
+    const { leases } = await removeHost(store, 'h2');
+    const left = (await store.list(keys.leases)).entries.filter((entry) => entry.value.includes('engine-h2'));
+    assert.equal(leases + left.length, 3);
+    assert.ok(left.length > 0);
+  });
+
   it('is not removed while it is heard', async () => {
     const store = await twoHosts(2);
     await store.transact({ then: [{ do: 'put', key: keys.agent('h2'), value: '{}' }] });

@@ -27,7 +27,6 @@ export async function removeHost(store: Store, host: string): Promise<Removed> {
   const found = await store.get(keys.host(host));
   if (found === undefined)
     throw new BerthError('HOST_UNKNOWN', `there is no host '${host.slice(0, 64)}' in the cluster`);
-  const { engine } = decodeHost(found);
 
   const remove = async (doomed: readonly string[]): Promise<void> => {
     for (let at = 0; at < doomed.length; at += BATCH) {
@@ -46,10 +45,17 @@ export async function removeHost(store: Store, host: string): Promise<Removed> {
   }));
   await remove(endpoints.flatMap(({ key, of }) => [of, key]));
 
-  const leases = await leasesOf(store, new Set([hostHolder(host), ...(engine === undefined ? [] : [engine.id])]));
+  const leases = await leasesOf(store, await holdersOf(store, host, decodeHost(found).engine?.id));
   await remove(leases);
   await remove([keys.host(host)]);
   return { endpoints: endpoints.length, leases: leases.length };
+}
+
+/** The host itself, and its engine from before it was in a cluster: unless another host, a machine of the same image, has that id too. */
+async function holdersOf(store: Store, host: string, engine: string | undefined): Promise<ReadonlySet<string>> {
+  const { entries } = await store.list(keys.hosts);
+  const twins = entries.filter((entry) => entry.key !== keys.host(host) && decodeHost(entry).engine?.id === engine);
+  return new Set([hostHolder(host), ...(engine === undefined || twins.length > 0 ? [] : [engine])]);
 }
 
 /** The keys of the leases that these hold, in any pool. */

@@ -4,7 +4,7 @@ import { formatAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import { keys } from '../../model/keys.ts';
 import type { Endpoint } from '../../model/network.ts';
-import { type ClusterEndpoint, decodeClusterEndpoint } from '../../objects/codec.ts';
+import { type ClusterEndpoint, decodeClusterEndpoint, isHostEndpoint } from '../../objects/codec.ts';
 import type { Store } from '../../store/store.ts';
 import type { PartyView } from '../api.ts';
 import type { Cluster } from '../cluster/cluster.ts';
@@ -109,7 +109,11 @@ export function createParties({ host, state, names, cluster, store }: PartyParts
     let after: string | undefined;
     do {
       const page = await store.list(prefix, { limit: PAGE, ...(after === undefined ? {} : { after }) });
-      for (const entry of page.entries) yield decodeClusterEndpoint(entry);
+      // Hosts have addresses in some networks, and are no containers.
+      for (const entry of page.entries) {
+        const record = decodeClusterEndpoint(entry);
+        if (!isHostEndpoint(record)) yield record;
+      }
       after = page.more ? page.entries.at(-1)?.key : undefined;
     } while (after !== undefined);
   }
