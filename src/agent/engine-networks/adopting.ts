@@ -78,6 +78,8 @@ export function createAdopting(parts: AdoptingParts): Adopting {
       local.options.network === undefined &&
       clusterOf(local) === undefined &&
       !seen.internal &&
+      // Swarm tells its nodes of its networks itself.
+      seen.scope !== 'swarm' &&
       seen.subnets.length > 0
     );
   }
