@@ -265,6 +265,20 @@ describe('containers', () => {
     const found = await connectEngine(fake.address).container('web');
     assert.deepEqual([found?.root, found?.exposes], [driver.Data.MergedDir, ['443/tcp', '80/tcp']]);
   });
+
+  it('tell what they are called besides, on each of their networks', async () => {
+    const networks = {
+      shop: { EndpointID: id('e'), Aliases: ['api', id('a').slice(0, 12)] },
+      back: { EndpointID: id('f'), Aliases: null },
+      stopped: { EndpointID: '', Aliases: ['api'] },
+    };
+    await fake.answer({
+      '/version': VERSION,
+      '/containers/web/json': { Id: id('a'), Name: '/web', NetworkSettings: { Networks: networks } },
+    });
+    const found = await connectEngine(fake.address).container('web');
+    assert.deepEqual(found?.aliases, new Map([[id('e'), ['api']]]));
+  });
 });
 
 describe('failures', () => {
