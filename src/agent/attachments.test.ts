@@ -70,6 +70,7 @@ async function open() {
     belongings: () => Promise.resolve([]),
     view: (netns) => Promise.resolve(netns === undefined ? host : world.inside),
     neighbours: () => Promise.resolve([]),
+    entries: () => Promise.resolve([]),
     packets: () => Promise.resolve({ capture: [], sent: 0 } as never),
     beforeResolver: () => Promise.reject(new Error('no resolver')),
     resolverStream: () => Promise.reject(new Error('no resolver')),

@@ -11,7 +11,7 @@ import { parseAddress } from '../model/address.ts';
 import type { NetworkId } from '../model/ids.ts';
 import { parseMac } from '../model/mac.ts';
 import type { Network } from '../model/network.ts';
-import { parsePrefix } from '../model/prefix.ts';
+import { type InterfaceAddress, parsePrefix } from '../model/prefix.ts';
 import { createBackground } from './background.ts';
 import { type Carriage, type CarriageParts, createCarriage } from './carriage.ts';
 import type { State } from './state.ts';
@@ -58,6 +58,10 @@ let owned: Map<string, readonly KernelObject[]>;
 let calls: string[];
 let carriers: Set<NetworkId>;
 let networks: Map<NetworkId, Network>;
+let kernel: Kernel;
+let removed: [string, readonly KernelObject[]][];
+let complete: boolean;
+let own: readonly InterfaceAddress[];
 let remotes: readonly RemoteEndpoint[] | undefined;
 let parts: CarriageParts;
 let carriage: Carriage;
@@ -69,15 +73,20 @@ beforeEach(() => {
   carriers = new Set();
   networks = new Map([whole, web].map((one) => [one.id, one]));
   remotes = [];
-  const kernel = {
+  removed = [];
+  complete = false;
+  own = [];
+  kernel = {
     apply(owner: string, objects: readonly KernelObject[]) {
       calls.push(owner);
       owned.set(owner, objects);
       return Promise.resolve();
     },
     declare: (owner: string, objects: readonly KernelObject[]) => void owned.set(owner, objects),
-    remove(owner: string) {
+    entries: () => Promise.resolve([]),
+    remove(owner: string, known?: readonly KernelObject[]) {
       calls.push(`-${owner}`);
+      if (owner.startsWith('stray/')) removed.push([owner, known ?? []]);
       owned.delete(owner);
       return Promise.resolve();
     },
@@ -96,6 +105,8 @@ beforeEach(() => {
         uplinks: [],
         network: () => undefined,
         remotes: () => remotes,
+        complete: () => complete,
+        hostAddresses: () => own,
       },
     }) as unknown as FabricContext;
   background = createBackground({ emit: (_event: string, message: string) => assert.fail(message) } as never);
@@ -168,6 +179,27 @@ test('what is not known changes nothing, and what is not carried is not made', a
   assert.deepEqual(remoteOwners(), [`remote/${SHOP}/10.9.0.2`]);
 });
 
+test('what an earlier process has left is removed, once it is known for certain who is where', async () => {
+  const stale: KernelObject = {
+    kind: 'fdb',
+    link: 'bx',
+    mac: parseMac('02:02:0a:01:00:09')!,
+    dst: address('10.9.0.9'),
+  };
+  kernel.entries = (link) => Promise.resolve(link.startsWith('bx') ? [stale] : []);
+  remotes = [remote(2, 2)];
+  carriers.add(whole.id);
+  carriage.declare(whole);
+  carriage.refresh(SHOP);
+  await background.settled();
+  assert.deepEqual(removed, [], 'that is what was remembered');
+  complete = true;
+  carriage.refresh(SHOP);
+  carriage.refresh(SHOP);
+  await background.settled();
+  assert.deepEqual(removed, [[`stray/${SHOP}`, [stale]]]);
+});
+
 test('what leads to other hosts goes with the segment', async () => {
   remotes = [remote(2, 2), remote(3, 3)];
   carriers.add(whole.id);
@@ -176,6 +208,20 @@ test('what leads to other hosts goes with the segment', async () => {
   carriers.clear();
   await carriage.withdraw(whole);
   assert.deepEqual(remoteOwners(), []);
+});
+
+test('what is needed by itself goes with its record, and not sooner or later', async () => {
+  const settings = whole.settings as { readonly cluster: object };
+  const hosts = { ...whole, settings: { ...settings, cluster: { ...settings.cluster, kind: 'infra' } } };
+  networks = new Map([[hosts.id, hosts]]);
+  carriage = createCarriage({ ...parts, state: { ...parts.state, networks } });
+  own = [{ address: address('10.1.0.1'), length: 24 }];
+  carriage.follow(hosts);
+  await background.settled();
+  assert.deepEqual(carriage.segments(), [SHOP]);
+  await carriage.withdraw(hosts);
+  await background.settled();
+  assert.deepEqual([carriage.segments(), owned.size], [[], 0]);
 });
 
 test('with one network of a tenant come those that it is routed to, and go with it', async () => {

@@ -6,6 +6,7 @@
 import type { FabricContext } from '../fabric/fabric.ts';
 import { fabricOf } from '../fabric/fabrics.ts';
 import type { Kernel } from '../kernel/kernel.ts';
+import type { NetworkId } from '../model/ids.ts';
 import type { FabricKind, Network } from '../model/network.ts';
 import type { Background } from './background.ts';
 import { keyedMutex } from './mutex.ts';
@@ -38,6 +39,8 @@ export interface Carriage {
    * background, if the segment is carried.
    */
   refresh(segment: string): void;
+  /** A network is new: it may be needed because of others. */
+  follow(network: Network): void;
   /** The segments that are in the kernel now. */
   segments(): readonly string[];
   /** Called when `segments` has changed. */
@@ -62,13 +65,15 @@ export function createCarriage(parts: CarriageParts): Carriage {
   const lingering = new Map<string, NodeJS.Timeout>();
   /** Segments that are in the kernel, or on their way. */
   const present = new Set<string>();
+  /** Networks that are being removed: nothing needs them any more, though their records are still there. */
+  const going = new Set<NetworkId>();
   /** Those that are about to be made because of another. */
   const coming = new Set<string>();
   const listeners: (() => void)[] = [];
   const remotes = createRemotes(kernel, context);
 
   const ofKind = (kind: FabricKind): Network[] =>
-    [...state.networks.values()].filter((network) => network.fabric === kind);
+    [...state.networks.values()].filter((network) => network.fabric === kind && !going.has(network.id));
   const kinds = (): Set<FabricKind> => new Set([...state.networks.values()].map((network) => network.fabric));
 
   function siblings(network: Network): readonly Network[] {
@@ -150,7 +155,12 @@ export function createCarriage(parts: CarriageParts): Carriage {
     );
 
   async function makeIfCarried(network: Network): Promise<void> {
-    if (!state.networks.has(network.id) || !(lingering.has(segmentOf(network)) || carried(network))) return;
+    if (
+      !state.networks.has(network.id) ||
+      going.has(network.id) ||
+      !(lingering.has(segmentOf(network)) || carried(network))
+    )
+      return;
     await make(network);
     await remotes.apply(segmentOf(network), network);
   }
@@ -185,18 +195,20 @@ export function createCarriage(parts: CarriageParts): Carriage {
 
     apply: (network) =>
       mutex.run(segmentOf(network), async () => {
+        going.delete(network.id);
         await make(network);
         // No container waits for this: it is reached as soon as its peers are told.
         if (!remotes.knows(segmentOf(network))) void later(network, () => remotes.apply(segmentOf(network), network));
       }),
 
     withdraw: (network) =>
-      mutex.run(segmentOf(network), () =>
-        withdraw(
+      mutex.run(segmentOf(network), () => {
+        going.add(network.id);
+        return withdraw(
           network,
           siblings(network).filter(({ id }) => id !== network.id),
-        ),
-      ),
+        );
+      }),
 
     declare(network) {
       if (!carried(network)) return;
@@ -236,6 +248,7 @@ export function createCarriage(parts: CarriageParts): Carriage {
       followNeeds(network.fabric);
     },
 
+    follow: ({ fabric }) => followNeeds(fabric),
     segments: () => [...present],
     onSegments: (listener) => void listeners.push(listener),
 

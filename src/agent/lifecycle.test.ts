@@ -78,6 +78,7 @@ function rememberingKernel() {
     announce: () => Promise.resolve(),
     belongings: () => Promise.resolve([]),
     neighbours: () => Promise.resolve([]),
+    entries: () => Promise.resolve([]),
     packets: () => Promise.reject(new BerthError('KERNEL_LACKS', 'no packets')),
     beforeResolver: () => Promise.reject(new BerthError('KERNEL_LACKS', 'no resolver')),
     resolverStream: () => Promise.reject(new BerthError('KERNEL_LACKS', 'no resolver')),

@@ -256,6 +256,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
         await state.closeJournal(name);
         void later(CHORES, maintain);
       }
+      carriage.follow(network);
       events.emit('network.created', `network ${network.id.slice(0, 12)} (${network.plugin}) was created`, {
         network: network.id,
       });

@@ -26,6 +26,7 @@ const kernel: Kernel = {
   announce: () => Promise.resolve(),
   belongings: () => Promise.resolve([]),
   neighbours: () => Promise.resolve([]),
+  entries: () => Promise.resolve([]),
   packets: () => Promise.reject(new Error('no packets')),
   beforeResolver: () => Promise.reject(new Error('no resolver')),
   resolverStream: () => Promise.reject(new Error('no resolver')),

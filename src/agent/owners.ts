@@ -12,5 +12,7 @@ export const owners = {
   network: (segment: string) => `network/${segment}`,
   /** What leads from a segment to another host. */
   remote: (segment: string, host: string) => `remote/${segment}/${host}`,
+  /** What an earlier process has left of those. */
+  stray: (segment: string) => `stray/${segment}`,
   endpoint: (id: EndpointId) => `endpoint/${id}`,
 } as const;

@@ -21,6 +21,8 @@ type Basis = readonly unknown[];
 
 export function createRemotes(kernel: Kernel, context: () => FabricContext): Remotes {
   const segments = new Map<string, Map<string, Basis>>();
+  /** Segments on which nothing is but what this process has made. */
+  const clean = new Set<string>();
 
   const desired = (network: Network) => fabricOf(network.fabric).desiredRemotes?.(network, context());
 
@@ -58,6 +60,12 @@ export function createRemotes(kernel: Kernel, context: () => FabricContext): Rem
           bases.delete(host);
         }),
       );
+      if (clean.has(segment)) return;
+      const found = await fabricOf(network.fabric).foundRemotes?.(network, context());
+      if (found === undefined) return;
+      // What is declared stays.
+      await kernel.remove(owners.stray(segment), found);
+      clean.add(segment);
     },
 
     declare(segment, network) {

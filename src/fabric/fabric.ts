@@ -231,6 +231,14 @@ export interface Fabric {
    */
   desiredRemotes?(network: Network, context: FabricContext): ReadonlyMap<string, RemotePart> | undefined;
 
+  /**
+   * All that is in the kernel of the kind that `desiredRemotes` makes, whoever made it: an earlier process may have made what nobody
+   * knows of now.
+   *
+   * @returns undefined as long as `desiredRemotes` may not be complete.
+   */
+  foundRemotes?(network: Network, context: FabricContext): Promise<readonly KernelObject[]> | undefined;
+
   /** What one attached endpoint needs. */
   desiredEndpoint(network: Network, endpoint: Endpoint, context: FabricContext): readonly KernelObject[];
 

@@ -61,6 +61,8 @@ function handle(command: Command): Answer {
       throw new BerthError('KERNEL_LACKS', 'this kernel is in memory');
     case 'neighbours':
       return { type: 'neighbours', neighbours: [] };
+    case 'entries':
+      return { type: 'entries', entries: [] };
     case 'open-port':
       if (!driver.there.has(`link ${command.request.link}` as ObjectKey))
         throw new BerthError('INTERFACE_UNKNOWN', `there is no interface ${command.request.link}`);

@@ -4,7 +4,7 @@ import type { Address } from '../model/address.ts';
 import type { Mac } from '../model/mac.ts';
 import type { InterfaceAddress, Prefix } from '../model/prefix.ts';
 import type { Announcement } from './announce.ts';
-import type { Belonging, KernelObject, Netns, ObjectKey } from './objects.ts';
+import type { Belonging, FdbEntry, KernelObject, Neighbour, Netns, ObjectKey } from './objects.ts';
 import type { PacketPort, PacketRequest } from './packets.ts';
 import type { ResolverSockets } from './resolver.ts';
 
@@ -104,6 +104,12 @@ export interface Kernel {
    * the last half minute, and those that somebody wrote down. None when there is no such link.
    */
   neighbours(link: string): Promise<readonly HostNeighbour[]>;
+
+  /**
+   * What somebody wrote down on a link of our own namespace: permanent neighbours; and of a bridge's port or a VXLAN device, where
+   * forwarding leads. None when there is no such link.
+   */
+  entries(link: string): Promise<readonly (FdbEntry | Neighbour)[]>;
 
   /** Called when a kernel event shows that a declared object is not as declared, with what an audit of it found and mended. */
   onDrift(listener: (drifts: readonly Drift[]) => void): void;

@@ -286,6 +286,12 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
       return answer.found;
     },
 
+    async entries(link) {
+      const answer = await submit({ type: 'entries', link }, 'other', `read the entries of ${link}`, timeout);
+      if (answer.type !== 'entries') throw new BerthError('INTERNAL', 'the kernel thread told no entries');
+      return answer.entries;
+    },
+
     async neighbours(link) {
       const answer = await submit({ type: 'neighbours', link }, 'other', `read the neighbours on ${link}`, timeout);
       if (answer.type !== 'neighbours') throw new BerthError('INTERNAL', 'the kernel thread told no neighbours');

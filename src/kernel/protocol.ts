@@ -4,7 +4,7 @@ import { BerthError, type ErrorCode } from '../model/errors.ts';
 import type { Mac } from '../model/mac.ts';
 import type { Announcement } from './announce.ts';
 import type { Drift, Found, HostNeighbour, HostView, KernelStep, Owner } from './kernel.ts';
-import type { KernelObject, Netns } from './objects.ts';
+import type { FdbEntry, KernelObject, Neighbour, Netns } from './objects.ts';
 import type { PacketRequest } from './packets.ts';
 import type { Removal } from './reconciler.ts';
 import type { ResolverSockets } from './resolver.ts';
@@ -19,6 +19,7 @@ export type Command =
   | { readonly type: 'view'; readonly netns: Netns | undefined }
   | { readonly type: 'belongings'; readonly link: string }
   | { readonly type: 'neighbours'; readonly link: string }
+  | { readonly type: 'entries'; readonly link: string }
   | { readonly type: 'before-resolver'; readonly netns: Netns }
   | { readonly type: 'resolver-stream'; readonly netns: Netns }
   /** `index`: only this link will do, as when a port is opened again on a new thread. */
@@ -54,6 +55,7 @@ export type Outcome =
   | { readonly type: 'view'; readonly view: HostView }
   | { readonly type: 'belongings'; readonly found: readonly Found[] }
   | { readonly type: 'neighbours'; readonly neighbours: readonly HostNeighbour[] }
+  | { readonly type: 'entries'; readonly entries: readonly (FdbEntry | Neighbour)[] }
   | { readonly type: 'port'; readonly mac: Mac; readonly index: number }
   | { readonly type: 'resolver-sockets'; readonly sockets: ResolverSockets }
   | { readonly type: 'descriptor'; readonly fd: number }

@@ -183,6 +183,8 @@ function openKernelThread(report: (report: Report) => void, settings: ThreadSett
           return { type: 'belongings', found: rtnetlink.belongings(command.link) };
         case 'neighbours':
           return { type: 'neighbours', neighbours: rtnetlink.neighbours(command.link) };
+        case 'entries':
+          return { type: 'entries', entries: rtnetlink.entries(command.link) };
         case 'open-port':
           return { type: 'port', ...ports.open(command.port, command.request, command.index) };
         case 'before-resolver':

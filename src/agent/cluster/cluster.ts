@@ -256,6 +256,7 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
       uplinks: config.uplinks,
       network: (key) => (objectsKnown ? clusterNetwork(objects, key) : undefined),
       remotes: remotes.of,
+      complete: remotes.complete,
       hostAddresses: (key) => own.get(key) ?? [],
     },
     async start() {

@@ -16,6 +16,8 @@ import type { ClusterHost } from './hosts.ts';
 export interface Remotes {
   /** Undefined: never known. */
   of(network: string): readonly RemoteEndpoint[] | undefined;
+  /** Whether it is as the store has it, and not as it was remembered. */
+  complete(network: string): boolean;
   /** Hosts or endpoints of a network (absent: of any) have changed. */
   changed(network?: string): void;
   /** What has not been written yet is. */
@@ -109,6 +111,7 @@ export async function openRemotes(parts: RemotesParts): Promise<Remotes> {
 
   return {
     of: (network) => compute(network) ?? remembered.get(network),
+    complete: (network) => compute(network) !== undefined,
     changed(network) {
       for (const one of network === undefined ? [...current.keys()] : [network]) {
         current.delete(one);

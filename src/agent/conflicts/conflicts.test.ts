@@ -91,6 +91,7 @@ beforeEach(async () => {
         return refuse === undefined ? Promise.resolve(port) : Promise.reject(refuse);
       },
       neighbours: () => Promise.resolve(neighbours),
+      entries: () => Promise.resolve([]),
     } as Partial<Kernel> as Kernel,
     host: {
       current: () => view(),

@@ -16,7 +16,7 @@ import { BRIDGE } from './bridge.ts';
 import { bridgeElements, engineElements, firewall } from './firewall.ts';
 import { containerMac } from './macs.ts';
 import { networkOptions, planVirtual } from './plan.ts';
-import { segmentObjects, segmentRemotes } from './segment.ts';
+import { segmentObjects, segmentRemotes, segmentWays } from './segment.ts';
 import { clusterKey, isRouted, settingsOf, subnetsOf } from './settings.ts';
 import { isNeeded } from './tenant.ts';
 import { checkTrunk } from './trunk.ts';
@@ -115,6 +115,7 @@ export const cluster: Fabric = {
   needed: isNeeded,
   desiredRemotes: (network, context) =>
     clusterKey(network) === undefined ? new Map() : segmentRemotes(network, context),
+  foundRemotes: (network, context) => (clusterKey(network) === undefined ? undefined : segmentWays(network, context)),
   macFor: (network, address) => (clusterKey(network) === undefined ? undefined : containerMac(address)),
 
   join(network, endpoint, context): JoinAnswer {

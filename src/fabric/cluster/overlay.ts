@@ -6,13 +6,10 @@
 
 import type { KernelObject, VxlanLink } from '../../kernel/objects.ts';
 import type { Address } from '../../model/address.ts';
-import { linkName } from '../../model/ids.ts';
 import type { Mac } from '../../model/mac.ts';
 
 /** The segment, as this host takes part in it. */
 export interface Overlay {
-  /** By which it is known on all hosts: `TENANT:NETWORK`. */
-  readonly network: string;
   readonly vni: number;
   /** Where this host sends from, and is sent to. */
   readonly vtep: Address;
@@ -41,14 +38,18 @@ export interface Reach {
 /** `bridge fdb` knows no name for it. */
 const EVERYBODY = '00:00:00:00:00:00';
 
-export const overlayLink = (network: string): string => linkName('bx', network);
+/**
+ * Named by the VNI, which a host has once only (vxlan_vni_in_use, drivers/net/vxlan): where a network has just been removed and its VNI
+ * is another's already, the device changes hands.
+ */
+export const overlayLink = (vni: number): string => `bx${vni}`;
 
 /** What makes the bridge a part of the segment. */
-export function tunnel({ network, vni, vtep, udpPort, bridge, mtu }: Overlay): VxlanLink {
+export function tunnel({ vni, vtep, udpPort, bridge, mtu }: Overlay): VxlanLink {
   return {
     kind: 'link',
     type: 'vxlan',
-    name: overlayLink(network),
+    name: overlayLink(vni),
     vni,
     local: vtep,
     udpPort,
@@ -59,7 +60,7 @@ export function tunnel({ network, vni, vtep, udpPort, bridge, mtu }: Overlay): V
     // container asks to find out whether an address is taken, does not travel either (br_do_proxy_suppress_arp, br_do_suppress_nd).
     port: { learning: false, flood: false, neighbourSuppression: true },
     noLinkLocal: true,
-    alias: `berth vni ${vni} of ${network}`,
+    alias: `berth vni ${vni}`,
     up: true,
   };
 }
@@ -75,10 +76,10 @@ export function tunnel({ network, vni, vtep, udpPort, bridge, mtu }: Overlay): V
 export function wayTo(
   vtep: Address,
   remotes: readonly RemoteEndpoint[],
-  { network, bridge }: Pick<Overlay, 'network' | 'bridge'>,
+  { vni, bridge }: Pick<Overlay, 'vni' | 'bridge'>,
   { broadcast, answers }: Reach,
 ): readonly KernelObject[] {
-  const link = overlayLink(network);
+  const link = overlayLink(vni);
   const objects: KernelObject[] = broadcast ? [{ kind: 'fdb', link, mac: EVERYBODY, dst: vtep }] : [];
   for (const { mac, addresses } of remotes) {
     objects.push({ kind: 'fdb', link, mac, dst: vtep }, { kind: 'fdb', link, mac });

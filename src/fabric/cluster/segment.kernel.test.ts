@@ -29,7 +29,7 @@ const shop: ClusterNetwork = {
   ],
 };
 const subnets = ['10.103.1.0/24', 'fd00:103::/64'];
-const tunnel = overlayLink(SHOP);
+const tunnel = overlayLink(shop.tag);
 const bridge = segmentBridge(SHOP);
 
 let kernel: Kernel;

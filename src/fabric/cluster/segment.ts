@@ -10,7 +10,7 @@ import type { FabricContext, RemotePart } from '../fabric.ts';
 import { BRIDGE } from './bridge.ts';
 import { bridgeElements } from './firewall.ts';
 import { hostMac } from './macs.ts';
-import { type RemoteEndpoint, tunnel, wayTo } from './overlay.ts';
+import { overlayLink, type RemoteEndpoint, tunnel, wayTo } from './overlay.ts';
 import { clusterKey, settingsOf, subnetsOf } from './settings.ts';
 import { hostSource, ownAddresses, routedWith } from './tenant.ts';
 import { trunkObjects } from './trunk.ts';
@@ -59,9 +59,7 @@ export function segmentObjects(network: Network, context: FabricContext): readon
     { kind: 'fdb', link: bridge, mac },
     ...(hasV6 ? ipv6Settings(bridge) : []),
     ...addresses,
-    ...(cluster!.encapsulation === 'vxlan'
-      ? tunnelObjects(key, network, context, mtu)
-      : trunkObjects(network, context)),
+    ...(cluster!.encapsulation === 'vxlan' ? tunnelObjects(network, context, mtu) : trunkObjects(network, context)),
   ];
 }
 
@@ -74,11 +72,11 @@ function ipv6Settings(bridge: string): KernelObject[] {
   }));
 }
 
-function tunnelObjects(key: string, network: Network, { cluster }: FabricContext, mtu: number): KernelObject[] {
+function tunnelObjects(network: Network, { cluster }: FabricContext, mtu: number): KernelObject[] {
   if (cluster?.vtep === undefined) return [];
   const { bridge, cluster: of } = settingsOf(network);
   const { vtep, vxlanPort: udpPort } = cluster;
-  return [tunnel({ network: key, vni: of!.tag, vtep, udpPort, bridge, mtu })];
+  return [tunnel({ vni: of!.tag, vtep, udpPort, bridge, mtu })];
 }
 
 /**
@@ -110,6 +108,17 @@ function addressObjects(key: string, network: Network, context: FabricContext): 
   });
 }
 
+/** All ways to other hosts that the kernel has. */
+export function segmentWays(network: Network, { cluster, kernel }: FabricContext) {
+  const key = clusterKey(network)!;
+  const { bridge, cluster: of } = settingsOf(network);
+  if (of!.encapsulation === 'vlan' || cluster?.complete?.(key) !== true) return undefined;
+  return Promise.all([overlayLink(of!.tag), bridge].map((link) => kernel.entries(link))).then(([tunnelled, asked]) => [
+    ...tunnelled!,
+    ...asked!.filter(({ kind }) => kind === 'neighbour'),
+  ]);
+}
+
 /**
  * The ways to the other hosts, each by itself.
  *
@@ -133,7 +142,7 @@ export function segmentRemotes(network: Network, context: FabricContext): Readon
       name,
       {
         of: [answers, ...on],
-        objects: () => wayTo(on[0]!.vtep, on, { network: key, bridge }, { broadcast: !routing, answers }),
+        objects: () => wayTo(on[0]!.vtep, on, { vni: of!.tag, bridge }, { broadcast: !routing, answers }),
       },
     ]),
   );

@@ -10,17 +10,18 @@ import { vlanUplink } from './underlay.ts';
 
 type Surroundings = Pick<FabricContext, 'cluster' | 'host'>;
 
-const alias = (key: string): string => `berth network ${key}`;
+/** Not by the network: where one has just been removed, and its VLAN is another's already, the interface changes hands. */
+const alias = (vlan: VlanOf): string => `berth cluster vlan ${vlan.id}`;
 
 /** The port of a network's bridge; none while this host has no uplink. */
 export function trunkObjects(network: Network, context: Surroundings): readonly KernelObject[] {
   const { bridge } = settingsOf(network);
   const vlan = vlanOf(network, context);
-  if (vlan === undefined || strangerOn(vlan, network, context) !== undefined) return [];
+  if (vlan === undefined || strangerOn(vlan, context) !== undefined) return [];
   return [
     // Nobody has to give it an address: that it is up is all that it needs.
     { kind: 'link', type: 'adopted', name: vlan.base, up: true },
-    ...vlanObjects(vlan, alias(clusterKey(network)!), bridge),
+    ...vlanObjects(vlan, alias(vlan), bridge),
   ];
 }
 
@@ -39,7 +40,7 @@ export function checkTrunk(network: Network, context: Surroundings): void {
     const has = given.length === 0 ? 'has no uplinks: see --uplinks' : `has none of the uplinks ${given.join(', ')}`;
     throw new BerthError('INTERFACE_UNKNOWN', `${which}, and this host ${has}`);
   }
-  const stranger = strangerOn(vlan, network, context);
+  const stranger = strangerOn(vlan, context);
   if (stranger === undefined) return;
   throw new BerthError(
     'INTERFACE_UNSUITABLE',
@@ -53,8 +54,8 @@ function vlanOf(network: Network, context: Surroundings): VlanOf | undefined {
 }
 
 /** Whose the interface is that we would make; a VLAN of an interface is there once only. */
-function strangerOn(vlan: VlanOf, network: Network, { host }: Surroundings): string | undefined {
+function strangerOn(vlan: VlanOf, { host }: Surroundings): string | undefined {
   const found = host.links.find(({ name }) => name === vlanLink(vlan));
-  if (found === undefined || found.alias === alias(clusterKey(network)!)) return undefined;
+  if (found === undefined || found.alias === alias(vlan)) return undefined;
   return found.alias === undefined ? '' : ` (${found.alias})`;
 }

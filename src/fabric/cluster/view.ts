@@ -29,6 +29,8 @@ export interface ClusterView {
    * @returns undefined while that is not known: then what the kernel has stays.
    */
   remotes(key: string): readonly RemoteEndpoint[] | undefined;
+  /** Whether that is all there is, as the store says: not what was known before this agent was started. Absent: no. */
+  complete?(key: string): boolean;
   /** The addresses that this host itself has in a network of the kind `infra`. Absent, or none: not leased yet. */
   hostAddresses?(key: string): readonly InterfaceAddress[];
 }

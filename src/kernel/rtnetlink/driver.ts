@@ -38,7 +38,7 @@ import { ruleKind } from './kinds/rule.ts';
 import { classKind } from './kinds/traffic-class.ts';
 import { changeLink, deleteLinkGroup } from './link.ts';
 import { openSessions, type Session, UnknownLink, UnknownNamespace } from './session.ts';
-import { readNeighbours, readView } from './view.ts';
+import { readEntries, readNeighbours, readView } from './view.ts';
 
 /** What rtnetlink speaks of. */
 export type RtnetlinkObject =
@@ -99,6 +99,7 @@ export interface RtnetlinkDriver extends ObjectDriver {
   belongings(link: string): readonly Found[];
   /** Those of a link of our own namespace, as in `Kernel`. @throws BerthError */
   neighbours(link: string): readonly HostNeighbour[];
+  entries(link: string): readonly (FdbEntry | Neighbour)[];
 }
 
 /**
@@ -216,6 +217,13 @@ export function openRtnetlinkDriver(options: RtnetlinkOptions = {}): RtnetlinkDr
         () => readNeighbours(sessions.at(undefined)!.socket, link),
         'read',
         () => `the neighbours on ${link}`,
+      ),
+
+    entries: (link) =>
+      explained(
+        () => readEntries(sessions.at(undefined)!.socket, link),
+        'read',
+        () => `the forwarding entries of ${link}`,
       ),
 
     close: () => sessions.close(),

@@ -137,3 +137,14 @@ test('an entry on a link that is not there', () => {
 function entriesTo(dst: string): number {
   return records('bridge -j fdb show dev vx1').filter((entry) => entry.dst === dst).length;
 }
+
+test('what is written down on a link is listed as it would be declared, and what the kernel makes is not', () => {
+  const remote: FdbEntry = { kind: 'fdb', link: 'vx1', mac: far, dst: address('10.0.0.2') };
+  const behind: FdbEntry = { kind: 'fdb', link: 'vx1', mac: far };
+  const asked = { kind: 'neighbour', link: 'vx1', address: address('10.1.0.7'), mac: far } as const;
+  const all = [remote, behind, flood('10.0.0.3'), asked];
+  for (const object of all) driver.make(object);
+  assert.deepEqual(driver.entries('vx1').map(objectKey).toSorted(), all.map(objectKey).toSorted());
+  for (const object of all) driver.unmake(object);
+  assert.deepEqual([driver.entries('vx1'), driver.entries('none')], [[], []]);
+});

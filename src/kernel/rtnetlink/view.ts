@@ -2,10 +2,11 @@
 
 import type { Mac } from '../../model/mac.ts';
 import type { HostAddress, HostLink, HostNeighbour, HostRoute, HostView } from '../kernel.ts';
+import type { FdbEntry, Neighbour } from '../objects.ts';
 import { getAddresses, readAddress } from './address.ts';
 import { IFF_LOOPBACK, IFF_LOWER_UP, IFF_UP, RT_SCOPE_HOST, RT_SCOPE_LINK } from './constants.ts';
 import { getLink, getLinks, type LinkRecord, readLink } from './link.ts';
-import { getNeighbours, readNeighbour } from './neighbour.ts';
+import { getFdb, getNeighbours, readFdbEntry, readNeighbour } from './neighbour.ts';
 import { getRoutes, readRoute } from './route.ts';
 import type { NetlinkSocket } from './socket.ts';
 
@@ -58,6 +59,33 @@ export function readNeighbours(socket: NetlinkSocket, link: string): readonly Ho
     if (record?.link !== index || record.mac === undefined || !(record.reachable || record.permanent)) return undefined;
     return { address: record.address, mac: record.mac as Mac };
   });
+}
+
+/**
+ * What somebody wrote down on a link: permanent neighbours, and as a port or a VXLAN device, where forwarding leads. None when there is
+ * no such link. @throws Refusal
+ */
+export function readEntries(socket: NetlinkSocket, link: string): readonly (FdbEntry | Neighbour)[] {
+  const index = socket.get(getLink(link), readLink)?.index;
+  if (index === undefined) return [];
+  const neighbours = socket.dump(getNeighbours(index, false), (message): Neighbour | undefined => {
+    const record = readNeighbour(message);
+    if (record?.link !== index || record.mac === undefined || !record.permanent) return undefined;
+    return { kind: 'neighbour', link, address: record.address, mac: record.mac as Mac };
+  });
+  const forwarding = socket.dump(getFdb(index), (message): FdbEntry | undefined => {
+    const record = readFdbEntry(message);
+    if (record?.link !== index || !record.fixed || record.local) return undefined;
+    const { mac, dst, vlan } = record;
+    return {
+      kind: 'fdb',
+      link,
+      mac,
+      ...(dst === undefined ? {} : { dst }),
+      ...(vlan === undefined ? {} : { vlan }),
+    };
+  });
+  return [...neighbours, ...forwarding];
 }
 
 function hostLink(
