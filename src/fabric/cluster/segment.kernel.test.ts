@@ -135,6 +135,21 @@ test('what everybody is asked goes to the hosts that carry the network, and to n
   assert.equal(elsewhere(), 0);
 });
 
+test('where containers are to be asked themselves they are, and the gateway is not', async () => {
+  const [host] = hosts as [Host];
+  const [one] = boxes as [Container];
+  host.view = { network: () => ({ ...shop, arp: 'flood' }) };
+  await tell(boxes);
+  const asked = hosts[1]!.counting(tunnel, 'ether type arp');
+  one.forget();
+  assert.ok(one.pings('10.103.1.254'));
+  assert.equal(asked(), 0);
+  assert.ok(one.pings('10.103.1.2'));
+  assert.ok(asked() > 0);
+  host.view = {};
+  await tell(boxes);
+});
+
 test('a group is on the segment of its network', async () => {
   const [host] = hosts as [Host];
   const group = await host.network({ tenant: 'red', network: 'shop', group: 'web' }, subnets);
