@@ -46,6 +46,7 @@ beforeEach(() => {
         version: '28.5.2',
         apiVersion: '1.51',
         liveRestore: false,
+        clusterStore: false,
         swarm: false,
       });
     },

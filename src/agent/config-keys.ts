@@ -102,7 +102,7 @@ export const configKeys: readonly ConfigKey[] = [
     key: 'plugins',
     values: 'name=fabric[:scope], separated by commas',
     default: 'berth=cluster,berth-lan=lan,local=lan',
-    help: 'The driver names that Docker knows us by; fabric is cluster or lan, scope local (the default) or global.',
+    help: 'The driver names that Docker knows us by; fabric is cluster or lan, scope local (the default), global, or auto: global on an engine with a cluster store.',
   },
   {
     key: 'bridge',

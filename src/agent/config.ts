@@ -21,6 +21,9 @@ export interface PluginConfig {
   readonly scope: 'local' | 'global';
 }
 
+/** As it is configured; `auto`: as the engine shares networks. */
+export type GivenPlugin = Omit<PluginConfig, 'scope'> & { readonly scope: PluginConfig['scope'] | 'auto' };
+
 /** A block that automatic subnets are cut from. */
 export interface PoolBase {
   readonly base: Prefix;
@@ -38,6 +41,9 @@ export interface TlsConfig {
   readonly clientCert: string;
   readonly clientKey: string;
 }
+
+/** As it is configured, before the engine has been seen. */
+export type GivenConfig = Omit<Config, 'plugins'> & { readonly plugins: readonly GivenPlugin[] };
 
 export interface ApiConfig {
   /** Address and port, as `berth master --listen` takes them. */
@@ -82,7 +88,10 @@ export type RawConfig = Readonly<Record<string, string>>;
  * @param flags by key, those that were given.
  * @throws BerthError BAD_CONFIG naming the source, the key and the value.
  */
-export function loadConfig(flags: RawConfig & { readonly config?: string }, environment: NodeJS.ProcessEnv): Config {
+export function loadConfig(
+  flags: RawConfig & { readonly config?: string },
+  environment: NodeJS.ProcessEnv,
+): GivenConfig {
   const { config: file = environment.BERTH_CONFIG, ...given } = flags;
   const fromFile = file === undefined ? {} : readConfigFile(file);
   const value = (key: string): { text: string; source: string } => {
@@ -245,11 +254,15 @@ function seconds(given: Given, least: number, most: number): number {
   return number * 1000;
 }
 
-function pluginList(given: Given): PluginConfig[] {
-  const plugins = given.text.split(',').map((item): PluginConfig => {
-    const match = /^([0-9A-Za-z][0-9A-Za-z_.-]{0,62})=(cluster|lan)(?::(local|global))?$/.exec(item.trim());
+function pluginList(given: Given): GivenPlugin[] {
+  const plugins = given.text.split(',').map((item): GivenPlugin => {
+    const match = /^([0-9A-Za-z][0-9A-Za-z_.-]{0,62})=(cluster|lan)(?::(local|global|auto))?$/.exec(item.trim());
     if (match === null) throw bad(given, 'name=fabric[:scope], separated by commas, with fabric cluster or lan');
-    return { name: match[1]!, fabric: match[2] as FabricKind, scope: match[3] === 'global' ? 'global' : 'local' };
+    return {
+      name: match[1]!,
+      fabric: match[2] as FabricKind,
+      scope: (match[3] as GivenPlugin['scope'] | undefined) ?? 'local',
+    };
   });
   if (new Set(plugins.map(({ name }) => name)).size < plugins.length)
     throw bad(given, 'a list in which each name stands once');

@@ -20,7 +20,7 @@ import { refuseHalfMigrated } from './cluster/migration.ts';
 import { withoutStore } from './cluster/offline.ts';
 import { followSegments } from './cluster/segments.ts';
 import { createCollector } from './collector.ts';
-import { type ApiConfig, type Config, loadConfig, type PluginConfig } from './config.ts';
+import { type ApiConfig, type Config, type GivenConfig, loadConfig, type PluginConfig } from './config.ts';
 import { createConflicts } from './conflicts/conflicts.ts';
 import { crashPoints } from './crash-points.ts';
 import { hostKey, openBook } from './dhcp/book.ts';
@@ -44,6 +44,7 @@ import { listenAt, makeFolder, refuseServed, socketOf } from './places.ts';
 import { createReaching } from './reach/reaching.ts';
 import { createRegistration } from './registration.ts';
 import { createSandboxes } from './sandboxes.ts';
+import { settleScopes } from './scopes.ts';
 import { openState, storeNotes } from './state.ts';
 import { createStatus } from './status.ts';
 import { awayIsNoFailure, openStores } from './stores.ts';
@@ -94,17 +95,19 @@ interface Agent {
   stop(): Promise<void>;
 }
 
-async function startAgent(config: Config, logger: Logger, serveMaster?: ServeMaster): Promise<Agent> {
+async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: ServeMaster): Promise<Agent> {
   const startedAt = new Date();
-  makeFolder(config.stateDir, 0o700);
-  makeFolder(config.runDir, 0o755);
-  makeFolder(config.pluginDir, 0o755);
+  makeFolder(given.stateDir, 0o700);
+  makeFolder(given.runDir, 0o755);
+  makeFolder(given.pluginDir, 0o755);
   const crash = crashPoints(process.env);
   await using cleanup = new AsyncDisposableStack();
 
   const events = openEvents(logger);
-  const stores = await openStores(config, events, crash.store);
+  const stores = await openStores(given, events, crash.store);
   cleanup.defer(() => stores.close());
+  const notes = storeNotes(stores.local, hostname());
+  const config: Config = { ...given, plugins: await settleScopes(given.plugins, connectEngine(given.docker), notes) };
   // Before anything is done: whoever serves there has containers that are none of ours.
   await refuseServed([apiSocket(config.runDir), ...config.plugins.flatMap((plugin) => socketOf(config, plugin) ?? [])]);
   if (!stores.away()) await refuseHalfMigrated(stores.shared);
@@ -117,7 +120,6 @@ async function startAgent(config: Config, logger: Logger, serveMaster?: ServeMas
   const names = createNames((id) => state.endpoints.get(id)?.attachment?.container);
   const now = Date.now;
   const monotonic = () => performance.now();
-  const notes = storeNotes(stores.local, hostname());
   const knownEngine = z
     .string()
     .optional()

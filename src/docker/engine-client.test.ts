@@ -25,6 +25,7 @@ describe('info', () => {
       version: '28.5.2',
       apiVersion: '1.44',
       liveRestore: true,
+      clusterStore: false,
       swarm: false,
     });
     assert.deepEqual(fake.asked, ['/version', '/v1.44/info']);
@@ -40,7 +41,14 @@ describe('info', () => {
     it(`negotiates with ${title}`, async () => {
       await fake.answer({ '/version': version, '/info': { ID: 'x' } });
       const info = await connectEngine(fake.address).info();
-      assert.deepEqual(info, { id: 'x', version: '', apiVersion: expected, liveRestore: false, swarm: false });
+      assert.deepEqual(info, {
+        id: 'x',
+        version: '',
+        apiVersion: expected,
+        liveRestore: false,
+        clusterStore: false,
+        swarm: false,
+      });
     });
 
   it('negotiates anew each time, for the engine may have been upgraded', async () => {

@@ -35,6 +35,7 @@ export const infoAnswer = z.object({
   ID: z.string().min(1),
   ServerVersion: text,
   LiveRestoreEnabled: z.boolean().nullish(),
+  ClusterStore: z.string().nullish(),
   Swarm: z.object({ LocalNodeState: text }).nullish(),
   DockerRootDir: text,
 });
@@ -122,6 +123,7 @@ export function toInfo(answer: z.output<typeof infoAnswer>, apiVersion: string):
     version: answer.ServerVersion,
     apiVersion,
     liveRestore: answer.LiveRestoreEnabled ?? false,
+    clusterStore: (answer.ClusterStore ?? '') !== '',
     swarm: swarm !== '' && swarm !== 'inactive',
     ...(answer.DockerRootDir === '' ? {} : { folder: answer.DockerRootDir }),
   };

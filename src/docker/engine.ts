@@ -12,6 +12,8 @@ export interface EngineInfo {
   readonly apiVersion: string;
   readonly liveRestore: boolean;
   readonly swarm: boolean;
+  /** It shares its networks with other engines by a cluster store (`--cluster-store`, up to 20.10). */
+  readonly clusterStore: boolean;
   /** Where it keeps its files. */
   readonly folder?: string;
 }

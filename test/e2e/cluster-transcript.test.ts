@@ -123,6 +123,7 @@ function isSocket(path: string): boolean {
 
 describe('T5, the cluster fabric under its old names', () => {
   const scenes: readonly Scene[] = [
+    { engines: ['20.10', '20.10'], clusterStore: true },
     { engines: ['20.10', '26.1'], clusterStore: false },
     { engines: ['28.5', '28.5'], clusterStore: false },
   ];

@@ -7,7 +7,7 @@ import { runBerth } from '../run.ts';
 import { readNetpluginFlags, runNetplugin } from './netplugin.ts';
 
 const modes = ['--mode', 'docker', '--netmode', 'vlan', '--fwdmode', 'bridge'];
-const standard = { plugins: 'netplugin=cluster', store: 'etcd://127.0.0.1:2379' };
+const standard = { plugins: 'netplugin=cluster:auto', store: 'etcd://127.0.0.1:2379' };
 
 describe('netplugin', () => {
   it('takes the flags of the transcript, and says which have no effect', () => {
@@ -25,7 +25,7 @@ describe('netplugin', () => {
     const { config } = readNetpluginFlags(['--etcd-endpoints', 'http://172.16.112.128:2379', ...modes], {});
     const { store, plugins } = loadConfig(config, {});
     assert.deepEqual(store, { kind: 'etcd', urls: ['http://172.16.112.128:2379'], prefix: '/' });
-    assert.deepEqual(plugins, [{ name: 'netplugin', fabric: 'cluster', scope: 'local' }]);
+    assert.deepEqual(plugins, [{ name: 'netplugin', fabric: 'cluster', scope: 'auto' }]);
   });
 
   it('takes every old name, one hyphen or two, = or a space, and the environment', () => {
@@ -154,7 +154,7 @@ describe('netplugin', () => {
     assert.match(stdout, /\nExamples:\n {2}netplugin --etcd-endpoints/);
     const ran: [RawConfig, readonly string[]][] = [];
     assert.equal(await runNetplugin(modes, surroundings, async (...given) => void ran.push(given)), 0);
-    assert.equal(ran[0]![0].plugins, 'netplugin=cluster');
+    assert.equal(ran[0]![0].plugins, 'netplugin=cluster:auto');
     assert.equal(ran[0]![1].length, 2);
     assert.equal((await berth(['--json', 'netplugin'])).code, 2);
   });

@@ -97,7 +97,8 @@ export function readNetpluginFlags(words: readonly string[], environment: NodeJS
     const given = read.given(`own ${key}`);
     if (given !== undefined) config[key] = given;
   }
-  if (config.plugins === undefined && environment.BERTH_PLUGINS === undefined) config.plugins = 'netplugin=cluster';
+  if (config.plugins === undefined && environment.BERTH_PLUGINS === undefined)
+    config.plugins = 'netplugin=cluster:auto';
   const store = storeOf(old);
   if (store !== undefined) config.store = store;
   else if (
