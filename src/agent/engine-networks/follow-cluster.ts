@@ -4,6 +4,8 @@ import type { IpamDriver, NetworkDriver } from '../../docker/driver.ts';
 import type { Engine } from '../../docker/engine.ts';
 import type { Ipam } from '../../ipam/ipam.ts';
 import { keys, SCHEMA_VERSION } from '../../model/keys.ts';
+import type { Lease } from '../../model/pool.ts';
+import { hostHolder } from '../../objects/codec.ts';
 import type { Store } from '../../store/store.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { PluginConfig } from '../config.ts';
@@ -46,6 +48,8 @@ const TTL = 120;
 /** Where there is no cluster, or no plugin of ours for its networks, it does nothing. */
 export function followCluster(parts: FollowClusterParts): ClusterFollowing {
   const { cluster, plugins, engineNow, engine, store, state, lifecycle, events } = parts;
+  // From before the host was in a cluster its leases name its engine.
+  const isOwn = (lease: Lease) => [cluster && hostHolder(cluster.host), engineNow().id].includes(lease.engine);
   const ours = [...plugins.values()].filter(({ fabric }) => fabric === 'cluster');
   const plugin = ours.find(({ scope }) => scope === 'local') ?? ours[0];
   if (cluster === undefined || plugin === undefined) return nothing;
@@ -61,7 +65,7 @@ export function followCluster(parts: FollowClusterParts): ClusterFollowing {
     shared,
     state,
     lifecycle,
-    moveLeases: (network, key) => moveLeases({ ipam: parts.ipam, engineId: () => engineNow().id }, network, key),
+    moveLeases: (network, key) => moveLeases({ ipam: parts.ipam, isOwn }, network, key),
     events,
     monotonic,
   });

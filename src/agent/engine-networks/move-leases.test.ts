@@ -58,7 +58,7 @@ const lease = (pool: PoolId, address: string, engine: string, of?: string) =>
   });
 const held = (pool: PoolId) =>
   ipam.leasesOf(pool).map(({ address, engine, holder }) => `${formatAddress(address)} ${engine} ${holder.kind}`);
-const move = () => moveLeases({ ipam, engineId: () => 'mine' }, network, 'default:shop');
+const move = () => moveLeases({ ipam, isOwn: ({ engine }) => engine === 'mine' }, network, 'default:shop');
 
 test('what containers of this host hold is the cluster’s, and nothing else', async () => {
   await lease(local, '10.1.0.2', 'mine', '2');

@@ -9,7 +9,8 @@ import { gateOpen } from '../../objects/gate.ts';
 
 export interface MoveLeasesParts {
   readonly ipam: Pick<Ipam, 'leasesOf' | 'lease' | 'release' | 'find' | 'pool' | 'refreshPool'>;
-  engineId(): string | undefined;
+  /** Whether a lease is this host's. */
+  isOwn(lease: Lease): boolean;
 }
 
 /**
@@ -18,10 +19,10 @@ export interface MoveLeasesParts {
  * @param key `TENANT:NETWORK`, whose pools are there.
  * @throws BerthError ADDRESS_TAKEN when another host was faster, STORE_UNAVAILABLE
  */
-export async function moveLeases({ ipam, engineId }: MoveLeasesParts, network: Network, key: string): Promise<void> {
+export async function moveLeases({ ipam, isOwn }: MoveLeasesParts, network: Network, key: string): Promise<void> {
   const mine = (network.pools ?? [])
     .flatMap((id) => ipam.leasesOf(id))
-    .filter(({ engine, holder: { kind } }) => engine === engineId() && (kind === 'request' || kind === 'endpoint'));
+    .filter((lease) => isOwn(lease) && (lease.holder.kind === 'request' || lease.holder.kind === 'endpoint'));
   if (mine.length === 0) return;
   const pools: Pool[] = [];
   for (const { prefix } of network.subnets) {
