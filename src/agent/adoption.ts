@@ -95,8 +95,16 @@ export function createAdoption({ state, lifecycle, leases, host, plugins, now }:
       const network: Network = { ...plan, fabric: fabric.kind, leased, ...on, settings, createdAt: now() };
       await lifecycle.adopt(
         network,
-        seen.endpoints.flatMap((endpoint) => endpointOf(network, endpoint)),
+        seen.endpoints.filter(isHere).flatMap((endpoint) => endpointOf(network, endpoint)),
       );
     },
   };
+}
+
+/**
+ * With a cluster store an engine lists the endpoints of all hosts, and calls those of no container of its own `ep-…`
+ * (moby `api/server/router/network/network_routes.go`).
+ */
+function isHere({ container }: EngineEndpoint): boolean {
+  return !container.startsWith('ep-');
 }
