@@ -109,9 +109,8 @@ export function createCarriage(parts: CarriageParts): Carriage {
     const sharing = new Map([...carriedNetworks(fabric.kind, now), network].map((one) => [one.id, one]));
     await kernel.apply(owners.shared(fabric.kind), fabric.desiredShared([...sharing.values()], now));
     await kernel.apply(owners.network(segment), fabric.desiredNetwork(network, now));
-    const first = !present.has(segment);
     note(segment, true);
-    if (first) followNeeds(fabric.kind);
+    followNeeds(fabric.kind);
   }
 
   /** @param on the networks that keep it there, if they have endpoints. */
@@ -177,8 +176,10 @@ export function createCarriage(parts: CarriageParts): Carriage {
       () => {
         void background.later(`cannot withdraw the network ${network.id.slice(0, 12)} from the kernel`, () =>
           mutex.run(segment, async () => {
-            if (state.networks.has(network.id) && lingering.get(segment) === timer)
-              await withdraw(network, siblings(network));
+            if (lingering.get(segment) !== timer) return;
+            if (state.networks.has(network.id)) await withdraw(network, siblings(network));
+            // Another network may be on the segment by now, and does not linger.
+            else lingering.delete(segment);
           }),
         );
       },
