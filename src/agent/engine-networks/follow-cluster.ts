@@ -65,7 +65,11 @@ export function followCluster(parts: FollowClusterParts): ClusterFollowing {
     shared,
     state,
     lifecycle,
-    moveLeases: (network, key) => moveLeases({ ipam: parts.ipam, isOwn }, network, key),
+    moveLeases: (network, key) => {
+      // What all engines have has one pool, of which containers of any host may have got an address by now.
+      const isEverybodys = plugins.get(network.plugin)?.scope === 'global';
+      return moveLeases({ ipam: parts.ipam, isOwn: (lease) => isEverybodys || isOwn(lease) }, network, key);
+    },
     events,
     monotonic,
   });
