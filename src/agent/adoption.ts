@@ -68,6 +68,8 @@ export function createAdoption({ state, lifecycle, leases, host, plugins, now }:
 
   return {
     isUnknown(seen) {
+      // Managers list the networks of all nodes; which of them this node needs, its own engine says.
+      if (seen.scope === 'swarm' && seen.endpoints.length === 0) return false;
       if (plugins.has(seen.driver)) return !state.networks.has(seen.id);
       if (memberOf(seen.ipamOptions) !== undefined) return false;
       return plugins.has(seen.ipamDriver) && seen.subnets.some(({ subnet }) => !leases.serves(subnet));

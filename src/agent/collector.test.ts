@@ -48,6 +48,8 @@ beforeEach(() => {
         liveRestore: false,
         clusterStore: false,
         swarm: false,
+        manager: false,
+        drivers: [],
       });
     },
     networks: () => {

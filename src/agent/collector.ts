@@ -18,6 +18,7 @@ import type { Lifecycle } from './lifecycle.ts';
 import type { Metrics } from './metrics.ts';
 import type { Names } from './names.ts';
 import type { State } from './state.ts';
+import { isSwarmPool } from './swarm/spaces.ts';
 
 export interface Collector {
   /** Looks once: frees what has been unknown to the engine for longer than the grace. @throws BerthError ENGINE_UNREACHABLE */
@@ -119,7 +120,7 @@ export function createCollector(parts: CollectorParts): Collector {
     const records = {
       networks: [...state.networks.values()],
       endpoints: [...state.endpoints.values()],
-      pools: leases.pools(),
+      pools: leases.pools().filter((pool) => !isSwarmPool(pool)),
       leases: leases.all().filter(leases.isOwn),
       poolsAreShared: leases.isShared,
     };

@@ -93,7 +93,7 @@ export function findGarbage(
   const pools = new Map(records.pools.map((pool) => [pool.id, pool]));
   for (const lease of records.leases) {
     const pool = pools.get(lease.pool);
-    if (pool === undefined || lease.holder.kind === 'gateway' || lease.holder.kind === 'auxiliary') continue;
+    if (pool === undefined || ['gateway', 'auxiliary', 'swarm'].includes(lease.holder.kind)) continue;
     if (lease.holder.kind === 'endpoint' && ours.has(lease.holder.endpoint)) continue;
     const place = placeOf(networkOfPool(pool), lease.address);
     if (held.has(`${formatPrefix(pool.subnet)} ${place}`) || plugged.has(place)) continue;

@@ -1,5 +1,6 @@
 /** Addresses for what an engine asks, and asks again; on a LAN, none that another machine there has. */
 
+import type { RequestAddress } from '../docker/driver.ts';
 import type { Ipam } from '../ipam/ipam.ts';
 import type { LeaseRequest, Owns } from '../ipam/leases.ts';
 import { type Address, formatAddress, sameAddress } from '../model/address.ts';
@@ -21,7 +22,7 @@ const ATTEMPTS = 32;
 
 export interface Granting {
   /** @throws BerthError of the IPAM, which name the container that holds an address; ADDRESS_CONFLICT */
-  grant(request: Omit<LeaseRequest, 'engine' | 'owns' | 'replay'>): Promise<Lease>;
+  grant(request: Omit<LeaseRequest, 'engine' | 'owns'>): Promise<Lease>;
   /** The engine gives an address back, or undoes a refusal. */
   release(pool: PoolId, address: Address): Promise<void>;
   /** CreateEndpoint refused an address that another endpoint holds: the engine is about to release it, and must not. */
@@ -113,7 +114,7 @@ export function createGranting(parts: GrantingParts): Granting {
         const lease = await leaseFree({
           ...request,
           engine: self.engine(),
-          replay: parts.repeating(),
+          replay: request.replay ?? parts.repeating(),
           ...(parts.hostName !== undefined && { owns: self.owns }),
         });
         self.note(request.pool, lease.address);
@@ -139,4 +140,11 @@ export function createGranting(parts: GrantingParts): Granting {
     named,
   };
   return self;
+}
+
+/** For whom an engine asks: for one of its containers, or, as the leader of a swarm, for one of any node's. */
+export function holderOf({ name, swarm, repeated }: RequestAddress): Pick<LeaseRequest, 'holder' | 'replay'> {
+  return swarm === true
+    ? { holder: { kind: 'swarm' }, replay: repeated === true }
+    : { holder: { kind: 'request', ...(name === undefined ? {} : { name }) } };
 }

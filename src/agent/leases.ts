@@ -13,6 +13,7 @@ import { asBerthError, BerthError } from '../model/errors.ts';
 import type { EndpointId, NetworkId, PoolId } from '../model/ids.ts';
 import type { Mac } from '../model/mac.ts';
 import type { Endpoint, Network, Subnet } from '../model/network.ts';
+import { SWARM_TENANT } from '../model/objects/tenant.ts';
 import { type Lease, type LeaseHolder, networkOfPool, type Pool, poolId, readPoolId } from '../model/pool.ts';
 import { contains, hostRange, type Prefix, samePrefix } from '../model/prefix.ts';
 import { type ClusterSource, createClusterAddresses } from './cluster/addresses.ts';
@@ -21,7 +22,7 @@ import { memberOf, withClusterPools } from './cluster/pools.ts';
 import type { PluginConfig } from './config.ts';
 import type { Conflicts } from './conflicts/conflicts.ts';
 import type { Events } from './events.ts';
-import { createGranting } from './granting.ts';
+import { createGranting, holderOf } from './granting.ts';
 import type { HostFacts } from './host.ts';
 import type { Names } from './names.ts';
 import type { State } from './state.ts';
@@ -175,8 +176,8 @@ export function createLeases(parts: LeasesParts): Leases {
     mac: Mac | undefined,
   ): Promise<void> => {
     const lease = await ipam.claim(subnet, address, holder, mac, member?.network);
-    // Docker's own IPAM knows nothing of other hosts; ours may have been asked in another life.
-    if (lease !== undefined || member === undefined) return;
+    // Docker's own IPAM knows nothing of other hosts, but a swarm's leader does; ours may have been asked in another life.
+    if (lease !== undefined || member === undefined || member.network.startsWith(`${SWARM_TENANT}:`)) return;
     const request = { address, holder, ...(mac && { mac }) };
     await ofCluster?.lease({ ...member, pool: poolId(member.network, subnet) }, request);
   };
@@ -245,9 +246,7 @@ export function createLeases(parts: LeasesParts): Leases {
       const address = request.address ?? (gateway ? lanGateway(call.plugin, pool.subnet) : undefined);
       const lease = await granting.grant({
         pool: pool.id,
-        holder: gateway
-          ? { kind: 'gateway' }
-          : { kind: 'request', ...(request.name === undefined ? {} : { name: request.name }) },
+        ...(gateway ? { holder: { kind: 'gateway' } } : holderOf(request)),
         ...(address === undefined ? {} : { address }),
         ...(request.mac === undefined ? {} : { mac: request.mac }),
       });

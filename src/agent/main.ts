@@ -48,6 +48,8 @@ import { settleScopes } from './scopes.ts';
 import { openState, storeNotes } from './state.ts';
 import { createStatus } from './status.ts';
 import { awayIsNoFailure, openStores } from './stores.ts';
+import { withSwarm } from './swarm/ipam.ts';
+import { createSwarmNetworks } from './swarm/networks.ts';
 
 /** Engines that crash on a driver which returns a gateway (moby#51554). */
 const REFUSES_GATEWAY = /^29\.0\.[0-2]($|[^0-9])/;
@@ -244,7 +246,9 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
     strange: () => collector.engine().strange,
     interval: config.auditInterval,
   });
+  const managed = process.env.BERTH_MANAGED === 'true';
   const engineNetworks = followCluster({
+    managed,
     cluster,
     store: stores.shared,
     plugins,
@@ -384,11 +388,24 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
     await Promise.all(servers.map((server) => server.close()));
     await lifecycle.settled();
   });
+  const swarmNetworks = createSwarmNetworks({ cluster, nodes: () => collector.engine().info?.nodes });
+  const swarmIpam = withSwarm(leases.driver, { ipam, plugins, managed });
   for (const plugin of config.plugins) {
     const server = createPluginServer({
       name: plugin.name,
       network: engineNetworks.network({
         ...networkDriver,
+        allocateNetwork: swarmNetworks.allocate,
+        freeNetwork: (id, call) => swarmNetworks.free(id, call.signal),
+        createNetwork: async (request, call) => {
+          if (plugin.scope === 'global') await swarmNetworks.heardOf(request.options, call.signal);
+          await networkDriver.createNetwork(request, call);
+        },
+        deleteEndpoint: async (network, id, call) => {
+          await networkDriver.deleteEndpoint(network, id, call);
+          // What a node of a swarm gives back it gives back to the leader.
+          if (managed && plugin.scope === 'global') await leases.endpointGone({ id });
+        },
         deleteNetwork: async (id, call) => {
           await attachments.networkGoes(id);
           await networkDriver.deleteNetwork(id, call);
@@ -399,7 +416,7 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
           return joined;
         },
       }),
-      ipam: withDhcpPools(engineNetworks.ipam(leases.driver), { state, dhcp, bridge: config.bridge }),
+      ipam: withDhcpPools(engineNetworks.ipam(swarmIpam), { state, dhcp, bridge: config.bridge }),
       logger,
       onCall: ({ method, code, milliseconds }) => {
         metrics.pluginCall(plugin.name, method, code ?? 'ok', milliseconds / 1000);

@@ -198,6 +198,7 @@ export function reservedView({ address, mac, name, createdAt }: Reservation, poo
 function holderName({ holder }: Lease, names: Names): string {
   if (holder.kind === 'endpoint')
     return names.container(holder.endpoint) ?? holder.name ?? `endpoint ${holder.endpoint.slice(0, 12)}`;
+  if (holder.kind === 'swarm') return 'a container of the swarm';
   return holder.kind === 'request' ? (holder.name ?? 'a container') : `the ${holder.kind}`;
 }
 

@@ -268,7 +268,11 @@ describe('RequestAddress', () => {
       purpose: 'endpoint',
       address: '10.1.0.7',
     });
-    assert.deepEqual(told({ Options: { 'com.docker.network.ipam.serial': 'true' } }), { ...base, purpose: 'endpoint' });
+    assert.deepEqual(told({ Options: { 'com.docker.network.ipam.serial': 'true' } }), {
+      ...base,
+      purpose: 'endpoint',
+      swarm: true,
+    });
   });
 
   it('with pool ids of other IPAM drivers', () => {

@@ -221,5 +221,6 @@ export function decodeRequestAddress(wire: RequestAddressRequest): RequestAddres
     purpose: wire.Options[label.addressType] === label.gateway ? 'gateway' : 'endpoint',
     ...(mac === '' ? {} : { mac: macField(`${at}Options.${label.macAddress}`, mac) }),
     ...(name === '' ? {} : { name: containerName(`${at}Options.${label.endpointName}`, name) }),
+    ...(wire.Options[label.serial] === 'true' ? { swarm: true } : {}),
   };
 }

@@ -75,6 +75,14 @@ export interface GatewayCheck {
   readonly options: Readonly<Record<string, string>>;
 }
 
+/** A network of a swarm, as its leader has it. */
+export interface AllocateNetwork {
+  readonly id: NetworkId;
+  /** The user's `-o`; of a network that was allocated before, what we answered then. */
+  readonly options: Readonly<Record<string, string>>;
+  readonly subnets: readonly Subnet[];
+}
+
 export interface NetworkDriver {
   scope(call: Call): 'local' | 'global';
   /**
@@ -82,6 +90,14 @@ export interface NetworkDriver {
    * A driver without this method always wants one, which is what engines before 28 do anyway.
    */
   gatewayNeeded?(request: GatewayCheck, call: Call): Promise<{ readonly ipv4: boolean; readonly ipv6: boolean }>;
+  /**
+   * Asked of the leader of a swarm, before any node, and again by each new leader.
+   *
+   * @returns the options that the nodes are told in CreateNetwork, in place of the user's.
+   */
+  allocateNetwork?(request: AllocateNetwork, call: Call): Promise<Readonly<Record<string, string>>>;
+  /** The network leaves the swarm. */
+  freeNetwork?(network: NetworkId, call: Call): Promise<void>;
   createNetwork(request: CreateNetwork, call: Call): Promise<void>;
   deleteNetwork(network: NetworkId, call: Call): Promise<void>;
   createEndpoint(request: CreateEndpoint, call: Call): Promise<CreatedEndpoint>;
@@ -114,6 +130,10 @@ export interface RequestAddress {
   readonly mac?: Mac;
   /** The container's name, from engine 29 on. */
   readonly name?: string;
+  /** The leader of a swarm asks, for whichever node. */
+  readonly swarm?: true;
+  /** With `swarm`: it was given the address before. */
+  readonly repeated?: true;
 }
 
 export interface IpamDriver {

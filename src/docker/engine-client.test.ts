@@ -27,6 +27,8 @@ describe('info', () => {
       liveRestore: true,
       clusterStore: false,
       swarm: false,
+      manager: false,
+      drivers: [],
     });
     assert.deepEqual(fake.asked, ['/version', '/v1.44/info']);
   });
@@ -48,6 +50,8 @@ describe('info', () => {
         liveRestore: false,
         clusterStore: false,
         swarm: false,
+        manager: false,
+        drivers: [],
       });
     });
 

@@ -20,6 +20,8 @@ import type {
   NewNetwork,
 } from './engine.ts';
 
+import { pluginName } from './plugin-name.ts';
+
 const text = z
   .string()
   .nullish()
@@ -36,7 +38,10 @@ export const infoAnswer = z.object({
   ServerVersion: text,
   LiveRestoreEnabled: z.boolean().nullish(),
   ClusterStore: z.string().nullish(),
-  Swarm: z.object({ LocalNodeState: text }).nullish(),
+  Swarm: z
+    .object({ LocalNodeState: text, ControlAvailable: z.boolean().nullish(), Nodes: z.number().nullish() })
+    .nullish(),
+  Plugins: z.object({ Network: z.array(z.string()).nullish() }).nullish(),
   DockerRootDir: text,
 });
 
@@ -125,6 +130,9 @@ export function toInfo(answer: z.output<typeof infoAnswer>, apiVersion: string):
     liveRestore: answer.LiveRestoreEnabled ?? false,
     clusterStore: (answer.ClusterStore ?? '') !== '',
     swarm: swarm !== '' && swarm !== 'inactive',
+    manager: answer.Swarm?.ControlAvailable ?? false,
+    drivers: answer.Plugins?.Network ?? [],
+    ...(answer.Swarm?.Nodes ? { nodes: answer.Swarm.Nodes } : {}),
     ...(answer.DockerRootDir === '' ? {} : { folder: answer.DockerRootDir }),
   };
 }
@@ -163,6 +171,7 @@ export function networkRequest(network: NewNetwork): unknown {
     Name: network.name,
     // Engines before 25 take a second network of the same name otherwise.
     CheckDuplicate: true,
+    ...(network.attachable === undefined ? {} : { Attachable: network.attachable }),
     Driver: network.driver,
     EnableIPv6: network.subnets.some(({ subnet }) => subnet.address.family === 6),
     IPAM: {
@@ -176,14 +185,6 @@ export function networkRequest(network: NewNetwork): unknown {
     Options: network.options,
     Labels: network.labels,
   };
-}
-
-/**
- * Engines call the driver of a managed plugin by the plugin's full name, as it was created: `berth:latest`, `registry:5000/team/berth:2`.
- * What its agent serves is the last part; only full names have a tag (distribution/reference).
- */
-function pluginName(driver: string): string {
-  return /^(?:.*\/)?([^/:]+):[^/:]+$/.exec(driver)?.[1] ?? driver;
 }
 
 /** libnetwork `drivers/bridge`: `br-` and the first 12 characters of the id, unless the option names another. */

@@ -14,6 +14,12 @@ export interface EngineInfo {
   readonly swarm: boolean;
   /** It shares its networks with other engines by a cluster store (`--cluster-store`, up to 20.10). */
   readonly clusterStore: boolean;
+  /** It is a manager of its swarm, and makes networks for all nodes. */
+  readonly manager: boolean;
+  /** How many nodes the swarm has, as a manager knows it. */
+  readonly nodes?: number;
+  /** Its network drivers, managed plugins by their full names. */
+  readonly drivers: readonly string[];
   /** Where it keeps its files. */
   readonly folder?: string;
 }
@@ -38,6 +44,8 @@ export interface EngineNetwork {
 
 /** A network to be made, as `docker network create` says it. */
 export interface NewNetwork {
+  /** In a swarm: containers that are no tasks may be on it too. */
+  readonly attachable?: boolean;
   readonly name: string;
   readonly driver: string;
   readonly ipamDriver: string;

@@ -89,14 +89,21 @@ const networkRoutes: Readonly<Record<string, Route>> = {
     return {};
   }),
   // What the leader of a swarm answers here replaces the options that the nodes see in CreateNetwork.
-  AllocateNetwork: method('AllocateNetwork', wire.allocateNetworkRequest, (request) => {
-    networkId('AllocateNetwork: NetworkID', request.NetworkID);
-    decodeSubnets('AllocateNetwork: IPv4Data', request.IPv4Data, 4);
-    decodeSubnets('AllocateNetwork: IPv6Data', request.IPv6Data, 6);
-    return { Options: request.Options };
+  AllocateNetwork: method('AllocateNetwork', wire.allocateNetworkRequest, async (request, { network }, call) => {
+    const subnets = [
+      ...decodeSubnets('AllocateNetwork: IPv4Data', request.IPv4Data, 4),
+      ...decodeSubnets('AllocateNetwork: IPv6Data', request.IPv6Data, 6),
+    ];
+    const allocated = {
+      id: networkId('AllocateNetwork: NetworkID', request.NetworkID),
+      options: request.Options,
+      subnets,
+    };
+    return { Options: (await network.allocateNetwork?.(allocated, call)) ?? request.Options };
   }),
-  FreeNetwork: method('FreeNetwork', wire.networkRequest, (request) => {
-    networkId('FreeNetwork: NetworkID', request.NetworkID);
+  FreeNetwork: method('FreeNetwork', wire.networkRequest, async (request, { network }, call) => {
+    const id = networkId('FreeNetwork: NetworkID', request.NetworkID);
+    await network.freeNetwork?.(id, call);
     return {};
   }),
   CreateEndpoint: method('CreateEndpoint', wire.createEndpointRequest, async (request, { network }, call) => {

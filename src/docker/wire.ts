@@ -45,6 +45,8 @@ export const label = {
   macAddress: 'com.docker.network.endpoint.macaddress',
   endpointName: 'com.docker.network.endpoint.name',
   addressType: 'RequestAddressType',
+  /** Only the allocator of a swarm's leader sets it (swarmkit `cnmallocator`). */
+  serial: 'com.docker.network.ipam.serial',
   gateway: 'com.docker.network.gateway',
 } as const;
 

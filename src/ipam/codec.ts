@@ -43,6 +43,7 @@ const holderSchema = z.discriminatedUnion('kind', [
     network: parsed<NetworkId>(parseNetworkId, 'the id of a network'),
     name: z.string().optional(),
   }),
+  z.strictObject({ kind: z.literal('swarm') }),
   z.strictObject({ kind: z.literal('gateway') }),
   z.strictObject({ kind: z.literal('auxiliary') }),
 ]);
@@ -108,6 +109,7 @@ function encodeHolder(holder: Lease['holder']): Lease['holder'] {
       return { kind: holder.kind, ...name };
     case 'endpoint':
       return { kind: holder.kind, endpoint: holder.endpoint, network: holder.network, ...name };
+    case 'swarm':
     case 'gateway':
     case 'auxiliary':
       return { kind: holder.kind };

@@ -375,11 +375,12 @@ function askerOf({ holder, mac }: LeaseRequest): {
   return { mac, name: 'name' in holder ? holder.name : undefined };
 }
 
-/** Whether a request for an address is the one that was granted already. */
+/** Whether a request for an address is the one that was granted already; to a swarm, whichever node leads it now. */
 function isRepeated(request: LeaseRequest, lease: Lease): boolean {
   const { holder, engine, mac } = lease;
   const wanted = request.holder;
   if (wanted.kind === 'gateway' || wanted.kind === 'auxiliary') return holder.kind === wanted.kind;
+  if (wanted.kind === 'swarm') return holder.kind === 'swarm' && request.replay === true;
   const own = request.owns?.(lease) ?? request.engine === engine;
   if (!own || holder.kind === 'gateway') return false;
   if (request.replay) return true;
@@ -399,11 +400,11 @@ function isOfContainer(holder: LeaseHolder): boolean {
 function isHolder(lease: Lease, holder: LeaseHolder): boolean {
   switch (holder.kind) {
     case 'endpoint':
+      if (lease.holder.kind === 'swarm') return true;
       return lease.holder.kind === 'endpoint' && lease.holder.endpoint === holder.endpoint;
     case 'auxiliary':
       return lease.holder.kind === 'auxiliary' || lease.holder.kind === 'gateway';
-    case 'gateway':
-    case 'request':
+    default:
       return lease.holder.kind === holder.kind;
   }
 }
@@ -435,6 +436,8 @@ function describe(holder: LeaseHolder, engine: string): string {
     case 'request':
       if (name !== undefined) return `${name}${on}`;
       return `a container that ${host === undefined ? `engine ${engine}` : `host ${host}`} is starting`;
+    case 'swarm':
+      return 'a container of the swarm';
     case 'gateway':
       return 'the gateway of the network';
     case 'auxiliary':

@@ -37,6 +37,8 @@ export type LeaseHolder =
   /** Requested by Docker, not yet claimed by an endpoint of ours: another driver's, or one that is about to be made. */
   | { readonly kind: 'request'; readonly name?: string }
   | { readonly kind: 'endpoint'; readonly endpoint: EndpointId; readonly network: NetworkId; readonly name?: string }
+  /** Given by the leader of a swarm to a task or container on one of its nodes. */
+  | { readonly kind: 'swarm' }
   | { readonly kind: 'gateway' }
   /** `--aux-address`, or any explicit address that was requested while a network was made. */
   | { readonly kind: 'auxiliary' };

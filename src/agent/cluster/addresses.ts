@@ -41,7 +41,7 @@ export interface ClusterAddresses {
    * @throws BerthError NETWORK_UNKNOWN, OBJECT_UNKNOWN, POOL_EXHAUSTED, ADDRESS_TAKEN, ADDRESS_OUTSIDE, ADDRESS_RESERVED, RACE_LOST
    *   when the network is being changed for too long, STORE_UNAVAILABLE
    */
-  lease(from: ClusterPool, request: Pick<LeaseRequest, 'address' | 'mac' | 'holder'>): Promise<Lease>;
+  lease(from: ClusterPool, request: Pick<LeaseRequest, 'address' | 'mac' | 'holder' | 'replay'>): Promise<Lease>;
   /**
    * The gateway of a network. Engines insist on one: where there is none it is the network's own address, which is no host's.
    *

@@ -5,7 +5,7 @@
 
 import type { IpamDriver, RequestPool } from '../../docker/driver.ts';
 import { BerthError } from '../../model/errors.ts';
-import type { Granting } from '../granting.ts';
+import { type Granting, holderOf } from '../granting.ts';
 import type { ClusterAddresses } from './addresses.ts';
 import type { ClusterMember } from './of-network.ts';
 import { clusterPoolId, lengthOf, readClusterPoolId } from './pool-id.ts';
@@ -44,10 +44,10 @@ export function withClusterPools(other: IpamDriver, { addresses, granting }: Clu
     async requestAddress(request, call) {
       const from = readClusterPoolId(request.pool);
       if (from === undefined) return other.requestAddress(request, call);
-      const { address, mac, name } = request;
+      const { address, mac } = request;
       if (request.purpose === 'gateway') return cluster(from.network).gateway(from, address);
       const lease = await cluster(from.network).lease(from, {
-        holder: { kind: 'request', ...(name === undefined ? {} : { name }) },
+        ...holderOf(request),
         ...(address === undefined ? {} : { address }),
         ...(mac === undefined ? {} : { mac }),
       });

@@ -1,7 +1,8 @@
 /** The engine's Docker networks follow the cluster's objects, and the objects the Docker networks that users make. */
 
 import type { IpamDriver, NetworkDriver } from '../../docker/driver.ts';
-import type { Engine } from '../../docker/engine.ts';
+import type { Engine, EngineInfo } from '../../docker/engine.ts';
+import { pluginName } from '../../docker/plugin-name.ts';
 import type { Ipam } from '../../ipam/ipam.ts';
 import { keys, SCHEMA_VERSION } from '../../model/keys.ts';
 import type { Lease } from '../../model/pool.ts';
@@ -35,7 +36,14 @@ export interface FollowClusterParts {
   readonly lifecycle: Lifecycle;
   readonly ipam: Ipam;
   readonly events: Events;
-  engineNow(): { readonly reachable: boolean; readonly strange: boolean; readonly id: string | undefined };
+  engineNow(): {
+    readonly reachable: boolean;
+    readonly strange: boolean;
+    readonly id: string | undefined;
+    readonly info?: EngineInfo;
+  };
+  /** The engine keeps this agent as a managed plugin: with scope global, it is in a swarm. */
+  readonly managed: boolean;
   /** Milliseconds between passes without any reason. */
   readonly interval: number;
   now(): number;
@@ -56,6 +64,7 @@ export function followCluster(parts: FollowClusterParts): ClusterFollowing {
   const { host, registry, objects } = cluster;
   const shared = openSharedNetworks(store, events);
   const driver = plugin.name;
+  const inSwarm = parts.managed && plugin.scope === 'global';
   const { interval, now, monotonic } = parts;
   const adopting = createAdopting({
     host,
@@ -74,16 +83,18 @@ export function followCluster(parts: FollowClusterParts): ClusterFollowing {
     monotonic,
   });
   const networks = createEngineNetworks({
-    engine,
+    engine: plugin.scope === 'global' ? forSwarm(engine, engineNow) : engine,
     events,
     interval,
     monotonic,
     objects,
     driver,
-    adopting,
+    ...(inSwarm ? {} : { adopting }),
     ready() {
-      const { reachable, strange } = engineNow();
-      return reachable && !strange;
+      const { reachable, strange, info } = engineNow();
+      // In a swarm, networks of scope global are made by managers, for all nodes.
+      const other = plugin.scope === 'global' && info?.swarm === true && !info.manager;
+      return reachable && !strange && !other;
     },
     ...(plugin.scope === 'global' ? { alone: (work) => alone(store, host, work) } : {}),
   });
@@ -92,9 +103,12 @@ export function followCluster(parts: FollowClusterParts): ClusterFollowing {
   return {
     hear: networks.hear,
     problems: networks.problems,
+    // A swarm tells each node of its networks, and its leader what becomes of them.
     network: (of) =>
-      withSharedNetworks(of, { host, plugins, shared, state, lifecycle, removed: adopting.removed, now }),
-    ipam: (of) => withAdoptedPools(of, { state, shared: shared.all }),
+      inSwarm
+        ? of
+        : withSharedNetworks(of, { host, plugins, shared, state, lifecycle, removed: adopting.removed, now }),
+    ipam: (of) => (inSwarm ? of : withAdoptedPools(of, { state, shared: shared.all })),
     async close() {
       await networks.close();
       await shared.close();
@@ -124,4 +138,32 @@ async function alone(store: Store, host: string, work: () => Promise<void>): Pro
   } finally {
     await store.revokeLease(lease).catch(() => undefined);
   }
+}
+
+/** The engine of a swarm's manager: a managed plugin has a full name there, and networks are for containers that are no tasks, too. */
+function forSwarm(
+  engine: FollowClusterParts['engine'],
+  engineNow: FollowClusterParts['engineNow'],
+): FollowClusterParts['engine'] {
+  const fullName = (name: string, drivers: readonly string[]) =>
+    drivers.find((driver) => driver !== name && pluginName(driver) === name) ?? name;
+  return {
+    networks: (inspect) => engine.networks(inspect),
+    removeNetwork: (id) => engine.removeNetwork(id),
+    async createNetwork(network) {
+      const { info } = engineNow();
+      if (info?.swarm !== true) return engine.createNetwork(network);
+      const [driver, ipamDriver] = [network.driver, network.ipamDriver].map((name) => fullName(name, info.drivers));
+      try {
+        return await engine.createNetwork({ ...network, driver: driver!, ipamDriver: ipamDriver!, attachable: true });
+      } catch (error) {
+        // Another manager was faster.
+        const theirs = (await engine.networks(() => false)).find(
+          ({ name, scope }) => name === network.name && scope === 'swarm',
+        );
+        if (theirs === undefined) throw error;
+        return theirs.id;
+      }
+    },
+  };
 }

@@ -3,6 +3,7 @@
 import type { NewNetwork } from '../../docker/engine.ts';
 import { type ClusterNetwork, clusterNetwork } from '../../fabric/cluster/view.ts';
 import { type ClusterObject, type Objects, text } from '../../model/objects/kind.ts';
+import { SWARM_TENANT } from '../../model/objects/tenant.ts';
 
 /** Labels of the Docker networks that we make: what has none of them was made by a user, and is never removed or changed. */
 export const labels = {
@@ -30,7 +31,7 @@ export function wantedNetworks(objects: Objects, driver: string): ReadonlyMap<st
   for (const kind of ['network', 'endpointGroup'] as const) {
     for (const object of objects.list(kind)) {
       const found = clusterNetwork(objects, object.key);
-      if (found === undefined) continue;
+      if (found === undefined || found.tenant === SWARM_TENANT) continue;
       const one = wantedNetwork(object, found, driver);
       wanted.set(one.key, one);
     }

@@ -3,6 +3,9 @@
 import { nameField, optionalNameField } from './field.ts';
 import { type Kind, lowestId, refuse } from './kind.ts';
 
+/** The tenant of the networks that a swarm of Docker engines has: Docker networks stand for them already, on the nodes of the swarm. */
+export const SWARM_TENANT = 'swarm';
+
 export const tenant: Kind = {
   name: 'tenant',
   path: 'tenants',

@@ -1,0 +1,145 @@
+/** Swarms whose nodes have Berth as a managed plugin: networks, services and addresses across three nodes. */
+
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { type Cluster, type ClusterHost, openCluster } from './bed/cluster.ts';
+import { installPlugin, managedDriver } from './bed/managed-plugin.ts';
+import { waitFor } from './bed/process.ts';
+
+for (const engine of ['28.5'] as const) {
+  describe(`a swarm of engines ${engine}`, { timeout: 240_000 }, () => {
+    let cluster: Cluster;
+    let hosts: readonly ClusterHost[];
+    let first: ClusterHost;
+
+    const service = async (name: string, replicas: number, network: string) => {
+      const how = '--endpoint-mode dnsrr --no-resolve-image --stop-grace-period 1s';
+      const image = await first.image();
+      const line = `service create --detach --name ${name} --replicas ${replicas} --network ${network} ${how} ${image}`;
+      await first.docker(...line.split(' '), 'sleep', '600');
+    };
+    const network = async (name: string, subnet: string) => {
+      const drivers = `-d ${managedDriver} --ipam-driver ${managedDriver}`;
+      await first.docker(
+        ...`network create ${drivers} --scope swarm --attachable --subnet ${subnet} ${name}`.split(' '),
+      );
+    };
+    /** Names of the containers of a service, with their hosts. */
+    const tasks = async (name: string) =>
+      (
+        await Promise.all(
+          hosts.map(async (host) => {
+            const ids = await host.docker('ps', '-q', '--filter', `label=com.docker.swarm.service.name=${name}`);
+            return ids
+              .split('\n')
+              .filter(Boolean)
+              .map((container) => ({ host, container }));
+          }),
+        )
+      ).flat();
+    const running = (name: string, count: number) =>
+      waitFor(
+        () => `${count} tasks of ${name}`,
+        async () => (await tasks(name)).length === count,
+        60_000,
+        500,
+      );
+    const address = async ({ host, container }: { host: ClusterHost; container: string }, network: string) =>
+      host.docker('inspect', '-f', `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`, container);
+    const reach = (host: ClusterHost, container: string, to: string) =>
+      waitFor(
+        () => `${container} on ${host.name} to reach ${to}`,
+        async () =>
+          (await host.exec(['docker', 'exec', container, 'ping', '-c', '1', '-W', '1', to], { check: false })).code ===
+          0,
+        10_000,
+      );
+    const stored = async () => {
+      const { stdout } = await cluster.members[0]!.ctl(['get', '--prefix', '/berth/', '--keys-only']);
+      return stdout.split('\n').filter((key) => /^\/berth\/(lease|pool|cluster-endpoint|object\/network)\//.test(key));
+    };
+    const nothingStored = async () => {
+      let left: readonly string[] = [];
+      await waitFor(
+        () => `nothing to be left in the store: ${left.join(', ')}`,
+        async () => {
+          left = await stored();
+          return left.length === 0;
+        },
+        20_000,
+        200,
+      );
+      for (const host of hosts) {
+        let links: readonly string[] = [];
+        await waitFor(
+          () => `nothing to be left on ${host.name}: ${links.join(', ')}`,
+          async () => {
+            links = (await host.sh('ip -br link')).stdout.match(/\b(bt|bx|bv|bp)[0-9a-f]{13}\b/g) ?? [];
+            return links.length === 0;
+          },
+          20_000,
+          200,
+        );
+      }
+    };
+
+    before(async () => {
+      cluster = await openCluster('swarm', { engines: [engine, engine, engine], agents: false });
+      hosts = cluster.hosts;
+      first = hosts[0]!;
+      await Promise.all(hosts.map((host) => installPlugin(host, [`BERTH_STORE=${cluster.store}`])));
+      await first.docker('swarm', 'init', '--advertise-addr', first.address);
+      const token = await first.docker('swarm', 'join-token', '-q', 'manager');
+      for (const host of hosts.slice(1))
+        await host.docker('swarm', 'join', '--advertise-addr', host.address, '--token', token, `${first.address}:2377`);
+      // The scheduler learns of plugins some time after a node has joined.
+      await waitFor(
+        () => 'every node to tell the swarm of the plugin',
+        async () => {
+          const nodes = await first.docker('node', 'inspect', ...hosts.map(({ name }) => name));
+          return nodes.split(managedDriver).length > hosts.length;
+        },
+        30_000,
+      );
+    });
+    beforeEach((t) => {
+      if ('after' in t) cluster.watch(t);
+    });
+    after(async () => {
+      await cluster[Symbol.asyncDispose]();
+    });
+
+    test('a service on a network of all nodes: one segment, names, addresses from the leader', async () => {
+      await network('shop', '10.66.0.0/24');
+      await service('web', 3, 'shop');
+      await running('web', 3);
+      const all = await tasks('web');
+      const addresses = await Promise.all(all.map((task) => address(task, 'shop')));
+      assert.equal(new Set(addresses).size, 3);
+      // A container that is no task, on another node.
+      const last = hosts[2]!;
+      await last.docker('run', '-d', '--name', 'tool', '--network', 'shop', await last.image(), 'sleep', '600');
+      for (const to of [...addresses, 'tasks.web']) await reach(last, 'tool', to);
+      const tool = await address({ host: last, container: 'tool' }, 'shop');
+      for (const { host, container } of all)
+        for (const to of [...addresses, tool, 'tool']) await reach(host, container, to);
+      // Encapsulated: what does not fit into the underlay's 1500 bytes is not sent.
+      const { stdout } = await last.sh('docker exec tool cat /sys/class/net/eth0/mtu');
+      assert.equal(stdout.trim(), '1450');
+      await assert.rejects(
+        last.docker('run', '--rm', '--network', 'shop', '--ip', tool, await last.image(), 'true'),
+        /held by|timed out|deadline/,
+      );
+      await last.docker('rm', '-f', 'tool');
+      await first.docker('service', 'rm', 'web');
+      await running('web', 0);
+      await waitFor(
+        () => 'the network to be removed',
+        async () => (await first.exec(['docker', 'network', 'rm', 'shop'], { check: false })).code === 0,
+        30_000,
+        500,
+      );
+      await nothingStored();
+    });
+  });
+}
