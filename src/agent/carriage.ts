@@ -21,6 +21,8 @@ export interface Carriage {
   apply(network: Network): Promise<void>;
   /** The network itself goes: removes all of it, unless another network on its segment has an endpoint. */
   withdraw(network: Network): Promise<void>;
+  /** Removes what it had on a segment that it is no longer on: unlike with `withdraw`, the network itself stays. */
+  leave(network: Network): Promise<void>;
   /**
    * The last endpoint is gone, or the first is yet to come: withdraws after a while, unless there is one then.
    *
@@ -210,6 +212,14 @@ export function createCarriage(parts: CarriageParts): Carriage {
           siblings(network).filter(({ id }) => id !== network.id),
         );
       }),
+
+    leave: (network) =>
+      mutex.run(segmentOf(network), () =>
+        withdraw(
+          network,
+          siblings(network).filter(({ id }) => id !== network.id),
+        ),
+      ),
 
     declare(network) {
       if (!carried(network)) return;

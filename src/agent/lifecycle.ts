@@ -299,7 +299,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
           if (endpoint.phase !== 'attached') continue;
           await kernel.apply(owners.endpoint(endpoint.id), desiredOf(network, endpoint, context()));
         }
-        await carriage.withdraw(before);
+        await carriage.leave(before);
       }),
 
     async addEndpoint(endpoint) {
