@@ -167,7 +167,7 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
     notes,
     events,
   });
-  if (cluster !== undefined) followSegments({ cluster, lifecycle, host, ipam, state, events });
+  const segments = cluster && followSegments({ cluster, lifecycle, host, ipam, state, events });
   const conflicts = createConflicts({
     state,
     kernel,
@@ -346,6 +346,7 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
     if (event === 'store.recovered') void ipam.settle();
   });
   await auditor.pass();
+  segments?.();
   auditor.start();
   cleanup.defer(() => auditor.stop());
   attachments.start();

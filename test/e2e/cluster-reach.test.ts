@@ -66,7 +66,7 @@ describe('the datapath of a cluster', () => {
   }
 
   const ping = (host: ClusterHost, container: string, to: string, size = 56): Promise<boolean> =>
-    host.docker('exec', container, 'ping', '-c', '1', '-w', '2', '-s', `${size}`, to).then(
+    host.docker('exec', container, 'ping', '-c', '1', '-W', '1', '-s', `${size}`, to).then(
       () => true,
       () => false,
     );

@@ -12,20 +12,27 @@ export interface SegmentsParts extends Omit<OwnAddressesParts, 'tell' | 'host'> 
   readonly host: Pick<HostFacts, 'onChange'>;
 }
 
-export function followSegments({ cluster, lifecycle, host, ...parts }: SegmentsParts): void {
+/**
+ * @returns to be called when the kernel has been compared with what was declared at the start: until then it is not known what is there,
+ *   and applying any of it would make the packet filter anew.
+ */
+export function followSegments({ cluster, lifecycle, host, ...parts }: SegmentsParts): () => void {
   /** Those of the cluster: others are known by the ids of networks. */
   const segments = (): readonly string[] => lifecycle.segments().filter((segment) => segment.includes(':'));
   const due = new Set<string>();
+  const { promise: compared, resolve: begin } = Promise.withResolvers<void>();
 
   /** Several changes at once are one. */
   function refresh(changed: readonly string[]): void {
     for (const segment of changed) {
       if (due.has(segment)) continue;
       due.add(segment);
-      setImmediate(() => {
-        due.delete(segment);
-        lifecycle.refreshSegment(segment);
-      });
+      void compared.then(() =>
+        setImmediate(() => {
+          due.delete(segment);
+          lifecycle.refreshSegment(segment);
+        }),
+      );
     }
   }
 
@@ -65,8 +72,9 @@ export function followSegments({ cluster, lifecycle, host, ...parts }: SegmentsP
       own.clear();
       for (const shown of [...held.values()].flat()) own.add(shown);
       cluster.hold(network, addresses);
-      lifecycle.refreshSegment(network);
+      refresh([network]);
     },
   });
   cluster.onRemotes((network) => refresh(network === undefined ? segments() : [network]));
+  return begin;
 }
