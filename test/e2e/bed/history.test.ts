@@ -20,11 +20,25 @@ test('a lease that goes to another engine without being given back is a fault', 
   assert.equal(heldTwice(history([LEASE, lease('h1')], [LEASE, lease('h2')])).length, 1);
 });
 
-test('two endpoints of a network with one address are a fault, of two networks they are none', () => {
-  const [a, b] = ['/berth/cluster-endpoint/t:n/a', '/berth/cluster-endpoint/t:n/b'];
-  assert.deepEqual(heldTwice(history([a, endpoint('h1')], [a, endpoint('h1')], [a], [b, endpoint('h2')])), []);
-  assert.equal(heldTwice(history([a, endpoint('h1')], [b, endpoint('h2')], [a])).length, 1);
-  assert.deepEqual(heldTwice(history([a, endpoint('h1')], ['/berth/cluster-endpoint/t:m/b', endpoint('h2')])), []);
+test('who tells of an address that another host holds is at fault; who is late to tell of the end of its own is not', () => {
+  const [a, b] = ['/berth/cluster-endpoint/default:net/a', '/berth/cluster-endpoint/default:net/b'];
+  const host = (name: string) =>
+    [`/berth/host/${name}`, JSON.stringify({ engine: { id: `engine of ${name}` } })] as const;
+  const hosts = [host('h1'), host('h2')] as const;
+  const [first, second] = [lease('host/h1'), lease('host/h2')];
+  const late = history(
+    ...hosts,
+    [LEASE, first],
+    [a, endpoint('h1')],
+    [LEASE],
+    [LEASE, second],
+    [b, endpoint('h2')],
+    [a],
+  );
+  assert.deepEqual(heldTwice(late), []);
+  assert.equal(heldTwice(history([LEASE, first], [b, endpoint('h2')])).length, 1);
+  const elsewhere = '/berth/cluster-endpoint/default:other/b';
+  assert.deepEqual(heldTwice(history([LEASE, first], [elsewhere, endpoint('h2')])), []);
 });
 
 test('times in which two had an address are found, also across a shorter one', () => {

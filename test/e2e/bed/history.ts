@@ -78,41 +78,40 @@ export async function historyOf(member: EtcdMember, prefix: string): Promise<Cha
 const Lease = z.object({ engine: z.string() });
 const Endpoint = z.object({ host: z.string(), addresses: z.array(z.string()) });
 
-/** Addresses that two held at one time, in words; none is what is hoped for. */
+const LEASES = '/berth/lease/';
+const ENDPOINTS = '/berth/cluster-endpoint/';
+
+/**
+ * Addresses that two held at one time, in words; none is what is hoped for. The lease tells who holds one. An endpoint is told of a
+ * moment later, and its end too, so two may be seen for a while; but nobody may tell of an address that another host holds.
+ */
 export function heldTwice(history: readonly Change[]): string[] {
   const faults: string[] = [];
-  const leases = new Map<string, z.infer<typeof Lease>>();
-  /** By key. */
-  const endpoints = new Map<string, z.infer<typeof Endpoint>>();
-  for (const { revision, key, value } of history) {
-    if (key.startsWith('/berth/lease/')) {
-      const before = leases.get(key);
-      if (value === undefined) {
-        leases.delete(key);
-        continue;
-      }
-      const now = Lease.parse(JSON.parse(value));
-      leases.set(key, now);
-      // Within an engine it may change hands: one that was killed asks for the address of its container again, under a new endpoint.
-      if (before !== undefined && before.engine !== now.engine) {
-        faults.push(`revision ${revision}: ${key} went from ${JSON.stringify(before)} to ${JSON.stringify(now)}`);
-      }
-    } else if (key.startsWith('/berth/cluster-endpoint/')) {
-      if (value === undefined) {
-        endpoints.delete(key);
-        continue;
-      }
-      const now = Endpoint.parse(JSON.parse(value));
-      const network = key.slice(0, key.lastIndexOf('/'));
-      for (const [other, { addresses, host }] of endpoints) {
-        if (other === key || !other.startsWith(`${network}/`)) continue;
-        const both = addresses.filter((address) => now.addresses.includes(address));
-        if (both.length > 0) {
-          faults.push(`revision ${revision}: ${both.join()} on ${now.host} as ${key}, and on ${host} as ${other}`);
-        }
-      }
-      endpoints.set(key, now);
+  /** Engines, by the key of the lease. */
+  const leases = new Map<string, string>();
+
+  const lease = (revision: number, key: string, value: string | undefined): void => {
+    if (value === undefined) return void leases.delete(key);
+    const before = leases.get(key);
+    const { engine } = Lease.parse(JSON.parse(value));
+    leases.set(key, engine);
+    // Within an engine it may change hands: one that was killed asks for the address of its container again, under a new endpoint.
+    if (before === undefined || before === engine) return;
+    faults.push(`revision ${revision}: ${key} went from the engine ${before} to ${engine}`);
+  };
+  const endpoint = (revision: number, key: string, value: string): void => {
+    const { host, addresses } = Endpoint.parse(JSON.parse(value));
+    const network = key.slice(ENDPOINTS.length, key.lastIndexOf('/'));
+    for (const address of addresses) {
+      const [leased, holder] =
+        [...leases].find(([name]) => name.startsWith(`${LEASES}${network}/`) && name.endsWith(`/=${address}`)) ?? [];
+      if (holder === undefined || holder === `host/${host}`) continue;
+      faults.push(`revision ${revision}: ${host} tells of ${address} as ${key}, and ${holder} holds ${leased}`);
     }
+  };
+  for (const { revision, key, value } of history) {
+    if (key.startsWith(LEASES)) lease(revision, key, value);
+    else if (key.startsWith(ENDPOINTS) && value !== undefined) endpoint(revision, key, value);
   }
   return faults;
 }
