@@ -3,10 +3,11 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { type Cluster, type ClusterHost, openCluster } from './bed/cluster.ts';
-import { installPlugin, managedDriver } from './bed/managed-plugin.ts';
+import { engineVersions } from './bed/engines.ts';
+import { installPlugin, managedDriver, pluginReady } from './bed/managed-plugin.ts';
 import { waitFor } from './bed/process.ts';
 
-for (const engine of ['28.5'] as const) {
+for (const engine of engineVersions) {
   describe(`a swarm of engines ${engine}`, { timeout: 240_000 }, () => {
     let cluster: Cluster;
     let hosts: readonly ClusterHost[];
@@ -138,6 +139,79 @@ for (const engine of ['28.5'] as const) {
         async () => (await first.exec(['docker', 'network', 'rm', 'shop'], { check: false })).code === 0,
         30_000,
         500,
+      );
+      await nothingStored();
+    });
+
+    test('another leader goes on with the addresses that the one before gave', async () => {
+      await network('stock', '10.67.0.0/24');
+      await service('db', 3, 'stock');
+      await running('db', 3);
+      const before = await Promise.all((await tasks('db')).map((task) => address(task, 'stock')));
+      await first.stopEngine();
+      const second = hosts[1]!;
+      await waitFor(
+        () => 'another node to lead',
+        async () => {
+          const { code, stdout } = await second.exec(['docker', 'node', 'ls', '--format', '{{.ManagerStatus}}'], {
+            check: false,
+          });
+          return code === 0 && stdout.includes('Leader');
+        },
+        60_000,
+        500,
+      );
+      await waitFor(
+        () => 'the service to be scaled',
+        async () => (await second.exec(['docker', 'service', 'scale', '-d', 'db=6'], { check: false })).code === 0,
+        30_000,
+        500,
+      );
+      await first.startEngine();
+      await pluginReady(first);
+      await running('db', 6);
+      const now = await Promise.all((await tasks('db')).map((task) => address(task, 'stock')));
+      assert.equal(new Set(now).size, 6, `${before.join(' ')}, then ${now.join(' ')}`);
+      const [one, ...others] = await tasks('db');
+      for (const to of now) await reach(one!.host, one!.container, to);
+      for (const { host, container } of others) await reach(host, container, now[0]!);
+      await second.docker('service', 'rm', 'db');
+      await running('db', 0);
+      await waitFor(
+        () => 'the network to be removed',
+        async () => (await second.exec(['docker', 'network', 'rm', 'stock'], { check: false })).code === 0,
+        30_000,
+        500,
+      );
+      await nothingStored();
+    });
+
+    test('a network that the cluster has is made in the swarm by a manager, and goes with it', async () => {
+      await cluster.netctl('network create -s 10.68.0.0/24 -g 10.68.0.1 -e vxlan office');
+      await waitFor(
+        () => 'the swarm to have the network',
+        async () => (await first.docker('network', 'ls', '--format', '{{.Name}} {{.Scope}}')).includes('office swarm'),
+        15_000,
+        200,
+      );
+      await service('desk', 3, 'office');
+      await running('desk', 3);
+      const all = await tasks('desk');
+      const addresses = await Promise.all(all.map((task) => address(task, 'office')));
+      for (const { host, container } of all) for (const to of addresses) await reach(host, container, to);
+      await first.docker('service', 'rm', 'desk');
+      await running('desk', 0);
+      await waitFor(
+        () => 'netctl to remove the network',
+        async () => (await cluster.tryNetctl('network rm office')).code === 0,
+        30_000,
+        500,
+      );
+      await waitFor(
+        () => 'the swarm to lose the network',
+        async () => !(await first.docker('network', 'ls')).includes('office'),
+        30_000,
+        200,
       );
       await nothingStored();
     });
