@@ -282,7 +282,8 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
   function generateMac(network: Network, request: CreateEndpoint): Mac {
     const first = request.addresses.find(({ address }) => address.family === 4) ?? request.addresses[0];
     if (first !== undefined) {
-      const mac = fabricOf(network.fabric).macFor?.(network, first.address) ?? macFromAddress(first.address);
+      const mac =
+        fabricOf(network.fabric).macFor?.(network, first.address, lifecycle.context()) ?? macFromAddress(first.address);
       const holder = state.macHolder(network.id, mac);
       if (holder === undefined || holder.id === request.endpoint) return mac;
     }

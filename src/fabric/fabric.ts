@@ -204,7 +204,7 @@ export interface Fabric {
   defaultMac?(network: Network, settings: Json): Mac | undefined;
 
   /** The MAC address that goes with an address, where we make one. Absent, or undefined: as the engine makes them. */
-  macFor?(network: Network, address: Address): Mac | undefined;
+  macFor?(network: Network, address: Address, context: FabricContext): Mac | undefined;
 
   /** What all networks of this fabric need together, while at least one endpoint is attached to any of them. */
   desiredShared(networks: readonly Network[], context: FabricContext): readonly KernelObject[];

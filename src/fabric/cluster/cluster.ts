@@ -116,7 +116,9 @@ export const cluster: Fabric = {
   desiredRemotes: (network, context) =>
     clusterKey(network) === undefined ? new Map() : segmentRemotes(network, context),
   foundRemotes: (network, context) => (clusterKey(network) === undefined ? undefined : segmentWays(network, context)),
-  macFor: (network, address) => (clusterKey(network) === undefined ? undefined : containerMac(address)),
+  // A network that a user makes on a host of a cluster becomes the cluster's a moment later, and the address must keep its MAC then.
+  macFor: (network, address, { cluster: view }) =>
+    clusterKey(network) === undefined && view === undefined ? undefined : containerMac(address),
 
   join(network, endpoint, context): JoinAnswer {
     const { defaultRoute } = containerSettings(endpoint);
