@@ -120,8 +120,7 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
   const plugins = new Map<string, PluginConfig>(config.plugins.map((plugin) => [plugin.name, plugin]));
   const state = await openState(stores.local, hostname());
   const names = createNames((id) => state.endpoints.get(id)?.attachment?.container);
-  const now = Date.now;
-  const monotonic = () => performance.now();
+  const [now, monotonic] = [Date.now, () => performance.now()];
   const knownEngine = z
     .string()
     .optional()
@@ -404,6 +403,7 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
         },
         deleteEndpoint: async (network, id, call) => {
           await networkDriver.deleteEndpoint(network, id, call);
+          await cluster?.told();
           // What a node of a swarm gives back it gives back to the leader.
           if (managed && plugin.scope === 'global') await leases.endpointGone({ id });
         },

@@ -53,6 +53,18 @@ test('what is there, what comes, what goes; nothing of other prefixes', async ()
   await running;
 });
 
+test('what is there is told of in the order in which it was written', async () => {
+  const store = createMemoryStore();
+  for (const key of ['a/2', 'a/1', 'a/3', 'a/2']) {
+    await store.transact({ then: [{ do: 'put', key, value: String(Math.random()) }] });
+  }
+  const { seen, stop, running, changes } = stage(store);
+  while (changes() === 0) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([...seen.keys()], ['a/1', 'a/3', 'a/2']);
+  stop.abort();
+  await running;
+});
+
 test('a prefix with nothing under it is told of, once', async () => {
   const { until, stop, running, changes } = stage(createMemoryStore());
   await until({});

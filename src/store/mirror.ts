@@ -34,7 +34,8 @@ export async function mirror(parts: MirrorParts, signal: AbortSignal): Promise<v
     const listing = await store.list(prefix);
     const there = new Set(listing.entries.map(({ key }) => key));
     for (const key of known) if (!there.has(key)) absorb(key, undefined);
-    for (const entry of listing.entries) absorb(entry.key, entry);
+    // In the order in which they were written, as they are told of afterwards.
+    for (const entry of listing.entries.toSorted((a, b) => a.modRevision - b.modRevision)) absorb(entry.key, entry);
     known = there;
     changed();
     return listing.revision;

@@ -26,6 +26,7 @@ import type { Events } from '../events.ts';
 import type { HostFacts } from '../host.ts';
 import type { Names } from '../names.ts';
 import type { State } from '../state.ts';
+import { within } from '../within.ts';
 import { createAliases } from './aliases.ts';
 import { answers } from './answers.ts';
 import { createEndpoints } from './endpoints.ts';
@@ -58,6 +59,11 @@ export interface Cluster {
   onRemotes(listener: (network: string | undefined) => void): void;
   readonly view: ClusterView;
   /**
+   * Resolves when the others have been told what there is now, or that takes longer than anybody should wait for. An endpoint that goes is
+   * taken back before the engine gives its addresses back: whoever has them next is told of afterwards.
+   */
+  told(): Promise<void>;
+  /**
    * Tells and follows from now on.
    *
    * @throws BerthError STATE_LOCKED when another machine of this name is in the cluster.
@@ -87,6 +93,9 @@ export interface ClusterParts {
   /** Milliseconds of a clock that nobody sets. */
   monotonic(): number;
 }
+
+/** Milliseconds that the engine is kept waiting for the others to be told. */
+const TOLD = 500;
 
 /** Reads what was known last. */
 export async function createCluster(parts: ClusterParts): Promise<Cluster> {
@@ -246,6 +255,9 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
       void publisher.update();
     },
     hosts: hosts.all,
+    async told() {
+      if (!parts.away()) await within(TOLD, publisher.update());
+    },
     onRemotes: (listener) => void listeners.remotes.push(listener),
     view: {
       host: config.host,

@@ -10,7 +10,7 @@ import type { Events } from '../events.ts';
 export interface Endpoints {
   /** Which networks are followed from now on (`TENANT:NETWORK`); one that is not among them any more is followed a while longer. */
   carry(networks: ReadonlySet<string>): void;
-  /** Undefined while it is not known. */
+  /** In the order in which they were told of. Undefined while it is not known. */
   on(network: string): readonly ClusterEndpoint[] | undefined;
   onChange(listener: (network: string) => void): void;
   close(): Promise<void>;
@@ -44,12 +44,12 @@ export function createEndpoints(store: Store, events: Pick<Events, 'emit'>): End
         prefix,
         absorb(key, entry) {
           const id = key.slice(prefix.length);
-          if (entry === undefined) return void endpoints.delete(id);
+          endpoints.delete(id);
+          if (entry === undefined) return;
           try {
             endpoints.set(id, decodeClusterEndpoint(entry));
           } catch (error) {
             // One that cannot be read keeps no other from being reached.
-            endpoints.delete(id);
             events.emit('cluster.unreadable', asBerthError(error).message, { network });
           }
         },

@@ -39,8 +39,8 @@ const all = [web, db, here, ...twins, ...both, ...members, dotted, nameless];
 const index = indexNames('blue:shop', 'h1', all);
 
 /** The IPv4 addresses of a name; undefined: for the engine. */
-function found(name: string): readonly string[] | undefined {
-  const known = index.find(parseName(name)!);
+function found(name: string, group?: string): readonly string[] | undefined {
+  const known = index.find(parseName(name)!, group);
   if (known === undefined) return undefined;
   assert.ok('addresses' in known);
   return known.addresses.filter(({ family }) => family === 4).map(formatAddress);
@@ -84,7 +84,7 @@ test('what is another network, tenant or group is not known', () => {
 });
 
 test('addresses of containers of other hosts', () => {
-  const target = (text: string) => index.find(reverseName(parseAddress(text)!));
+  const target = (text: string) => index.find(reverseName(parseAddress(text)!), undefined);
   assert.deepEqual(target(web.addresses[0]!), { target: 'web.shop' as DomainName });
   assert.deepEqual(target(web.addresses[1]!), { target: 'web.shop' as DomainName });
   assert.equal(target(here.addresses[0]!), undefined);
@@ -94,6 +94,14 @@ test('addresses of containers of other hosts', () => {
 
 test('what cannot be a name is passed over', () => {
   const odd = endpoint('h2', 'x'.repeat(64), { aliases: ['', 'a b', 'ok'], addresses: ['nonsense', '10.1.0.99'] });
-  const known = indexNames('blue:shop', 'h1', [odd]).find(parseName('ok')!);
+  const known = indexNames('blue:shop', 'h1', [odd]).find(parseName('ok')!, undefined);
   assert.deepEqual(known, { addresses: [parseAddress('10.1.0.99')!] });
+});
+
+test('a container of this host in another group is on another Docker network, of which the engine tells nothing', () => {
+  assert.deepEqual(found('m1'), of(members[0]!));
+  assert.equal(found('m1', 'blue:front'), undefined);
+  assert.equal(found('here'), undefined);
+  assert.deepEqual(found('here', 'blue:front'), of(here));
+  assert.deepEqual(found('mine', 'blue:front'), of(here));
 });

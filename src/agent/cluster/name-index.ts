@@ -10,8 +10,12 @@ import { type Address, formatAddress, parseAddress } from '../../model/address.t
 import type { ClusterEndpoint } from '../../objects/codec.ts';
 
 export interface NameIndex {
-  /** Undefined: no such name, or one that the engine of this host knows. */
-  find(name: DomainName): Known | undefined;
+  /**
+   * Undefined: no such name, or one that the engine of this host knows.
+   *
+   * @param group of the container that asks (`TENANT:GROUP`), if it is in one: an engine knows those of one Docker network.
+   */
+  find(name: DomainName, group: string | undefined): Known | undefined;
 }
 
 interface Holders {
@@ -32,7 +36,11 @@ export function indexNames(network: string, host: string, endpoints: readonly Cl
   const groups = new Map<string, ClusterEndpoint[]>();
   const byAddress = new Map<string, ClusterEndpoint>();
   const { tenant, name: networkName } = split(network);
-  const isHere = (endpoint: ClusterEndpoint): boolean => endpoint.host === host;
+  /** On the same Docker network as who asks, and so known to the engine. */
+  const isBeside =
+    (group: string | undefined) =>
+    (endpoint: ClusterEndpoint): boolean =>
+      endpoint.host === host && endpoint.group === group;
 
   const add = (name: string, how: keyof Holders, endpoint: ClusterEndpoint): void => {
     const key = keyOf(name);
@@ -51,11 +59,11 @@ export function indexNames(network: string, host: string, endpoints: readonly Cl
   }
 
   /** A name alone. */
-  function alone(key: string): readonly ClusterEndpoint[] | undefined {
+  function alone(key: string, from: string | undefined): readonly ClusterEndpoint[] | undefined {
     const { named = [], aliased = [] } = holders.get(key) ?? {};
-    if (named.some(isHere)) return undefined;
+    if (named.some(isBeside(from))) return undefined;
     if (named.length > 0) return named;
-    if (aliased.length > 0) return aliased.every(isHere) ? undefined : aliased;
+    if (aliased.length > 0) return aliased.every(isBeside(from)) ? undefined : aliased;
     return groups.get(key);
   }
 
@@ -78,19 +86,19 @@ export function indexNames(network: string, host: string, endpoints: readonly Cl
     return undefined;
   }
 
-  function pointer(address: Address): Known | undefined {
+  function pointer(address: Address, from: string | undefined): Known | undefined {
     const endpoint = byAddress.get(formatAddress(address));
-    if (endpoint === undefined || isHere(endpoint) || endpoint.containerName === undefined) return undefined;
+    if (endpoint?.containerName === undefined || isBeside(from)(endpoint)) return undefined;
     const target = parseName(`${endpoint.containerName}.${networkName}`);
     return target === undefined ? undefined : { target };
   }
 
   return {
-    find(name) {
+    find(name, group) {
       const address = addressOfReverse(name);
-      if (address !== undefined) return pointer(address);
+      if (address !== undefined) return pointer(address, group);
       const key = nameKey(name);
-      const found = alone(key) ?? (holders.has(key) ? undefined : qualified(key));
+      const found = alone(key, group) ?? (holders.has(key) ? undefined : qualified(key));
       return found === undefined ? undefined : { addresses: addressesOf(found) };
     },
   };

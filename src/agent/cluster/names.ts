@@ -21,7 +21,7 @@ import type { ClusterEndpoint } from '../../objects/codec.ts';
 import type { Events } from '../events.ts';
 import type { State } from '../state.ts';
 import { indexNames, type NameIndex } from './name-index.ts';
-import { clusterOf } from './of-network.ts';
+import { type ClusterMember, clusterOf } from './of-network.ts';
 
 export interface ClusterNames {
   /** Paths of the namespaces in which questions are heard. */
@@ -44,8 +44,8 @@ export interface ClusterNamesParts {
 
 /** One container's. */
 interface Post {
-  /** `TENANT:NETWORK` of each network of the cluster that it is on, the oldest first. */
-  networks: readonly string[];
+  /** The networks of the cluster that it is on, the oldest first. */
+  networks: readonly ClusterMember[];
   open?: { readonly datagrams: Datagrams; readonly streams: Streams; readonly redirection: number };
   /** Why it could not be opened, as told. */
   problem?: string;
@@ -94,16 +94,16 @@ export function serveClusterNames(parts: ClusterNamesParts): ClusterNames {
   const lookup =
     (post: Post) =>
     (name: DomainName): Known | undefined => {
-      for (const network of post.networks) {
-        const known = indexOf(network).find(name);
+      for (const { network, group } of post.networks) {
+        const known = indexOf(network).find(name, group);
         if (known !== undefined) return known;
       }
       return undefined;
     };
 
   /** The networks of each container here. */
-  function wanted(): ReadonlyMap<string, readonly string[]> {
-    const found = new Map<string, string[]>();
+  function wanted(): ReadonlyMap<string, readonly ClusterMember[]> {
+    const found = new Map<string, ClusterMember[]>();
     const endpoints = [...state.endpoints.values()].toSorted((a, b) => a.createdAt - b.createdAt);
     for (const endpoint of endpoints) {
       const network = state.networks.get(endpoint.network);
@@ -112,7 +112,7 @@ export function serveClusterNames(parts: ClusterNamesParts): ClusterNames {
       if (member === undefined || endpoint.phase !== 'attached' || endpoint.attachment !== undefined) continue;
       if (endpoint.sandbox === undefined) continue;
       const networks = found.get(endpoint.sandbox) ?? [];
-      if (!networks.includes(member.network)) networks.push(member.network);
+      if (!networks.includes(member)) networks.push(member);
       found.set(endpoint.sandbox, networks);
     }
     return found;
@@ -130,7 +130,7 @@ export function serveClusterNames(parts: ClusterNamesParts): ClusterNames {
         void leave(post);
       }
     }
-    const used = new Set([...now.values()].flat());
+    const used = new Set([...now.values()].flat().map(({ network }) => network));
     for (const network of indices.keys()) if (!used.has(network)) indices.delete(network);
     for (const [sandbox, networks] of now) {
       if (posts.has(sandbox)) continue;

@@ -45,6 +45,23 @@ const NOTE = 'cluster/remotes/';
 /** A busy network is written this often at most. Milliseconds. */
 const PAUSE = 2000;
 
+/**
+ * An address may be told of by its new host before the one that had it has taken its word back, which a host that is cut off cannot: what was
+ * told last counts.
+ *
+ * @param endpoints in the order in which they were told of.
+ */
+export function withoutPast(endpoints: readonly ClusterEndpoint[]): readonly ClusterEndpoint[] {
+  const taken = new Set<string>();
+  const last = endpoints.toReversed().filter(({ mac, addresses }) => {
+    const own = [mac, ...addresses];
+    if (own.some((one) => taken.has(one))) return false;
+    for (const one of own) taken.add(one);
+    return true;
+  });
+  return last.length === endpoints.length ? endpoints : last.toReversed();
+}
+
 /** Reads what was known last. */
 export async function openRemotes(parts: RemotesParts): Promise<Remotes> {
   const { host, notes, events, endpointsOn, hostOf } = parts;
@@ -79,7 +96,7 @@ export async function openRemotes(parts: RemotesParts): Promise<Remotes> {
     if (known !== undefined) return known;
     const endpoints = endpointsOn(network);
     if (endpoints === undefined) return undefined;
-    const fresh = endpoints.flatMap((endpoint) => remoteOf(endpoint) ?? []);
+    const fresh = withoutPast(endpoints).flatMap((endpoint) => remoteOf(endpoint) ?? []);
     current.set(network, fresh);
     return fresh;
   }
