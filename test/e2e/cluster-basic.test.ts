@@ -11,6 +11,7 @@ import {
   networksAppear,
   networksVanish,
   type Placed,
+  reachesName,
   removeAll,
   spread,
 } from './suites/cluster.ts';
@@ -59,5 +60,20 @@ describe('basic', () => {
       await all(placed, 'start');
     }
     await allReach(placed);
+  });
+
+  test('TestBasicSvcDiscoveryVXLAN', async () => {
+    const cluster = stage();
+    await createNetwork(cluster, '-s 10.1.1.0/24 -g 10.1.1.254 -p 1001 -e vxlan private');
+    for (const group of ['svc1i', 'svc2i']) await cluster.netctl(`group create private ${group}`);
+    await networksAppear(cluster.hosts, 'svc1i', 'svc2i');
+    const [first, second] = await Promise.all(
+      ['svc1i', 'svc2i'].map((group) => spread(cluster.hosts, named(group, CONTAINERS), group)),
+    );
+    for (const placed of [...first!, ...second!]) {
+      await reachesName(placed, 'svc1i');
+      await reachesName(placed, 'svc2i');
+    }
+    for (const placed of first!) for (const [, name] of second!) await reachesName(placed, name);
   });
 });
