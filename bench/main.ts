@@ -18,8 +18,10 @@ import { dockerRun } from './docker-run.ts';
 import { hosts } from './hosts.ts';
 import { describeMachine, machineText } from './machine.ts';
 import { modesBenchmark } from './modes.ts';
+import { networks } from './networks.ts';
 import { otherKernel } from './other-kernel.ts';
 import { render } from './print.ts';
+import { reachable } from './reachable.ts';
 import { judge } from './result.ts';
 import { scale } from './scale.ts';
 import { store } from './store.ts';
@@ -34,6 +36,8 @@ const benchmarks: readonly Benchmark[] = [
   hosts,
   throughput,
   across,
+  reachable,
+  networks,
   otherKernel,
   commands,
 ];

@@ -79,3 +79,29 @@ test('what is not the fault of the store is no problem of it', async () => {
   await assert.rejects(health.store.transact(put('a')));
   assert.equal(health.problem(), undefined);
 });
+
+test('an attempt that was told to have failed, and was done all the same, leaves nothing either', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const store = createMemoryStore();
+  let late = true;
+  const silent = Object.create(store, {
+    transact: {
+      async value(...given: Parameters<Store['transact']>) {
+        const result = await store.transact(...given);
+        if (late) throw new BerthError('STORE_UNAVAILABLE', 'no answer');
+        return result;
+      },
+    },
+  }) as Store;
+  const health = watchStore(silent, 'h', openEvents(pino({ level: 'silent' })));
+  await assert.rejects(health.store.transact(put('a')));
+  t.mock.timers.tick(1000);
+  await new Promise(setImmediate);
+  assert.deepEqual((await store.list('berth/probe/')).entries.length, 1);
+  late = false;
+  // Somebody else writes, so that no other attempt comes.
+  await health.store.transact(put('b'));
+  await new Promise(setImmediate);
+  assert.deepEqual((await store.list('berth/probe/')).entries, []);
+  health.close();
+});

@@ -27,19 +27,33 @@ export function watchStore(store: Store, host: string, events: Events): StoreHea
   let problem: string | undefined;
   let revision = 0;
   let timer: NodeJS.Timeout | undefined;
+  let probing: Promise<void> | undefined;
 
   function failed(sentence: string): void {
     if (problem === undefined) {
       events.emit('store.failed', `${sentence}; running containers are not affected`);
-      timer = setInterval(() => void probe(), PROBE_INTERVAL).unref();
+      timer = setInterval(() => {
+        // One at a time: one that was late would leave its key behind when another has removed it.
+        probing ??= probe().finally(() => {
+          probing = undefined;
+        });
+      }, PROBE_INTERVAL).unref();
     }
     problem = sentence;
   }
 
   function written(): void {
-    if (problem !== undefined) events.emit('store.recovered', 'the store can be written again');
+    if (problem === undefined) return;
     problem = undefined;
     clearInterval(timer);
+    events.emit('store.recovered', 'the store can be written again');
+    void removeProbe();
+  }
+
+  /** Of a probe that was told to have failed it is not known whether it was done: neither of ours nor of an earlier process. */
+  async function removeProbe(): Promise<void> {
+    await probing;
+    await store.transact({ then: [{ do: 'delete', key }] }).catch(() => undefined);
   }
 
   async function noticed<Result>(work: Promise<Result>): Promise<Result> {
@@ -69,7 +83,6 @@ export function watchStore(store: Store, host: string, events: Events): StoreHea
   async function probe(): Promise<void> {
     try {
       await transact({ then: [{ do: 'put', key, value: '1' }] });
-      await transact({ then: [{ do: 'delete', key }] });
     } catch {
       // Noted already; the next probe comes.
     }

@@ -10,7 +10,8 @@ describe('T4, a subnet shared through the cluster store of Docker', () => {
   const stage = setClusterStage('t4', {
     engines: ['20.10', '20.10'],
     clusterStore: true,
-    agentFlags: ['--plugins', 'berth=cluster:global'],
+    // An engine with a cluster store tells only the plugin of the host where a network is removed.
+    agentFlags: ['--plugins', 'berth=cluster:global', '--audit-interval', '2'],
     plugins: ['berth'],
   });
 
