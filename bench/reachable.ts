@@ -127,10 +127,6 @@ async function crowded({ hosts, controls, members }: Cluster, context: Context):
     restarts.push(await timed(() => host.startAgent()));
     const pid = host.agent().pid;
     memory.push(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024);
-    for (let k = 0; k < 6; k++) {
-      console.error('ways', await ways(), Date.now());
-      await new Promise((r) => setTimeout(r, 500));
-    }
     if ((await ways()) <= MANY) throw new Error('a restart has taken ways to other hosts out of the kernel');
   }
   const name = `${MANY} containers of others`;

@@ -14,13 +14,13 @@ const events = { emit: () => undefined };
 const store = await openEtcdStore({ endpoints: [{ url }], prefix: '/' });
 const hex = (byte: number): string => (byte & 255).toString(16).padStart(2, '0');
 const endpoints = Array.from({ length: Number(count) }, (_, n) => ({
-  id: n.toString(16).padStart(64, 'c'),
+  id: n.toString(16).padStart(64, '0'),
   network,
   host,
   // From the upper half of a /16.
   addresses: [`10.31.${128 + (n >> 8)}.${n & 255}`],
   mac: `02:02:0a:1f:${hex(128 + (n >> 8))}:${hex(n)}`,
-  containerId: n.toString(16).padStart(64, 'c'),
+  containerId: n.toString(16).padStart(64, '0'),
   containerName: `crowd-${n}`,
 }));
 await joinCluster({
@@ -32,3 +32,5 @@ await joinCluster({
 });
 await createPublisher({ store, host, events, wanted: () => endpoints }).update();
 console.log('told');
+// Whatever else keeps it alive.
+setInterval(() => undefined, 1 << 30);
