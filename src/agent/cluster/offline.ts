@@ -53,12 +53,14 @@ export async function withoutStore({ ipam, away, notes, events }: OfflineParts):
     held.set(name.slice(NOTE.length), { lease: decodeLease(name, note.data.lease), inUse: note.data.inUse });
   }
   let last: Promise<unknown> = Promise.resolve();
-  /** One at a time: few, and each decides by what the others have left. */
   const inTurn = <Result>(work: () => Promise<Result>): Promise<Result> => {
     const turn = last.then(work, work);
     last = turn.catch(() => undefined);
     return turn;
   };
+  /** All at once; but one at a time while there is anything that the store has not been told, for each decides by what the others left. */
+  const asItIs = <Result>(work: () => Promise<Result>): Promise<Result> =>
+    held.size === 0 && !away() ? work() : inTurn(work);
 
   const hold = async (lease: Lease, inUse: boolean): Promise<void> => {
     const name = nameOf(lease.pool, lease.address);
@@ -114,18 +116,17 @@ export async function withoutStore({ ipam, away, notes, events }: OfflineParts):
 
   return {
     ...ipam,
-    lease: (request) =>
-      inTurn(async () => {
-        if (away() && request.holder.kind !== 'gateway') return await leaseHere(request, gone());
-        try {
-          return await ipam.lease(request);
-        } catch (error) {
-          if (!isAway(error)) throw error;
-          return await leaseHere(request, error);
-        }
-      }),
+    async lease(request) {
+      if (away() && request.holder.kind !== 'gateway') return await inTurn(() => leaseHere(request, gone()));
+      try {
+        return await asItIs(() => ipam.lease(request));
+      } catch (error) {
+        if (!isAway(error)) throw error;
+        return await inTurn(() => leaseHere(request, error));
+      }
+    },
     claim: (subnet, address, holder, mac, network) =>
-      inTurn(async () => {
+      asItIs(async () => {
         const own = [...held.values()].find(
           ({ lease, inUse }) =>
             inUse &&
@@ -142,7 +143,7 @@ export async function withoutStore({ ipam, away, notes, events }: OfflineParts):
         return claimed;
       }),
     release: (pool, address, owns = () => true) =>
-      inTurn(async () => {
+      asItIs(async () => {
         const name = nameOf(pool, address);
         const own = held.get(name)?.lease ?? ipam.find(pool, address);
         const note = async (): Promise<void> => {
