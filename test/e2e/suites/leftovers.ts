@@ -32,7 +32,7 @@ export async function clear(host: Host): Promise<void> {
           assert.ok(status === 204 || body.includes('has active endpoints'), `network ${Name}: ${body}`);
           return status === 204;
         },
-        10_000,
+        30_000,
         200,
       );
     }),
