@@ -189,13 +189,12 @@ function interfaceName(given: Given): string {
   return given.text;
 }
 
-/** A name that may stand in a key of the store and in a host name (RFC 1123 §2.1). */
+/** A name that may stand in a key of the store and in a host name (RFC 1123 §2.1). A machine may have none, which the kernel calls `(none)`. */
 function hostName(given: Given | undefined): string {
-  const name = given ?? { text: hostname(), source: "the machine's host name" };
-  if (!/^[0-9A-Za-z]([0-9A-Za-z_.-]{0,251}[0-9A-Za-z])?$/.test(name.text)) {
-    throw bad(name, 'a name of letters, digits, dots, hyphens and underscores');
-  }
-  return name.text;
+  const valid = /^[0-9A-Za-z]([0-9A-Za-z_.-]{0,251}[0-9A-Za-z])?$/;
+  if (given === undefined) return valid.test(hostname()) ? hostname() : 'localhost';
+  if (!valid.test(given.text)) throw bad(given, 'a name of letters, digits, dots, hyphens and underscores');
+  return given.text;
 }
 
 function tunnelEnd(given: Given | undefined): Config['vtep'] {
