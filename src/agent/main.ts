@@ -16,7 +16,7 @@ import { apiSocket, serveApi } from './api-server.ts';
 import { createAttachments } from './attachments.ts';
 import { createAuditor } from './auditor.ts';
 import { createCluster } from './cluster/cluster.ts';
-import { refuseHalfMigrated } from './cluster/migration.ts';
+import { hasNetworks, refuseHalfMigrated } from './cluster/migration.ts';
 import { withoutStore } from './cluster/offline.ts';
 import { followSegments } from './cluster/segments.ts';
 import { createCollector } from './collector.ts';
@@ -128,7 +128,7 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
 
   const identity = await hostKey(notes, machineId(), randomUUID);
   const cluster =
-    stores.isShared || config.api !== undefined
+    stores.isShared || config.api !== undefined || (await hasNetworks(stores.shared))
       ? await createCluster({
           store: stores.shared,
           away: stores.away,

@@ -1,4 +1,4 @@
-/** A store into which another is being moved is not whole. */
+/** What a start finds of a store that was moved here: whether it came as a whole, and whether it was a cluster's. */
 
 import { BerthError } from '../../model/errors.ts';
 import { keys } from '../../model/keys.ts';
@@ -12,4 +12,9 @@ export async function refuseHalfMigrated(store: Store): Promise<void> {
     'STATE_LOCKED',
     `the state is being moved into this store from ${migration.value}, or that was given up half way; run berth store migrate again`,
   );
+}
+
+/** Whether there are networks of a cluster: then a host that is alone now is one of its own, and goes on with them. */
+export async function hasNetworks(store: Store): Promise<boolean> {
+  return (await store.list(keys.object('network', ''), { limit: 1 })).entries.length > 0;
 }
