@@ -10,7 +10,7 @@ import type { EngineVersion } from './bed/engines.ts';
 import type { Host } from './bed/host.ts';
 import { repository } from './bed/machine.ts';
 import { waitFor } from './bed/process.ts';
-import { networkOn, networksAppear, networksVanish } from './suites/cluster.ts';
+import { networkOn, networksAppear, networksVanish, reachesName } from './suites/cluster.ts';
 
 const [ADDRESS1, ADDRESS2] = ['172.16.112.128', '172.16.112.133'];
 const FLAGS = `--etcd-endpoints http://${ADDRESS1}:2379 --mode docker --netmode vlan --fwdmode bridge`.split(' ');
@@ -81,7 +81,9 @@ async function playOn(bed: Bed, { engines, clusterStore }: Scene): Promise<void>
   const end = Number(last).toString(16).toUpperCase().padStart(2, '0');
   assert.match(ifconfig, new RegExp(`HWaddr 02:02:0A:67:01:${end}\\b`));
   assert.match(ifconfig, /MTU:1450 /);
-  // Without waiting, as a user does it.
+  // The engine is asked for a container's name when it has started, so that it is known elsewhere a moment later.
+  await reachesName([host1, 'cbox1'], 'cbox2');
+  await reachesName([host2, 'cbox2'], 'contiv-bbox');
   assert.match(await host1.docker('exec', 'cbox1', 'ping', '-c', '4', 'cbox2'), / 0% packet loss/);
   assert.match(await host2.docker('exec', 'cbox2', 'ping', '-c', '4', 'cbox1'), / 0% packet loss/);
   assert.match(await host2.docker('exec', 'cbox2', 'ping', '-c', '1', 'contiv-bbox'), / 0% packet loss/);
