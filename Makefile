@@ -17,7 +17,7 @@ INSTALLED := node_modules/.package-lock.json
 BUNDLE := dist/berth.mjs
 SOURCES := $(shell find src -name '*.ts' ! -name '*.test.ts' 2>/dev/null)
 
-.PHONY: help build plugin up down check format docs test bench clean install uninstall
+.PHONY: help build plugin up down check format docs test churn bench clean install uninstall
 
 help: ## says what there is
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -45,6 +45,9 @@ docs: $(INSTALLED) ## writes the reference pages that are generated from the cod
 
 test: $(INSTALLED) ## everything: installs what it needs, builds, checks, and runs all tests on real engines (root)
 	@$(NODE) tools/test.ts
+
+churn: build ## containers come and go on three hosts while everything is killed at random (root)
+	@$(NODE) --test test/e2e/cluster-churn.ts
 
 bench: build ## benchmarks, each printing one table (root); ARGS='calls --runs 50' chooses
 	@$(NODE) bench/main.ts $(ARGS)
