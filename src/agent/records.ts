@@ -13,17 +13,30 @@ const address = parsed(parseAddress, 'an address');
 const strings = z.record(z.string(), z.string());
 const json = z.json() as unknown as z.ZodType<Json>;
 
+/** The subnets of a network, wherever one is kept: read as `Subnet`s, and written by `encodeSubnets`. */
+export const SubnetRecords = z.array(
+  z
+    .object({
+      prefix: parsed(parsePrefix, 'a subnet'),
+      gateway: address.optional(),
+      auxiliary: z.record(z.string(), address),
+    })
+    .transform(({ gateway, ...subnet }): Subnet => (gateway === undefined ? subnet : { ...subnet, gateway })),
+);
+
+export function encodeSubnets(subnets: readonly Subnet[]): Json {
+  return subnets.map(({ prefix, gateway, auxiliary }) => ({
+    prefix: formatPrefix(prefix),
+    gateway: gateway && formatAddress(gateway),
+    auxiliary: Object.fromEntries(Object.entries(auxiliary).map(([name, held]) => [name, formatAddress(held)])),
+  }));
+}
+
 const NetworkRecord = z.object({
   id: z.string(),
   fabric: z.enum(['lan', 'cluster', 'neutron']),
   plugin: z.string(),
-  subnets: z.array(
-    z.object({
-      prefix: parsed(parsePrefix, 'a subnet'),
-      gateway: address.optional(),
-      auxiliary: z.record(z.string(), address),
-    }),
-  ),
+  subnets: SubnetRecords,
   leased: z.boolean(),
   pools: z.array(z.string()).optional(),
   internal: z.boolean(),
@@ -78,15 +91,10 @@ export function decodeNote(key: string, value: string): Json {
 }
 
 export function decodeNetwork(key: string, value: string): Network {
-  const { adHoc, ...record } = decodeRecord(NetworkRecord, key, value);
-  const subnets = record.subnets.map(
-    ({ gateway, ...subnet }): Subnet => (gateway === undefined ? subnet : { ...subnet, gateway }),
-  );
-  const { pools, ...rest } = record;
+  const { adHoc, pools, ...record } = decodeRecord(NetworkRecord, key, value);
   return {
-    ...rest,
+    ...record,
     id: record.id as NetworkId,
-    subnets,
     ...(pools === undefined ? {} : { pools: pools as readonly string[] as readonly PoolId[] }),
     ...(adHoc === undefined ? {} : { adHoc }),
   };
@@ -96,13 +104,7 @@ export function encodeNetwork(network: Network): string {
   return JSON.stringify({
     version: SCHEMA_VERSION,
     ...network,
-    subnets: network.subnets.map((subnet) => ({
-      prefix: formatPrefix(subnet.prefix),
-      gateway: subnet.gateway === undefined ? undefined : formatAddress(subnet.gateway),
-      auxiliary: Object.fromEntries(
-        Object.entries(subnet.auxiliary).map(([name, held]) => [name, formatAddress(held)]),
-      ),
-    })),
+    subnets: encodeSubnets(network.subnets),
   });
 }
 

@@ -5,18 +5,15 @@
  */
 
 import * as z from 'zod';
-import { formatAddress, parseAddress } from '../../model/address.ts';
 import { asBerthError } from '../../model/errors.ts';
 import type { NetworkId } from '../../model/ids.ts';
 import { keys, SCHEMA_VERSION } from '../../model/keys.ts';
-import type { Network, Subnet } from '../../model/network.ts';
-import { formatPrefix, parsePrefix } from '../../model/prefix.ts';
+import type { Network } from '../../model/network.ts';
 import { mirror } from '../../store/mirror.ts';
-import { decodeRecord, parsed } from '../../store/record.ts';
+import { decodeRecord } from '../../store/record.ts';
 import type { Entry, Store } from '../../store/store.ts';
 import type { Events } from '../events.ts';
-
-const address = parsed(parseAddress, 'an address');
+import { encodeSubnets, SubnetRecords } from '../records.ts';
 
 const Stored = z.object({
   host: z.string(),
@@ -24,13 +21,7 @@ const Stored = z.object({
   network: z.string().optional(),
   scope: z.enum(['local', 'global']),
   plugin: z.string(),
-  subnets: z.array(
-    z.object({
-      prefix: parsed(parsePrefix, 'a subnet'),
-      gateway: address.optional(),
-      auxiliary: z.record(z.string(), address),
-    }),
-  ),
+  subnets: SubnetRecords,
   leased: z.boolean(),
   pools: z.array(z.string()),
   internal: z.boolean(),
@@ -120,11 +111,10 @@ export function openSharedNetworks(store: Store, events: Pick<Events, 'emit'>): 
 const idOf = (key: string): NetworkId => key.slice(keys.dockerNetworks.length) as NetworkId;
 
 function decode({ key, value }: Pick<Entry, 'key' | 'value'>): SharedNetwork {
-  const { network, subnets, ...record } = decodeRecord(Stored, key, value);
+  const { network, ...record } = decodeRecord(Stored, key, value);
   return {
     ...record,
     id: idOf(key),
-    subnets: subnets.map(({ gateway, ...subnet }): Subnet => (gateway === undefined ? subnet : { ...subnet, gateway })),
     ...(network === undefined ? {} : { network }),
   };
 }
@@ -133,10 +123,6 @@ function encode({ id: _id, subnets, ...network }: SharedNetwork): string {
   return JSON.stringify({
     version: SCHEMA_VERSION,
     ...network,
-    subnets: subnets.map(({ prefix, gateway, auxiliary }) => ({
-      prefix: formatPrefix(prefix),
-      gateway: gateway && formatAddress(gateway),
-      auxiliary: Object.fromEntries(Object.entries(auxiliary).map(([name, held]) => [name, formatAddress(held)])),
-    })),
+    subnets: encodeSubnets(subnets),
   });
 }
