@@ -1,6 +1,7 @@
 /** Classic BPF programs (linux/filter.h, linux/bpf_common.h) that let only those frames pass that a port wants to hear. */
 
 import type { Hearing } from '../packets.ts';
+import { littleEndian } from '../rtnetlink/attributes.ts';
 import {
   DHCP_CLIENT_PORT,
   DHCP6_CLIENT_PORT,
@@ -120,7 +121,6 @@ function placed(block: readonly Instruction[]): Instruction[] {
 }
 
 function encode(program: readonly Instruction[]): Uint8Array {
-  const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
   const bytes = new DataView(new ArrayBuffer(program.length * 8));
   for (const [position, { code, yes, no, k }] of program.entries()) {
     bytes.setUint16(position * 8, code, littleEndian);

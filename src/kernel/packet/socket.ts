@@ -1,18 +1,16 @@
 /** AF_PACKET sockets (packet(7)): linux/if_packet.h, asm-generic/socket.h. */
 
 import { type Mac, macBytes } from '../../model/mac.ts';
+import { littleEndian } from '../rtnetlink/attributes.ts';
+import { SOCK_CLOEXEC, SOCK_RAW } from '../rtnetlink/constants.ts';
 import type { Syscalls } from '../syscalls.ts';
 
 const AF_PACKET = 17;
-const SOCK_RAW = 3;
-const SOCK_CLOEXEC = 0o2000000;
 const SOL_PACKET = 263;
 const PACKET_ADD_MEMBERSHIP = 1;
 const PACKET_IGNORE_OUTGOING = 23;
 const PACKET_MR_MULTICAST = 0;
 const PACKET_MR_PROMISC = 1;
-
-const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /** A raw socket in the thread's namespace, which hears nothing until it is bound to a protocol. Negative: the errno. */
 export function openPacketSocket(syscalls: Syscalls): number {

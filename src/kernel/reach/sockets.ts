@@ -2,17 +2,15 @@
 
 import { constants } from 'node:os';
 import { type Address, addressBytes, addressFromBytes, formatAddress } from '../../model/address.ts';
+import { littleEndian } from '../rtnetlink/attributes.ts';
+import { AF_INET, AF_INET6, SOCK_CLOEXEC, SOCK_RAW, SOL_SOCKET } from '../rtnetlink/constants.ts';
 import { Refusal, refusalAsError } from '../rtnetlink/errors.ts';
-import { checked } from '../rtnetlink/socket.ts';
+import { checked, integer } from '../rtnetlink/socket.ts';
 import type { Syscalls } from '../syscalls.ts';
 import type { Obstacle } from './reach.ts';
 
-const AF_INET = 2;
-const AF_INET6 = 10;
 const SOCK_DGRAM = 2;
-const SOCK_RAW = 3;
 const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
 const IPPROTO_IP = 0;
 const IPPROTO_ICMP = 1;
 const IPPROTO_IPV6 = 41;
@@ -23,7 +21,6 @@ const IPV6_MTU_DISCOVER = 23;
 const IPV6_RECVERR = 25;
 /** Never cut up, and whatever was learnt about the path before does not count: of IPv4 and IPv6 alike. */
 const PMTUDISC_PROBE = 3;
-const SOL_SOCKET = 1;
 /** SO_TIMESTAMPNS_OLD (asm-generic/socket.h), and the type of the control message that it brings. */
 const SO_TIMESTAMPNS = 35;
 const MSG_DONTWAIT = 0x40;
@@ -31,8 +28,6 @@ const MSG_ERRQUEUE = 0x2000;
 /** SO_EE_ORIGIN_LOCAL; above it are those that came as ICMP. */
 const ORIGIN_LOCAL = 1;
 
-const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
-const int = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value).buffer);
 const errnoNames = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
 
 /** `struct sockaddr_in` or `sockaddr_in6`. */
@@ -69,10 +64,10 @@ function openSocket(syscalls: Syscalls, family: 4 | 6, type: number, protocol: n
     const [level, discover, errors] = six
       ? [IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_RECVERR]
       : [IPPROTO_IP, IP_MTU_DISCOVER, IP_RECVERR];
-    checked(syscalls.setsockopt(fd, level, errors, int(1)));
+    checked(syscalls.setsockopt(fd, level, errors, integer(1)));
     if (type === SOCK_RAW) {
-      checked(syscalls.setsockopt(fd, level, discover, int(PMTUDISC_PROBE)));
-      checked(syscalls.setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, int(1)));
+      checked(syscalls.setsockopt(fd, level, discover, integer(PMTUDISC_PROBE)));
+      checked(syscalls.setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, integer(1)));
     }
     return fd;
   } catch (error) {
