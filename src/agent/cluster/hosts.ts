@@ -64,9 +64,16 @@ export function createHosts(parts: HostsParts): Hosts {
     for (const listener of listeners) listener();
   };
 
+  const viewOf = (name: string, one: Known): ClusterHost => ({
+    name,
+    ...one.record,
+    heard: one.heard,
+    since: one.since,
+    gone: isGone(one),
+  });
+
   const compare = (): void => {
-    if (!read.hosts || !read.agents) return;
-    for (const [name, one] of known) {
+    for (const [name, one] of read.hosts && read.agents ? known : []) {
       const heard = agents.has(name);
       if (one.heard === heard) continue;
       Object.assign(one, { heard, since: now(), unanswered: 0 });
@@ -118,16 +125,12 @@ export function createHosts(parts: HostsParts): Hosts {
 
   return {
     all() {
-      view ??= [...known]
-        .map(([name, one]) => ({ name, ...one.record, heard: one.heard, since: one.since, gone: isGone(one) }))
-        .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+      view ??= [...known].map(([name, one]) => viewOf(name, one)).toSorted((a, b) => (a.name < b.name ? -1 : 1));
       return view;
     },
     get(name) {
       const one = known.get(name);
-      return one === undefined
-        ? undefined
-        : { name, ...one.record, heard: one.heard, since: one.since, gone: isGone(one) };
+      return one && viewOf(name, one);
     },
     onChange: (listener) => void listeners.push(listener),
     async follow(signal) {
@@ -145,7 +148,6 @@ export function createHosts(parts: HostsParts): Hosts {
             changed() {
               read.hosts = true;
               compare();
-              changed();
             },
           },
           signal,
