@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EngineNetwork } from '../docker/engine.ts';
+import { settingsFor } from '../fabric/cluster/testing/settings.ts';
 import { parseAddress } from '../model/address.ts';
 import type { EndpointId, NetworkId } from '../model/ids.ts';
 import { macFromAddress } from '../model/mac.ts';
@@ -23,7 +24,7 @@ const network: Network = {
   leased: true,
   internal: false,
   options: {},
-  settings: null,
+  settings: settingsFor(),
   createdAt: 0,
 };
 

@@ -1,11 +1,11 @@
 /** What the engine has forgotten, found by comparing records. Pure: the collector acts on what this returns. */
 
 import type { EngineNetwork } from '../docker/engine.ts';
+import { clusterOf } from '../fabric/cluster/settings.ts';
 import { type Address, formatAddress } from '../model/address.ts';
 import type { Endpoint, Network } from '../model/network.ts';
 import { type Lease, networkOfPool, type Pool } from '../model/pool.ts';
 import { contains, formatPrefix, samePrefix } from '../model/prefix.ts';
-import { clusterOf } from './cluster/of-network.ts';
 import { memberOf } from './cluster/pools.ts';
 
 export type Garbage =

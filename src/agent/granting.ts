@@ -1,6 +1,7 @@
 /** Addresses for what an engine asks, and asks again; on a LAN, none that another machine there has. */
 
 import type { RequestAddress } from '../docker/driver.ts';
+import { clusterOf } from '../fabric/cluster/settings.ts';
 import type { Ipam } from '../ipam/ipam.ts';
 import type { LeaseRequest, Owns } from '../ipam/leases.ts';
 import { type Address, formatAddress, sameAddress } from '../model/address.ts';
@@ -9,7 +10,6 @@ import type { PoolId } from '../model/ids.ts';
 import type { Network } from '../model/network.ts';
 import type { Lease, Pool } from '../model/pool.ts';
 import { hostHolder } from '../objects/codec.ts';
-import { clusterOf } from './cluster/of-network.ts';
 import { readClusterPoolId } from './cluster/pool-id.ts';
 import type { Conflicts } from './conflicts/conflicts.ts';
 import type { Names } from './names.ts';

@@ -5,6 +5,7 @@
 
 import type { IpamDriver } from '../docker/driver.ts';
 import type { EngineNetwork, EngineSubnet } from '../docker/engine.ts';
+import { type ClusterMember, clusterOf } from '../fabric/cluster/settings.ts';
 import type { Ipam } from '../ipam/ipam.ts';
 import type { PoolRequest } from '../ipam/pools.ts';
 import type { Reservations } from '../ipam/reservations.ts';
@@ -17,7 +18,6 @@ import { SWARM_TENANT } from '../model/objects/tenant.ts';
 import { type Lease, type LeaseHolder, networkOfPool, type Pool, poolId, readPoolId } from '../model/pool.ts';
 import { contains, hostRange, type Prefix, samePrefix } from '../model/prefix.ts';
 import { type ClusterSource, createClusterAddresses } from './cluster/addresses.ts';
-import { type ClusterMember, clusterOf } from './cluster/of-network.ts';
 import { memberOf, withClusterPools } from './cluster/pools.ts';
 import type { PluginConfig } from './config.ts';
 import type { Conflicts } from './conflicts/conflicts.ts';

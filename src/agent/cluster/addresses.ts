@@ -3,6 +3,7 @@
  * lease needs to be right stands in its conditions, and not in what this host happens to know.
  */
 
+import type { ClusterMember } from '../../fabric/cluster/settings.ts';
 import type { Ipam } from '../../ipam/ipam.ts';
 import { limitsOf } from '../../ipam/layout.ts';
 import { ConditionFailed, type LeaseRequest } from '../../ipam/leases.ts';
@@ -17,7 +18,6 @@ import { networkPools } from '../../objects/pools.ts';
 import type { Registry } from '../../objects/registry.ts';
 import type { Condition, Store } from '../../store/store.ts';
 import type { Granting } from '../granting.ts';
-import type { ClusterMember } from './of-network.ts';
 import { type ClusterPool, nameOf } from './pool-id.ts';
 
 /** What there is of the cluster. */

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EngineContainer } from '../../docker/engine.ts';
+import { settingsFor } from '../../fabric/cluster/testing/settings.ts';
 import type { EndpointId } from '../../model/ids.ts';
 import { createAliases } from './aliases.ts';
 
 const id = (name: string): EndpointId => name as EndpointId;
-const settings = { cluster: { tenant: 'default', network: 'shop' } };
+const settings = settingsFor({ tenant: 'default', network: 'shop' });
 
 function stage(count: number) {
   const endpoints = new Map(Array.from({ length: count }, (_, n) => [id(`e${n}`), { id: `e${n}`, network: 'n' }]));

@@ -1,10 +1,10 @@
 /** What containers are called on their networks besides their names. The engine tells it only of one container at a time. */
 
 import type { EngineContainer } from '../../docker/engine.ts';
+import { clusterOf } from '../../fabric/cluster/settings.ts';
 import type { EndpointId } from '../../model/ids.ts';
 import type { Names } from '../names.ts';
 import type { State } from '../state.ts';
-import { clusterOf } from './of-network.ts';
 
 export interface Aliases {
   /** As far as it is known; none of a container that the engine has not been asked for yet. */

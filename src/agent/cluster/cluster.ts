@@ -6,6 +6,7 @@
 import type { EngineContainer } from '../../docker/engine.ts';
 import { hostMac } from '../../fabric/cluster/macs.ts';
 import { segmentBridge } from '../../fabric/cluster/segment.ts';
+import { type ClusterMember, clusterOf } from '../../fabric/cluster/settings.ts';
 import { type ClusterView, clusterNetwork } from '../../fabric/cluster/view.ts';
 import type { Notes } from '../../fabric/fabric.ts';
 import { hostLink } from '../../fabric/veth.ts';
@@ -13,6 +14,7 @@ import type { Kernel } from '../../kernel/kernel.ts';
 import { type Address, formatAddress } from '../../model/address.ts';
 import { asBerthError } from '../../model/errors.ts';
 import { keys } from '../../model/keys.ts';
+import type { Endpoint } from '../../model/network.ts';
 import type { Objects } from '../../model/objects/kind.ts';
 import { createObjectSet } from '../../model/objects/object-set.ts';
 import type { InterfaceAddress } from '../../model/prefix.ts';
@@ -33,7 +35,6 @@ import { createEndpoints } from './endpoints.ts';
 import { type ClusterHost, createHosts } from './hosts.ts';
 import { joinCluster, type Membership } from './membership.ts';
 import { type ClusterNames, serveClusterNames } from './names.ts';
-import { clusterOf } from './of-network.ts';
 import { createPublisher } from './publisher.ts';
 import type { HostRecord } from './records.ts';
 import { openRemotes } from './remotes.ts';
@@ -133,6 +134,7 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
   const aliases = createAliases({ state, names, container: parts.container });
   let clusterNames: ClusterNames | undefined;
   const registry = openRegistry(store, { now: parts.now });
+  const endpointsOn = (network: string): readonly ClusterEndpoint[] => endpoints.on(network) ?? [];
 
   const own = new Map<string, readonly InterfaceAddress[]>();
 
@@ -149,13 +151,20 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
     }));
   }
 
+  /** The endpoints of this host on networks of the cluster, each with what its network is there. */
+  function* members(): Generator<readonly [Endpoint, ClusterMember]> {
+    for (const endpoint of state.endpoints.values()) {
+      const network = state.networks.get(endpoint.network);
+      const member = network && clusterOf(network);
+      if (member !== undefined) yield [endpoint, member];
+    }
+  }
+
   /** What this host has on networks of the cluster. */
   function ownEndpoints(): ClusterEndpoint[] {
     const end = vtep();
-    const containers = [...state.endpoints.values()].flatMap((endpoint) => {
-      const network = state.networks.get(endpoint.network);
-      const member = network === undefined ? undefined : clusterOf(network);
-      if (member === undefined || endpoint.phase === 'removing') return [];
+    const containers = [...members()].flatMap(([endpoint, member]) => {
+      if (endpoint.phase === 'removing') return [];
       const [container, name] = [names.containerId(endpoint.id), names.container(endpoint.id)];
       const called = aliases.of(endpoint.id);
       return {
@@ -178,11 +187,7 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
   let present: readonly string[] = [];
   function carried(): Set<string> {
     const networks = new Set(present);
-    for (const endpoint of state.endpoints.values()) {
-      const network = state.networks.get(endpoint.network);
-      const member = network === undefined ? undefined : clusterOf(network);
-      if (member !== undefined) networks.add(member.network);
-    }
+    for (const [, { network }] of members()) networks.add(network);
     return networks;
   }
 
@@ -243,7 +248,7 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
     registry,
     objects: () => (objectsKnown ? objects : undefined),
     onObjects: (listener) => void listeners.objects.push(listener),
-    endpointsOn: (network) => endpoints.on(network) ?? [],
+    endpointsOn,
     onEndpoints: (listener) => void listeners.endpoints.push(listener),
     carry(networks) {
       present = networks;
@@ -281,7 +286,7 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
       stateChanged();
       clusterNames = serveClusterNames({
         host: config.host,
-        endpointsOn: (network) => endpoints.on(network) ?? [],
+        endpointsOn,
         onEndpoints: endpoints.onChange,
         state,
         kernel: parts.kernel,

@@ -1,5 +1,6 @@
 /** The cluster and its hosts as the agent's API shows them: all text. */
 
+import { clusterOf } from '../../fabric/cluster/settings.ts';
 import { formatAddress } from '../../model/address.ts';
 import { formatPrefix } from '../../model/prefix.ts';
 import { formatStoreLocation } from '../../store/location.ts';
@@ -8,7 +9,6 @@ import type { Config } from '../config.ts';
 import type { State } from '../state.ts';
 import type { Cluster } from './cluster.ts';
 import type { ClusterHost } from './hosts.ts';
-import { clusterOf } from './of-network.ts';
 
 export function hostView(host: ClusterHost, own: string): HostView {
   const { name, vtep, heard, gone, since, berth, engine } = host;

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { EngineNetwork } from '../../docker/engine.ts';
+import { settingsFor } from '../../fabric/cluster/testing/settings.ts';
 import { formatAddress, parseAddress } from '../../model/address.ts';
 import type { EndpointId, NetworkId } from '../../model/ids.ts';
 import { macFromAddress } from '../../model/mac.ts';
@@ -47,7 +48,7 @@ function dockerNetwork(digit: string, tenant: string, group?: string): Network {
     subnets: [{ prefix: subnet, auxiliary: {} }],
     internal: false,
     options: {},
-    settings: { cluster: { tenant, network: 'net1', ...(group === undefined ? {} : { group }) } },
+    settings: settingsFor({ tenant, network: 'net1', ...(group === undefined ? {} : { group }) }),
     leased: true,
     createdAt: 0,
   };
@@ -212,7 +213,7 @@ test('a pool that another host has removed is opened again, with what our networ
   await host.gateway(id, '10.9.0.1');
   const network: Network = {
     ...dockerNetwork('3', 'default'),
-    settings: { bridge: 'bt0' },
+    settings: settingsFor(),
     subnets: [{ prefix: shared.subnet, gateway: on('10.9.0.1'), auxiliary: { router: on('10.9.0.2') } }],
     pools: [id],
   };

@@ -10,6 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { decodeMessage, encodeMessage, IN, rcodeOf, type } from '../../dns/message.ts';
 import { parseName } from '../../dns/name.ts';
 import { addressOf } from '../../dns/records.ts';
+import { settingsFor } from '../../fabric/cluster/testing/settings.ts';
 import { isolate } from '../../kernel/isolate.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import { openKernel } from '../../kernel/linux.ts';
@@ -80,8 +81,8 @@ function stage(over: Partial<Kernel> = {}) {
     ['n2', 'blue', 'back'],
     ['n3', 'red', 'shop'],
   ] as const)
-    networks.set(id, { fabric: 'cluster', settings: { cluster: { tenant, network } } } as unknown as Network);
-  networks.set('n4', { fabric: 'cluster', settings: {} } as unknown as Network);
+    networks.set(id, { fabric: 'cluster', settings: settingsFor({ tenant, network }) } as unknown as Network);
+  networks.set('n4', { fabric: 'cluster', settings: settingsFor() } as unknown as Network);
   const serve = () =>
     serveClusterNames({
       host: 'h1',

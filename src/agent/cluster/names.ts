@@ -15,13 +15,13 @@ import type { DomainName } from '../../dns/name.ts';
 import { type Datagrams, relayDatagrams } from '../../dns/server/datagrams.ts';
 import type { Known } from '../../dns/server/respond.ts';
 import { relayStreams, type Streams } from '../../dns/server/streams.ts';
+import { type ClusterMember, clusterOf } from '../../fabric/cluster/settings.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import { asBerthError } from '../../model/errors.ts';
 import type { ClusterEndpoint } from '../../objects/codec.ts';
 import type { Events } from '../events.ts';
 import type { State } from '../state.ts';
 import { indexNames, type NameIndex } from './name-index.ts';
-import { type ClusterMember, clusterOf } from './of-network.ts';
 
 export interface ClusterNames {
   /** Paths of the namespaces in which questions are heard. */

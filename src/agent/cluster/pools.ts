@@ -4,10 +4,10 @@
  */
 
 import type { IpamDriver, RequestPool } from '../../docker/driver.ts';
+import type { ClusterMember } from '../../fabric/cluster/settings.ts';
 import { BerthError } from '../../model/errors.ts';
 import { type Granting, holderOf } from '../granting.ts';
 import type { ClusterAddresses } from './addresses.ts';
-import type { ClusterMember } from './of-network.ts';
 import { clusterPoolId, lengthOf, readClusterPoolId } from './pool-id.ts';
 
 export interface ClusterPoolsParts {

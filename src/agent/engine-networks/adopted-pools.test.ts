@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Call, IpamDriver } from '../../docker/driver.ts';
+import { settingsFor } from '../../fabric/cluster/testing/settings.ts';
 import { parseAddress } from '../../model/address.ts';
 import type { NetworkId, PoolId } from '../../model/ids.ts';
 import type { Network } from '../../model/network.ts';
@@ -23,7 +24,7 @@ const local = (settings: Network['settings']): Network => ({
   settings,
   createdAt: 0,
 });
-const member = { cluster: { tenant: 'blue', network: 'shop' } };
+const member = settingsFor({ tenant: 'blue', network: 'shop' });
 const record: SharedNetwork = {
   id,
   host: 'h1',
@@ -68,5 +69,5 @@ test('also on a host that has not heard of the network itself', async () => {
 test('all others stay as they are', async () => {
   const { network: _network, ...unshared } = record;
   for (const told of [pools[0]!, 'berth/10.2.0.0-24', 'blue:shop/10.1.0.0-24/web'] as PoolId[])
-    assert.deepEqual(await asked([local({})], [unshared], told), both(told));
+    assert.deepEqual(await asked([local(settingsFor())], [unshared], told), both(told));
 });

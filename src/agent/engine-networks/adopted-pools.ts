@@ -4,10 +4,10 @@
  */
 
 import type { IpamDriver } from '../../docker/driver.ts';
+import { clusterOf } from '../../fabric/cluster/settings.ts';
 import type { PoolId } from '../../model/ids.ts';
 import type { Network } from '../../model/network.ts';
 import { poolId } from '../../model/pool.ts';
-import { clusterOf } from '../cluster/of-network.ts';
 import type { SharedNetwork } from './shared-networks.ts';
 
 export interface AdoptedPoolsParts {

@@ -5,6 +5,7 @@
  */
 
 import type { EngineNetwork } from '../../docker/engine.ts';
+import { clusterOf } from '../../fabric/cluster/settings.ts';
 import { fabricOf } from '../../fabric/fabrics.ts';
 import { asBerthError, BerthError } from '../../model/errors.ts';
 import type { NetworkId } from '../../model/ids.ts';
@@ -15,7 +16,6 @@ import { samePrefix } from '../../model/prefix.ts';
 import type { Registry } from '../../objects/registry.ts';
 import { networkEndpoints } from '../../objects/usage.ts';
 import type { Store } from '../../store/store.ts';
-import { clusterOf } from '../cluster/of-network.ts';
 import type { Events } from '../events.ts';
 import type { Lifecycle } from '../lifecycle.ts';
 import type { State } from '../state.ts';

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
+import { settingsFor } from '../../fabric/cluster/testing/settings.ts';
 import { type Ipam, openIpam } from '../../ipam/ipam.ts';
 import { formatAddress, parseAddress } from '../../model/address.ts';
 import type { EndpointId, NetworkId, PoolId } from '../../model/ids.ts';
@@ -46,7 +47,7 @@ beforeEach(async () => {
     options: {},
     createdAt: 0,
   } as const;
-  network = { ...record, id, subnets, pools: [local], settings: {} };
+  network = { ...record, id, subnets, pools: [local], settings: settingsFor() };
 });
 
 const lease = (pool: PoolId, address: string, engine: string, of?: string) =>

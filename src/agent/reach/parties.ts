@@ -1,5 +1,6 @@
 /** Who is meant by a name: containers on networks of Berth, on this host and on others, and hosts. */
 
+import { clusterOf } from '../../fabric/cluster/settings.ts';
 import { formatAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import { keys } from '../../model/keys.ts';
@@ -8,7 +9,6 @@ import { type ClusterEndpoint, decodeClusterEndpoint, isHostEndpoint } from '../
 import type { Store } from '../../store/store.ts';
 import type { PartyView } from '../api.ts';
 import type { Cluster } from '../cluster/cluster.ts';
-import { clusterOf } from '../cluster/of-network.ts';
 import type { Names } from '../names.ts';
 import type { State } from '../state.ts';
 

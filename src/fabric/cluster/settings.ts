@@ -30,7 +30,15 @@ const Settings = z.object({
 });
 export type Settings = Readonly<z.infer<typeof Settings>>;
 
-const known = new WeakMap<object, { readonly settings: Settings; readonly key: string | undefined }>();
+/** Which network of the cluster a Docker network of this host is. */
+export interface ClusterMember {
+  /** `TENANT:NETWORK` */
+  readonly network: string;
+  /** `TENANT:GROUP` */
+  readonly group?: string;
+}
+
+const known = new WeakMap<object, { readonly settings: Settings; readonly member: ClusterMember | undefined }>();
 
 /** Asked for each network of a host at each start of a container: read once. */
 function read({ settings: json }: Pick<Network, 'settings'>) {
@@ -38,16 +46,24 @@ function read({ settings: json }: Pick<Network, 'settings'>) {
   const before = known.get(object);
   if (before !== undefined) return before;
   const settings = Settings.parse(json);
-  const { cluster } = settings;
-  const made = { settings, key: cluster && `${cluster.tenant}:${cluster.network}` };
+  const made = { settings, member: settings.cluster && memberOf(settings.cluster) };
   known.set(object, made);
   return made;
 }
 
+const memberOf = ({ tenant, network, group }: Membership): ClusterMember => ({
+  network: `${tenant}:${network}`,
+  ...(group === undefined ? {} : { group: `${tenant}:${group}` }),
+});
+
 export const settingsOf = (network: Pick<Network, 'settings'>): Settings => read(network).settings;
 
 /** `TENANT:NETWORK`; undefined for a network of this host alone. */
-export const clusterKey = (network: Pick<Network, 'settings'>): string | undefined => read(network).key;
+export const clusterKey = (network: Pick<Network, 'settings'>): string | undefined => read(network).member?.network;
+
+/** Undefined: it is of this host alone. Of any fabric. */
+export const clusterOf = (network: Pick<Network, 'fabric' | 'settings'>): ClusterMember | undefined =>
+  network.fabric === 'cluster' ? read(network).member : undefined;
 
 /** The subnets with the gateways that there are. */
 export function subnetsOf(network: Pick<Network, 'settings' | 'subnets'>): readonly Subnet[] {
