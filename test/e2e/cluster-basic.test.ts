@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Cluster } from './bed/cluster.ts';
+import { masterService } from './bed/control.ts';
+import type { Machine } from './bed/machine.ts';
 import {
   allReach,
   createNetwork,
@@ -16,6 +18,8 @@ import {
   spread,
 } from './suites/cluster.ts';
 import { setClusterStage } from './suites/cluster-stage.ts';
+import { reaches } from './suites/containers.ts';
+import { WGET } from './suites/observer.ts';
 
 const CONTAINERS = 3;
 const ITERATIONS = 2;
@@ -34,8 +38,43 @@ async function startAndRemove(cluster: Cluster, network: string, addresses: read
 const all = (placed: readonly Placed[], action: 'stop' | 'start') =>
   Promise.all(placed.map(([host, name]) => host.docker(action, name)));
 
+/** Where a netmaster answers that is started with some flags, of all places where it could. @param own its address. */
+const LISTENING: readonly {
+  readonly flags: string;
+  readonly own: readonly string[];
+  readonly loopback: readonly string[];
+}[] = [
+  { flags: '', own: ['9999'], loopback: ['9999'] },
+  { flags: '--listen-url :9998', own: ['9998'], loopback: ['9998'] },
+  { flags: '--listen-url OWN:9999', own: ['9999'], loopback: [] },
+  { flags: '--listen-url 127.0.0.1:9999', own: [], loopback: ['9999'] },
+  // Both of one port: the first serves both.
+  { flags: '--listen-url 0.0.0.0:9998 --control-url OWN:9998', own: ['9998'], loopback: ['9998'] },
+  { flags: '--listen-url 127.0.0.1:9999 --control-url OWN:9998', own: ['9998'], loopback: ['9999'] },
+  { flags: '--listen-url OWN:9997 --control-url 127.0.0.1:9998', own: ['9997'], loopback: ['9998'] },
+  { flags: '--control-url OWN:9997', own: ['9997', '9999'], loopback: ['9999'] },
+];
+
+/** The ports of an address at which a master answers a machine. */
+async function answering(from: Machine, address: string): Promise<string[]> {
+  const ports = await Promise.all(
+    ['9997', '9998', '9999'].map(async (port) => {
+      const { code, stdout } = await from.net([...WGET, `http://${address}:${port}/api/v1/tenants/`], { check: false });
+      return code === 0 && stdout.includes('"tenantName":"default"') ? [port] : [];
+    }),
+  );
+  return ports.flat();
+}
+
 describe('basic', () => {
   const stage = setClusterStage('basic', { engines: ['20.10', '26.1', '28.5'] });
+
+  test('Test00SSH', async () => {
+    const { hosts, controls } = stage();
+    for (const from of [...hosts, ...controls]) {
+      for (const to of ['10.9.65.11', '10.9.65.79', '10.9.65.80', '10.9.65.81']) await reaches(from, to);
+    }
+  });
 
   test('TestBasicStartRemoveContainerVXLAN', async () => {
     const cluster = stage();
@@ -75,5 +114,34 @@ describe('basic', () => {
       await reachesName(placed, 'svc2i');
     }
     for (const placed of first!) for (const [, name] of second!) await reachesName(placed, name);
+  });
+
+  test('TestBasicNetmasterPortListen', async () => {
+    const cluster = stage();
+    const [master, control, member] = [cluster.masters[0]!, cluster.controls[0]!, cluster.members[0]!];
+    await master.stop();
+    try {
+      for (const { flags, own, loopback } of LISTENING) {
+        const words = `--mode docker --netmode vxlan --fwdmode bridge --etcd-endpoints ${member.url} ${flags}`
+          .replaceAll('OWN', member.address)
+          .trim()
+          .split(/\s+/);
+        const [at, port] = own[0] === undefined ? ['127.0.0.1', loopback[0]!] : [member.address, own[0]];
+        const netmaster = masterService(control, at, ['netmaster', ...words], Number(port));
+        await netmaster.start();
+        assert.deepEqual(
+          {
+            own: await answering(control, member.address),
+            loopback: await answering(control, '127.0.0.1'),
+            fromHost: await answering(cluster.hosts[0]!, member.address),
+          },
+          { own, loopback, fromHost: own },
+          words.join(' '),
+        );
+        await netmaster.stop();
+      }
+    } finally {
+      await master.start();
+    }
   });
 });

@@ -3,8 +3,10 @@
  * hosts, etcd and the network fail, and come back. Those of policies come with policies.
  */
 
+import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Cluster, ClusterHost } from './bed/cluster.ts';
+import { masterService } from './bed/control.ts';
 import { waitFor } from './bed/process.ts';
 import { allReach, createNetwork, named, networksAppear, type Placed, removeAll, spread } from './suites/cluster.ts';
 import { setClusterStage } from './suites/cluster-stage.ts';
@@ -45,6 +47,33 @@ describe('trigger', () => {
       await cluster.netctl(`network rm during${n}`);
       await master.start();
     }
+  });
+
+  test('TestTriggerNetmasterControlPortSwitch', async () => {
+    const cluster = stage();
+    const placed = await setUp(cluster);
+    const store = ['--etcd-endpoints', cluster.members.map(({ url }) => url).join(',')];
+    const old = ['netmaster', '--mode', 'docker', '--netmode', 'vxlan', '--fwdmode', 'bridge', ...store] as const;
+    const moved = cluster.masters.map(({ machine }, n) => {
+      const { address } = cluster.members[n]!;
+      const urls = ['--listen-url', `${address}:9998`, '--control-url', `${address}:999${n}`];
+      return masterService(machine, address, [...old, ...urls], 9998);
+    });
+    const elsewhere = { netmaster: moved.map(({ url }) => url).join(',') };
+    await Promise.all(cluster.masters.map((master) => master.stop()));
+    await allReach(placed);
+    await Promise.all(moved.map((master) => master.start()));
+    try {
+      assert.notEqual((await cluster.tryNetctl('network ls')).code, 0, 'nobody is at the old ports');
+      await cluster.netctl('network create -s 10.2.1.0/24 during', elsewhere);
+      await networksAppear(cluster.hosts, 'during');
+      await newOnesToo(cluster, placed);
+    } finally {
+      await Promise.all(moved.map((master) => master.stop()));
+      await Promise.all(cluster.masters.map((master) => master.start()));
+    }
+    await cluster.netctl('network rm during');
+    await allReach(placed);
   });
 
   test('TestTriggerNetpluginDisconnect', async () => {

@@ -62,10 +62,10 @@ export interface Cluster extends AsyncDisposable {
   readonly store: string;
   /** The URLs of all masters, as NETMASTER takes them. */
   readonly netmaster: string;
-  /** netctl, on a control node. Fails unless it succeeds. @param line has no blanks within words. */
-  netctl(line: string): Promise<string>;
+  /** netctl, on a control node. Fails unless it succeeds. @param line has no blanks within words. @param at other masters than the cluster's. */
+  netctl(line: string, at?: { readonly netmaster: string }): Promise<string>;
   /** The same, without a judgement. */
-  tryNetctl(line: string): Promise<Result>;
+  tryNetctl(line: string, at?: { readonly netmaster: string }): Promise<Result>;
   /** Waits until every agent that should run is healthy, and known to the others. */
   ready(timeout?: number): Promise<void>;
   watch(test: Pick<TestContext, 'after' | 'diagnostic'>): void;
@@ -155,10 +155,10 @@ async function assemble(bed: Bed, options: ClusterOptions): Promise<Cluster> {
   await control;
 
   const netmaster = masters.map(({ url }) => url).join(',');
-  const tryNetctl = (line: string) =>
+  const tryNetctl: Cluster['tryNetctl'] = (line, at) =>
     nodes[0]!.machine.exec([join(repository, 'bin/netctl'), ...line.split(/\s+/)], {
       check: false,
-      env: { NETMASTER: netmaster },
+      env: { NETMASTER: at?.netmaster ?? netmaster },
     });
   const cluster: Cluster = {
     bed,
@@ -171,8 +171,8 @@ async function assemble(bed: Bed, options: ClusterOptions): Promise<Cluster> {
     store,
     netmaster,
     tryNetctl,
-    netctl: async (line) => {
-      const { code, stdout, stderr } = await tryNetctl(line);
+    netctl: async (line, at) => {
+      const { code, stdout, stderr } = await tryNetctl(line, at);
       assert.equal(code, 0, `netctl ${line}: ${stdout}${stderr}`);
       return stdout;
     },

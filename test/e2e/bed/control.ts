@@ -115,13 +115,18 @@ export function etcdMembers(nodes: readonly { machine: Machine; address: string 
   });
 }
 
-/** `berth master`, or another program with its flags: not started yet. It is asked for its tenants until it answers. */
+/**
+ * `berth master`, or another program with its flags: not started yet. It is asked for its tenants until it answers.
+ *
+ * @param port where its flags say that it listens.
+ */
 export function masterService(
   machine: Machine,
   address: string,
   command: readonly [program: string, ...args: string[]],
+  port = 9999,
 ): MasterService {
-  const url = `http://${address}:9999`;
+  const url = `http://${address}:${port}`;
   const unit = service(
     `the master on ${machine.name}`,
     () => machine.spawn([join(repository, 'bin', command[0]), ...command.slice(1)], { name: 'master' }),
