@@ -87,7 +87,7 @@ export interface Store {
    * @throws BerthError NOT_FOUND when a put names a lease that has ended: nothing was changed.
    * @throws BerthError STORE_FULL, STORE_UNAVAILABLE, STORE_CORRUPT, STORE_DENIED, TRANSACTION_TOO_LARGE (etcd takes 128
    *   conditions or operations and 1.5 MiB): nothing was changed, or (UNAVAILABLE only) it is unknown whether it was; repeat with the
-   *   same conditions.
+   *   same conditions. A transaction with no condition on a key that it changes may have had its effect more than once.
    */
   transact(transaction: Transaction): Promise<TransactionResult>;
 

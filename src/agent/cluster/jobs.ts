@@ -91,7 +91,11 @@ export function createJobs({ store, host, events, perform }: JobsParts): Jobs {
       const timer = setTimeout(() => stop.abort(), patience);
       try {
         const value = JSON.stringify({ version: SCHEMA_VERSION, request });
-        const { revision } = await store.transact({ then: [{ do: 'put', key, value, lease }] });
+        // With a condition, though the key is new: so it is never written a second time, over an answer.
+        const { revision } = await store.transact({
+          if: [{ key, is: 'absent' }],
+          then: [{ do: 'put', key, value, lease }],
+        });
         for await (const message of store.watch(key, revision + 1, stop.signal)) {
           if (message.type === 'compacted') break;
           for (const change of message.changes) if (change.type === 'put') return answerIn(change.entry);

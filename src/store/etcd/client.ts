@@ -39,6 +39,8 @@ export interface Call {
   readonly what: string;
   /** Asking twice does no harm, so that a call is repeated when its answer does not come. */
   readonly repeatable: boolean;
+  /** What is asked instead, once it is unknown whether the request was carried out: asking that twice does no harm. */
+  readonly inDoubt?: () => Buffer;
 }
 
 export interface Client {
@@ -68,6 +70,9 @@ const DENIED_FOR = 5000;
 
 /** Tokens that a call may find ended before it gives up: one by time, one more by a member that has just restarted. */
 const MOST_TOKENS = 2;
+
+/** How much longer than others a call may take whose outcome is unknown, as members need some seconds to agree on a new leader. */
+const LONGER_IN_DOUBT = 1.75;
 
 const leader: Metadata = { hasleader: 'true' };
 
@@ -118,8 +123,16 @@ export function createClient({ endpoints, user, deadline }: ClientOptions): Clie
     );
   }
 
-  async function call({ method, request, what, repeatable }: Call, keep?: (error: GrpcError) => boolean) {
-    const end = performance.now() + deadline;
+  async function call(
+    { method, request, what, repeatable, inDoubt }: Call,
+    keep?: (error: GrpcError) => boolean,
+  ): Promise<Buffer> {
+    const began = performance.now();
+    const oneOfMore = repeatable || inDoubt !== undefined;
+    let end = began + deadline;
+    let asked = request;
+    /** An attempt has failed that may have been carried out. */
+    let unknown = false;
     let ended = 0;
     for (let failures = 0; ; failures++) {
       let connection: Connection | undefined;
@@ -130,7 +143,7 @@ export function createClient({ endpoints, user, deadline }: ClientOptions): Clie
         const left = end - performance.now();
         if (left <= 0) throw lost('the time was over before it was asked', true);
         // Half of the time for the first member, so that a second can be asked.
-        return await connection.unary(method, request, used, repeatable && failures === 0 ? left / 2 : left);
+        return await connection.unary(method, asked, used, oneOfMore && failures === 0 ? left / 2 : left);
       } catch (error) {
         if (!(error instanceof GrpcError)) throw error;
         if (closing.signal.aborted) throw storeClosed();
@@ -140,10 +153,14 @@ export function createClient({ endpoints, user, deadline }: ClientOptions): Clie
         const renew = user !== undefined && tokenEnded(error) && ended++ < MOST_TOKENS;
         if (renew) await forget(used);
         const wait = renew ? 0 : backOff(failures, FIRST_WAIT, LONGEST_WAIT);
-        const again = renew || refusedEarly(error) || (repeatable && passing(error));
-        if (!again || performance.now() + wait >= end) {
-          throw storeError(error, what, !repeatable && !refusedEarly(error) && doubtful(error));
+        const doubt = !repeatable && !refusedEarly(error) && doubtful(error);
+        if (doubt && !unknown && inDoubt !== undefined) {
+          asked = inDoubt();
+          end = began + deadline * LONGER_IN_DOUBT;
         }
+        unknown ||= doubt;
+        const again = renew || refusedEarly(error) || (oneOfMore && passing(error));
+        if (!again || performance.now() + wait >= end) throw storeError(error, what, unknown);
         await delay(wait, undefined, { signal: closing.signal }).catch(() => {});
       }
     }

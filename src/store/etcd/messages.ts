@@ -45,8 +45,9 @@ function keyRequest(key: Buffer): Buffer {
   return message(bytesField(1, key));
 }
 
-export function getRequest(key: Buffer): Buffer {
-  return keyRequest(key);
+/** @param revision of the past; 0: the newest. */
+export function getRequest(key: Buffer, revision = 0): Buffer {
+  return message(bytesField(1, key), intField(4, revision));
 }
 
 /** Compare.CompareResult */
@@ -84,16 +85,21 @@ function requestOp(operation: Operation, key: Buffer): Buffer {
   return messageField(2, message(bytesField(1, key), bytesField(2, operation.value), idField(3, lease)));
 }
 
-/** Conditions and operations with the keys that they have in etcd. Where a condition fails, all keys of conditions are read. */
+/**
+ * Conditions and operations with the keys that they have in etcd. Where a condition fails, all keys of conditions are read, and
+ * after them those of `alsoRead`.
+ */
 export function txnRequest(
   conditions: readonly Condition[],
   operations: readonly Operation[],
   key: (key: string) => Buffer,
+  alsoRead: readonly string[] = [],
 ): Buffer {
+  const read = [...conditions.map((condition) => condition.key), ...alsoRead];
   return message(
     ...conditions.map((condition) => messageField(1, compare(condition, key(condition.key)))),
     ...operations.map((operation) => messageField(2, requestOp(operation, key(operation.key)))),
-    ...conditions.map((condition) => messageField(3, messageField(1, keyRequest(key(condition.key))))),
+    ...read.map((name) => messageField(3, messageField(1, keyRequest(key(name))))),
   );
 }
 
@@ -199,7 +205,7 @@ export const readRange = guarded((bytes: Buffer, strip: Strip): RangeResult => {
 export interface TxnResult {
   readonly revision: number;
   readonly succeeded: boolean;
-  /** What stands at the key of each condition, when one failed. */
+  /** What stands at the key of each condition, and at the other keys to be read, when a condition failed. */
   readonly found: readonly (Entry | undefined)[];
 }
 

@@ -91,11 +91,15 @@ export function leaseExists({ message }: GrpcError): boolean {
  * The failure of a call as an error for users.
  *
  * @param what was asked for, such as "the write".
- * @param mayHaveBeenDone of a write whose answer did not come.
+ * @param mayHaveBeenDone of a write whose answer did not come: that is told, whatever has failed since.
  */
 export function storeError(error: GrpcError, what: string, mayHaveBeenDone: boolean): BerthError {
   const options = { cause: error };
   const reason = error.message.replace(ETCD, '');
+  const sentence = `etcd could not do ${what}: ${reason}`;
+  if (mayHaveBeenDone && error.status !== statusCodes.dataLoss) {
+    return new BerthError('STORE_UNAVAILABLE', `${sentence}; it is unknown whether it was done`, options);
+  }
   switch (error.status) {
     case statusCodes.resourceExhausted:
       if (reason.includes('database space exceeded')) {
@@ -120,10 +124,7 @@ export function storeError(error: GrpcError, what: string, mayHaveBeenDone: bool
     default:
       break;
   }
-  const sentence = `etcd could not do ${what}: ${reason}`;
-  return mayHaveBeenDone
-    ? new BerthError('STORE_UNAVAILABLE', `${sentence}; it is unknown whether it was done`, options)
-    : new StoreNotReached(sentence, options);
+  return new StoreNotReached(sentence, options);
 }
 
 function tooLarge(what: string, reason: string, options: { cause: unknown }): BerthError {

@@ -1,7 +1,7 @@
 /** The store that hosts share: etcd, by its v3 API (https://etcd.io/docs/v3.4/learning/api/). */
 
 import { randomBytes } from 'node:crypto';
-import { checkTransaction, checkTtl, holds, leaseGone } from '../check.ts';
+import { checkTtl } from '../check.ts';
 import type { Entry, Listing, Store } from '../store.ts';
 import { createClient, type User } from './client.ts';
 import type { Endpoint } from './connection.ts';
@@ -21,6 +21,7 @@ import {
   txnRequest,
 } from './messages.ts';
 import { GrpcError, isCompacted, leaseExists, statusCodes } from './status.ts';
+import { transact } from './transact.ts';
 import { watchRange } from './watch.ts';
 
 export interface EtcdOptions {
@@ -39,8 +40,8 @@ export interface EtcdOptions {
 const PAGE = 1000;
 
 /**
- * Opens the store. No call takes longer than the deadline, whatever the members do; reads are asked again of another member,
- * writes only when it is certain that they were not begun.
+ * Opens the store. No call takes longer than the deadline, whatever the members do, except for a transaction whose outcome is unknown:
+ * it is given three quarters more to find out. Reads are asked again of another member; for writes see `transact.ts`.
  *
  * @throws BerthError STORE_UNAVAILABLE when no member serves within the deadline, STORE_DENIED when etcd refuses us.
  */
@@ -49,6 +50,12 @@ export async function openEtcdStore(options: EtcdOptions): Promise<Store> {
   const client = createClient({ endpoints, deadline, ...(user === undefined ? {} : { user }) });
   const full = (key: string) => Buffer.from(prefix + key);
   const strip = (key: string) => key.slice(prefix.length);
+
+  let newest = 0;
+  const heard = (revision: number): number => {
+    newest = Math.max(newest, revision);
+    return revision;
+  };
 
   const read = (request: Buffer, keep?: (error: GrpcError) => boolean) =>
     client.call({ method: methods.range, request, what: 'a read', repeatable: true }, keep);
@@ -68,6 +75,7 @@ export async function openEtcdStore(options: EtcdOptions): Promise<Store> {
         throw error;
       }
       const found = readRange(answer, strip);
+      heard(found.revision);
       entries.push(...found.entries);
       // The revision of the first page, for the answers to the others tell the newest.
       if (revision === 0) revision = found.revision;
@@ -79,7 +87,7 @@ export async function openEtcdStore(options: EtcdOptions): Promise<Store> {
   /** The newest revision that a member knows; needs no right to any key. */
   async function head(): Promise<number> {
     const call = { method: methods.txn, request: txnRequest([], [], full), what: 'a read', repeatable: true };
-    return readTxn(await client.call(call), strip).revision;
+    return heard(readTxn(await client.call(call), strip).revision);
   }
 
   async function compact(revision: number): Promise<boolean> {
@@ -101,7 +109,9 @@ export async function openEtcdStore(options: EtcdOptions): Promise<Store> {
   const store: Store = {
     async get(key) {
       if (key === '' || !key.isWellFormed()) return undefined;
-      return readRange(await read(getRequest(full(key))), strip).entries[0];
+      const { entries, revision } = readRange(await read(getRequest(full(key))), strip);
+      heard(revision);
+      return entries[0];
     },
     async list(from, { after, limit = Number.POSITIVE_INFINITY } = {}) {
       const range = prefixRange(full(from));
@@ -117,23 +127,9 @@ export async function openEtcdStore(options: EtcdOptions): Promise<Store> {
       }
     },
     async transact(transaction) {
-      checkTransaction(transaction);
-      const { if: conditions = [], then } = transaction;
-      for (const operation of then) {
-        if (operation.do !== 'put' || operation.lease === undefined) continue;
-        if (parseLease(operation.lease) === undefined) throw leaseGone(operation.lease);
-      }
-      const request = txnRequest(conditions, then, full);
-      const answer = await client.call({
-        method: methods.txn,
-        request,
-        what: 'a write',
-        repeatable: then.length === 0,
-      });
-      const { succeeded, revision, found } = readTxn(answer, strip);
-      if (succeeded) return { committed: true, revision };
-      const failed = conditions.findIndex((condition, index) => !holds(condition, found[index]));
-      return { committed: false, revision, failed: conditions[failed]!, found: found[failed] };
+      const result = await transact({ client, full, strip, since: newest }, transaction);
+      heard(result.revision);
+      return result;
     },
     watch: (from, fromRevision, signal) => watchRange(client, prefixRange(full(from)), strip, fromRevision, signal),
     async grantLease(ttl) {
