@@ -11,7 +11,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 const floors: readonly (readonly string[])[] = [
   ['model'],
   ['store', 'ovs'],
-  ['ipam', 'kernel', 'dhcp', 'dns', 'docker'],
+  ['ipam', 'kernel', 'dhcp', 'dns', 'docker', 'openstack'],
   ['objects'],
   ['fabric'],
   ['agent', 'master'],
@@ -24,7 +24,7 @@ const alternatives = ['fabric', 'store'];
 /** Packages from npm, and who may use them. Node's own modules are free for all but `model`, which does no I/O. */
 const packages: Readonly<Record<string, readonly string[]>> = {
   koffi: ['kernel', 'agent'],
-  zod: ['docker', 'ipam', 'agent', 'master', 'store', 'fabric', 'objects'],
+  zod: ['docker', 'ipam', 'agent', 'master', 'store', 'fabric', 'objects', 'openstack'],
   pino: ['docker', 'agent', 'master'],
   'prom-client': ['agent', 'master'],
   commander: ['cli'],

@@ -107,6 +107,40 @@ const catalogue = {
   },
   DHCP_REFUSED: { status: 409, next: "Look into the DHCP server's log: its leases do not fit what is on the LAN." },
 
+  // OpenStack.
+  KEYSTONE_REFUSED: {
+    status: 502,
+    next: 'Correct the user, the password or the application credential, and the project.',
+  },
+  OPENSTACK_NO_ENDPOINT: {
+    status: 502,
+    next: 'Correct region_name and endpoint_type, or have the service entered into the catalogue of Keystone.',
+  },
+  OPENSTACK_UNREACHABLE: {
+    status: 503,
+    next: 'Check that the API of OpenStack runs and can be reached from this host; containers that run are not affected.',
+  },
+  OPENSTACK_CERTIFICATE: {
+    status: 502,
+    next: 'Give the authority that signed the certificate (cafile), and a client certificate where one is asked for (certfile, keyfile).',
+  },
+  OPENSTACK_TIMEOUT: { status: 504, next: 'Try again; if it lasts, look at the load and the log of that API server.' },
+  OPENSTACK_BUSY: { status: 503, next: 'Try again later: the API of OpenStack is overloaded or being started.' },
+  OPENSTACK_FAILED: { status: 502, next: 'Look for the request id in the log of that API server.' },
+  OPENSTACK_BAD_ANSWER: {
+    status: 502,
+    next: 'Check that the URL leads to the API itself, and not to a web page, a proxy or another service.',
+  },
+  NEUTRON_INVALID: { status: 400, next: 'Correct what Neutron names; docs/options.md lists every option.' },
+  NEUTRON_DENIED: { status: 403, next: "Grant the right in Neutron's policy, or use a user whose role has it." },
+  NEUTRON_NOT_FOUND: {
+    status: 404,
+    next: 'Check that it exists and is visible to the project of the user: openstack network list',
+  },
+  NEUTRON_CONFLICT: { status: 409, next: 'Choose what is free, or remove what uses it first.' },
+  NEUTRON_QUOTA: { status: 409, next: 'Remove what is not needed, or have the quota raised: openstack quota show' },
+  NEUTRON_CHANGED: { status: 412, next: 'Try again: somebody else changed the same object meanwhile.' },
+
   // What Berth depends on.
   OVS_UNREACHABLE: {
     status: 503,
