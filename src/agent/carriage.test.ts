@@ -7,7 +7,7 @@ import { segmentBridge } from '../fabric/cluster/segment.ts';
 import type { FabricContext } from '../fabric/fabric.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { KernelObject } from '../kernel/objects.ts';
-import { parseAddress } from '../model/address.ts';
+import { formatAddress, parseAddress } from '../model/address.ts';
 import type { NetworkId } from '../model/ids.ts';
 import { parseMac } from '../model/mac.ts';
 import type { Network } from '../model/network.ts';
@@ -163,6 +163,33 @@ test('each host has its own part, and a change on one touches no other', async (
     calls.filter((call) => call.includes('remote/')),
     [`remote/${SHOP}/10.9.0.3`, `-remote/${SHOP}/10.9.0.2`],
   );
+});
+
+test("who turns up with an address that was another MAC's is announced here, once the way there leads to him", async () => {
+  kernel.view = () =>
+    Promise.resolve({ links: [{ name: segmentBridge(SHOP), index: 7 }], addresses: [], routes: [] } as never);
+  kernel.announce = ({ link, mac, addresses }) => {
+    calls.push(`announce ${link} ${mac} ${addresses.map(formatAddress).join()}`);
+    return Promise.resolve();
+  };
+  const moved = { ...remote(2, 3), mac: parseMac('02:00:00:00:00:77')! };
+  const own = { ...remote(4, 3), mac: parseMac('02:00:00:00:00:78')! };
+  remotes = [remote(2, 2), remote(3, 2)];
+  carriers.add(whole.id);
+  await carriage.apply(whole);
+  await background.settled();
+  carriage.left(whole, remote(4, 1));
+  calls.length = 0;
+  // The one by way of not being anywhere, the other straight from us.
+  for (remotes of [[remote(3, 2)], [remote(3, 2), moved, own]]) {
+    carriage.refresh(SHOP);
+    await background.settled();
+  }
+  assert.deepEqual(calls.filter((call) => /remote|announce/.test(call)).slice(-3), [
+    `remote/${SHOP}/10.9.0.3`,
+    'announce 7 02:00:00:00:00:77 10.1.0.2',
+    'announce 7 02:00:00:00:00:78 10.1.0.4',
+  ]);
 });
 
 test('what is not known changes nothing, and what is not carried is not made', async () => {

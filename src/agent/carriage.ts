@@ -3,7 +3,7 @@
  * the host nothing. Networks on one segment (`Fabric.segment`) have it together.
  */
 
-import type { FabricContext } from '../fabric/fabric.ts';
+import type { FabricContext, Neighbour } from '../fabric/fabric.ts';
 import { fabricOf } from '../fabric/fabrics.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { NetworkId } from '../model/ids.ts';
@@ -41,6 +41,8 @@ export interface Carriage {
    * background, if the segment is carried.
    */
   refresh(segment: string): void;
+  /** A container of ours is on a network no more. */
+  left(network: Network, container: Neighbour): void;
   /** A network is new: it may be needed because of others. */
   follow(network: Network): void;
   /** The segments that are in the kernel now. */
@@ -259,6 +261,9 @@ export function createCarriage(parts: CarriageParts): Carriage {
       followNeeds(network.fabric);
     },
 
+    left(network, container) {
+      if (fabricOf(network.fabric).desiredRemotes !== undefined) remotes.left(segmentOf(network), container);
+    },
     follow: ({ fabric }) => followNeeds(fabric),
     segments: () => [...present],
     onSegments: (listener) => void listeners.push(listener),

@@ -115,7 +115,9 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
     const known = network === undefined ? [] : desiredOf(network, endpoint, context());
     await kernel.remove(owners.endpoint(endpoint.id), known);
     await state.deleteEndpoint(endpoint.id, { close: `endpoint-${endpoint.id}` });
-    if (network !== undefined && !carried(network)) carriage.linger(network);
+    if (network === undefined) return;
+    carriage.left(network, { mac: endpoint.mac, addresses: endpoint.addresses.map(({ address }) => address) });
+    if (!carried(network)) carriage.linger(network);
   }
 
   /**

@@ -124,6 +124,16 @@ export interface RemotePart {
   /** What its objects follow from: they need not be worked out again while each of these is the same as before (`===`). */
   readonly of: readonly unknown[];
   objects(): readonly KernelObject[];
+  /** Who is there. */
+  readonly neighbours: readonly Neighbour[];
+  /** Our link to which everybody here is connected who may want to know where they are. */
+  readonly link: string;
+}
+
+/** Somebody on the same segment. */
+export interface Neighbour {
+  readonly mac: Mac;
+  readonly addresses: readonly Address[];
 }
 
 /** What Docker is told in Join. */

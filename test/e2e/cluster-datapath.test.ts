@@ -5,9 +5,9 @@ import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster, ClusterHost } from './bed/cluster.ts';
 import { type Process, waitFor } from './bed/process.ts';
-import { allReach, createNetwork, ipv4, named, type Placed, spread } from './suites/cluster.ts';
+import { allReach, createNetwork, ipv4, named, type Placed, removeAll, spread } from './suites/cluster.ts';
 import { setClusterStage } from './suites/cluster-stage.ts';
-import { inspect } from './suites/containers.ts';
+import { inspect, start } from './suites/containers.ts';
 
 /** Pings per second. */
 const RATE = 50;
@@ -152,6 +152,30 @@ describe('traffic between hosts', () => {
     await allReach(placed);
     for (const one of streams) await one.lostNothing(60);
     await allReach([...placed, ...(await spread(cluster.hosts, named('later', 3), 'net'))]);
+  });
+
+  test('an address that goes to another host with another MAC is found there at once by those who remember it', async () => {
+    const cluster = stage();
+    const [h1, h2, h3] = cluster.hosts as [ClusterHost, ClusterHost, ClusterHost];
+    await createNetwork(cluster, '-s 10.1.1.0/24 -g 10.1.1.254 -s6 fd00:1::/64 -g6 fd00:1::fe net');
+    // Beside where it was, beside where it goes, and elsewhere.
+    const watchers = await spread([h1, h2, h3], named('watcher', 3), 'net');
+    const moving = ['10.1.1.77', 'fd00:1::77'];
+    const run = (host: ClusterHost, ...mac: readonly string[]) =>
+      start(host, 'moving', ['--network', 'net', '--ip', moving[0]!, '--ip6', moving[1]!, ...mac]);
+    const another = ['--mac-address', '02:00:00:00:00:77'];
+    for (const [from, to, before, after] of [
+      [h1, h2, [], another],
+      [h2, h1, another, []],
+    ] as const) {
+      await run(from, ...before);
+      await allReach(watchers, moving);
+      await removeAll([[from, 'moving']]);
+      await run(to, ...after);
+      // The kernel by itself believes for some 15 to 45 s what it has learnt, and asks again some 8 s after that.
+      await allReach(watchers, moving, 5000);
+      await removeAll([[to, 'moving']]);
+    }
   });
 
   test('goes on to and from containers whose agent is down; and a host that dies is withdrawn, and comes back', async () => {

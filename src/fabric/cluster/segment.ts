@@ -142,6 +142,8 @@ export function segmentRemotes(network: Network, context: FabricContext): Readon
       name,
       {
         of: [answers, ...on],
+        neighbours: on,
+        link: bridge,
         objects: () => wayTo(on[0]!.vtep, on, { vni: of!.tag, bridge }, { broadcast: !routing, answers }),
       },
     ]),
