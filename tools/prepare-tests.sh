@@ -8,6 +8,8 @@ packages=(
   openvswitch-switch systemd
   etcd-server etcd-client
   bind9 bind9-dnsutils avahi-daemon avahi-utils dbus-daemon
+  neutron-server keystone uwsgi-core uwsgi-plugin-python3 mariadb-server python3-pymysql rabbitmq-server
+  neutron-linuxbridge-agent neutron-openvswitch-agent neutron-dhcp-agent neutron-l3-agent ebtables
 )
 
 missing=()

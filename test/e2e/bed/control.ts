@@ -35,8 +35,13 @@ export interface MasterService extends Service {
   readonly url: string;
 }
 
-/** @param launch starts the program. @param serves whether it answers by now. */
-export function service(what: string, launch: () => Promise<Process>, serves: () => Promise<boolean>): Service {
+/** @param launch starts the program. @param serves whether it answers by now. @param timeout milliseconds until then. */
+export function service(
+  what: string,
+  launch: () => Promise<Process>,
+  serves: () => Promise<boolean>,
+  timeout = 30_000,
+): Service {
   let current: Process | undefined;
   const process = () => {
     if (current?.running() !== true) throw new Error(`${what} is not running`);
@@ -59,7 +64,7 @@ export function service(what: string, launch: () => Promise<Process>, serves: ()
           if (!started.running()) throw new Error(`${what} ended with ${await started.exited()}:\n${log}`);
           return false;
         },
-        30_000,
+        timeout,
         50,
       );
     },

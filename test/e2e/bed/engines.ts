@@ -27,7 +27,8 @@ const extraPackages: Readonly<Record<string, readonly string[]>> = {
 /** Increased when the trees are made differently. */
 const recipe = 1;
 
-const cache = process.env.BERTH_CACHE ?? '/var/cache/berth';
+/** Where what takes long to make is kept from one run to the next. */
+export const cache = process.env.BERTH_CACHE ?? '/var/cache/berth';
 
 function treeOf(suite: string): string {
   return join(cache, 'engines', `${suite}-${recipe}`);

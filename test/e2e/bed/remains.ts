@@ -1,6 +1,6 @@
 /** Looking for what a bed has left on the machine, for the tests that say it leaves nothing. */
 
-import { globSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, readlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -28,7 +28,10 @@ export function remains(id: string, namespaces: ReadonlySet<string>): string[] {
 
 /** Network namespaces of everything that runs in the pid namespaces of the bed's machines, containers included. */
 export function namespacesOf(dir: string): Set<string> {
-  const inits = globSync(join(dir, '*/init')).map((file) => readFileSync(file, 'utf8').split(' ')[0]!);
+  const inits = globSync(join(dir, '*/init'))
+    .map((file) => readFileSync(file, 'utf8').split(' ')[0]!)
+    // Others have been switched off.
+    .filter((pid) => existsSync(`/proc/${pid}`));
   const pidNamespaces = new Set(inits.map((pid) => readlinkSync(`/proc/${pid}/ns/pid`)));
   const found = new Set(inits.map((pid) => readlinkSync(`/proc/${pid}/ns/net`)));
   for (const link of globSync('/proc/[0-9]*/ns/pid')) {
