@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import type { RequestListener } from 'node:http';
+import { once } from 'node:events';
+import type { RequestListener, ServerResponse } from 'node:http';
 import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { formatAddress } from '../model/address.ts';
 import { formatPrefix } from '../model/prefix.ts';
 import { connectEngine } from './engine-client.ts';
@@ -209,17 +211,22 @@ describe('networks', () => {
 
   it('inspects four at a time', async () => {
     const digits = '0123456789abcdef'.split('');
-    let now = 0;
     let most = 0;
+    let waiting: (() => void)[] = [];
+    /** Answers those that wait as soon as there are four; a moment later, so that a fifth would be seen. */
+    const wait = (answer: () => void): void => {
+      most = Math.max(most, waiting.push(answer));
+      if (waiting.length !== 4) return;
+      setTimeout(() => {
+        const all = waiting;
+        waiting = [];
+        for (const one of all) one();
+      }, 20);
+    };
     const answers: Record<string, unknown> = { '/version': VERSION, '/networks': digits.map((d) => network(d)) };
     for (const d of digits)
-      answers[`/networks/${id(d)}`] = ((_request, response) => {
-        most = Math.max(most, ++now);
-        setTimeout(() => {
-          now--;
-          response.end(JSON.stringify(network(d)));
-        }, 5);
-      }) as RequestListener;
+      answers[`/networks/${id(d)}`] = ((_request, response) =>
+        wait(() => response.end(JSON.stringify(network(d))))) as RequestListener;
     await fake.answer(answers);
     const found = await connectEngine(fake.address).networks();
     assert.deepEqual(
@@ -300,25 +307,21 @@ describe('failures', () => {
 
   it('a connection that hangs', async () => {
     await fake.answer({ '/version': () => undefined });
-    const start = performance.now();
     await assert.rejects(
       connectEngine(fake.address, { deadlineMs: 100 }).info(),
       unreachable(/does not answer GET \/version within 0\.1 s/),
     );
-    assert.ok(performance.now() - start < 1000);
   });
 
   it('a connection that hangs when nobody waits for it any more', async () => {
     await fake.answer({ '/version': () => undefined });
     const ending = new AbortController();
-    const start = performance.now();
     const asking = assert.rejects(
       connectEngine(fake.address, { signal: ending.signal }).info(),
       unreachable(/cannot be reached: .*aborted/),
     );
     ending.abort();
     await asking;
-    assert.ok(performance.now() - start < 1000);
   });
 
   it('an answer that hangs in the middle', async () => {
@@ -330,9 +333,8 @@ describe('failures', () => {
     const listed = Array.from({ length: 16 }, (_, i) => ({ Id: id(i.toString(16)), Name: 'n' }));
     const hang = Object.fromEntries(listed.map((n) => [`/networks/${n.Id}`, () => undefined]));
     await fake.answer({ '/version': VERSION, '/networks': listed, ...hang });
-    const start = performance.now();
-    await assert.rejects(connectEngine(fake.address, { deadlineMs: 100 }).networks(), unreachable(/within 0\.1 s/));
-    assert.ok(performance.now() - start < 1000);
+    // Long enough for a busy machine to come as far as that.
+    await assert.rejects(connectEngine(fake.address, { deadlineMs: 2000 }).networks(), unreachable(/within 2 s/));
     assert.equal(fake.asked.length, 2 + 4);
   });
 
@@ -413,11 +415,18 @@ describe('recovery', () => {
 
   it('begins nothing more after a failure', async () => {
     const listed = Array.from({ length: 16 }, (_, i) => ({ Id: id(i.toString(16)), Name: 'n' }));
-    const slow: RequestListener = (_request, response) =>
-      void setTimeout(() => response.end(JSON.stringify(listed[1])), 20);
-    const inspects = Object.fromEntries(listed.map((n) => [`/networks/${n.Id}`, slow]));
-    await fake.answer({ '/version': VERSION, '/networks': listed, ...inspects, [`/networks/${id('0')}`]: 500 });
+    const slow: ServerResponse[] = [];
+    const wait: RequestListener = (_request, response) => void slow.push(response);
+    const fail: RequestListener = async (_request, response) => {
+      while (slow.length < 3) await setImmediate();
+      response.writeHead(500).end('{}');
+    };
+    const inspects = Object.fromEntries(listed.map((n) => [`/networks/${n.Id}`, wait]));
+    await fake.answer({ '/version': VERSION, '/networks': listed, ...inspects, [`/networks/${id('0')}`]: fail });
     await assert.rejects(connectEngine(fake.address).networks(), unreachable(/answers 500/));
+    // The others are answered after that.
+    for (const response of slow) response.end(JSON.stringify(listed[1]));
+    await Promise.all(slow.map((response) => once(response, 'close')));
     await new Promise((resolve) => setTimeout(resolve, 100));
     assert.equal(fake.asked.length, 2 + 4);
   });

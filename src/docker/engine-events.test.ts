@@ -15,7 +15,7 @@ describe('events', () => {
 
   async function collect(signal: AbortSignal, each?: (event: EngineEvent) => void): Promise<string[]> {
     const seen: string[] = [];
-    for await (const event of connectEngine(fake.address, { deadlineMs: 200 }).events(signal)) {
+    for await (const event of connectEngine(fake.address, { deadlineMs: 1000 }).events(signal)) {
       seen.push(`${event.type} ${event.action}`);
       each?.(event);
     }
@@ -58,7 +58,7 @@ describe('events', () => {
       '/version': VERSION,
       '/events': ((_request, response) => {
         response.flushHeaders();
-        setTimeout(() => response.write(line('network', 'create')), 400);
+        setTimeout(() => response.write(line('network', 'create')), 1500);
       }) as RequestListener,
     });
     const abort = new AbortController();
@@ -66,7 +66,7 @@ describe('events', () => {
     assert.deepEqual(seen, ['engine connected', 'network create']);
   });
 
-  it('end when the signal aborts while nothing happens, or before', { timeout: 5000 }, async () => {
+  it('end when the signal aborts while nothing happens, or before', async () => {
     await fake.answer({
       '/version': VERSION,
       '/events': ((_request, response) => response.flushHeaders()) as RequestListener,
@@ -80,7 +80,7 @@ describe('events', () => {
     await fake.answer({ '/version': VERSION, '/events': () => undefined });
     await assert.rejects(
       collect(new AbortController().signal),
-      unreachable(/does not answer GET .*events.* within 0\.2 s/),
+      unreachable(/does not answer GET .*events.* within 1 s/),
     );
   });
 

@@ -178,81 +178,80 @@ describe('drivers that fail', () => {
 });
 
 describe('drivers that are slow', () => {
-  it('are cut off slightly before the limit, and told by their signal', async () => {
-    const signals: AbortSignal[] = [];
-    const bench = await startBench(
-      { timeoutMs: 200 },
-      {
+  for (const [limit, options, after, words] of [
+    ['9.5 s unless told', {}, 9500, /^Leave: no result within 9\.5 s$/],
+    ['slightly before what is told', { timeoutMs: 200 }, 190, /^Leave: no result within 0\.19 s$/],
+  ] as const) {
+    it(`are cut off ${limit}, and told by their signal`, async (t) => {
+      t.mock.timers.enable({ apis: ['setTimeout'] });
+      const started = Promise.withResolvers<AbortSignal>();
+      const bench = await startBench(options, {
         network: {
           leave: (_n, _e, { signal }) => {
-            signals.push(signal);
+            started.resolve(signal);
             return never();
           },
         },
-      },
-    );
-    const start = performance.now();
-    const reply = await call(bench.path, 'NetworkDriver.Leave', both);
-    const took = performance.now() - start;
-    assertOneLine(reply.json, /^Leave: no result within 0\.19 s$/);
-    assert.ok(took >= 185 && took < 400, `${took} ms`);
-    assert.deepEqual([signals[0]!.aborted, (signals[0]!.reason as BerthError).code], [true, 'TIMEOUT']);
-    await bench.close();
-  });
+      });
+      const reply = call(bench.path, 'NetworkDriver.Leave', both);
+      const signal = await started.promise;
+      t.mock.timers.tick(after - 1);
+      assert.equal(signal.aborted, false);
+      assert.equal(
+        await Promise.race([reply, new Promise((resolve) => setImmediate(() => resolve('waits')))]),
+        'waits',
+      );
+      t.mock.timers.tick(1);
+      assertOneLine((await reply).json, words);
+      assert.deepEqual([signal.aborted, (signal.reason as BerthError).code], [true, 'TIMEOUT']);
+      t.mock.timers.reset();
+      await bench.close();
+    });
+  }
 
-  it('the limit is 9.5 s unless told', async (t) => {
+  it('may fail later without harm, and are not told off when they finish', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
-    const started = Promise.withResolvers<void>();
-    const bench = await startBench(
-      {},
-      {
-        network: {
-          leave: () => {
-            started.resolve();
-            return never();
-          },
-        },
-      },
-    );
-    const reply = call(bench.path, 'NetworkDriver.Leave', both);
-    await started.promise;
-    t.mock.timers.tick(9499);
-    assert.equal(await Promise.race([reply, new Promise((resolve) => setImmediate(() => resolve('waits')))]), 'waits');
-    t.mock.timers.tick(1);
-    assertOneLine((await reply).json, /no result within 9\.5 s$/);
-    t.mock.timers.reset();
-    await bench.close();
-  });
-
-  it('may fail later without harm, and are not told off when they finish', async () => {
+    const begun = Promise.withResolvers<void>();
     const late = Promise.withResolvers<void>();
     const signals: AbortSignal[] = [];
     const bench = await startBench(
       { timeoutMs: 100 },
       {
         network: {
-          leave: () => late.promise,
+          leave: () => {
+            begun.resolve();
+            return late.promise;
+          },
           deleteEndpoint: async (_n, _e, { signal }) => void signals.push(signal),
         },
       },
     );
-    assertOneLine((await call(bench.path, 'NetworkDriver.Leave', both)).json, /no result/);
+    const reply = call(bench.path, 'NetworkDriver.Leave', both);
+    await begun.promise;
+    t.mock.timers.tick(100);
+    assertOneLine((await reply).json, /no result/);
     late.reject(new Error('much too late'));
     await call(bench.path, 'NetworkDriver.DeleteEndpoint', both);
-    await delay(150);
+    t.mock.timers.tick(1000);
     assert.equal(signals[0]!.aborted, false);
     await assertGoodRequestWorks(bench);
+    t.mock.timers.reset();
     await bench.close();
   });
 
   it('do not hold up others', async () => {
-    const bench = await startBench({ timeoutMs: 1000 }, { network: { leave: never } });
+    const begun = Promise.withResolvers<void>();
+    const going = Promise.withResolvers<void>();
+    const leave = () => {
+      begun.resolve();
+      return going.promise;
+    };
+    const bench = await startBench({}, { network: { leave } });
     const slow = call(bench.path, 'NetworkDriver.Leave', both);
-    while (bench.drivers.calls.length === 0) await delay(5);
-    const start = performance.now();
+    await begun.promise;
     await assertGoodRequestWorks(bench);
-    assert.ok(performance.now() - start < 500);
-    await slow;
+    going.resolve();
+    assert.deepEqual((await slow).json, {});
     await bench.close();
   });
 });
@@ -310,7 +309,7 @@ describe('connections', () => {
     await closed;
     clearInterval(drip);
     const took = performance.now() - start;
-    assert.ok(took >= 60 && took < 500, `${took} ms`);
+    assert.ok(took >= 60, `${took} ms`);
     assert.equal(text.split('HTTP/1.1').length, 2);
     await bench.close();
   });
@@ -382,6 +381,7 @@ describe('close', () => {
   });
 
   it('waits no longer than the limit of a call, for a request or a connection that hangs', async () => {
+    // Else it would wait for ever.
     const bench = await startBench({ timeoutMs: 300 }, { network: { leave: never } });
     const silent = connect(bench.path);
     const half = connect(bench.path, () =>
@@ -389,9 +389,7 @@ describe('close', () => {
     );
     const inFlight = call(bench.path, 'NetworkDriver.Leave', both);
     while (bench.drivers.calls.length === 0) await delay(5);
-    const start = performance.now();
     await bench.close();
-    assert.ok(performance.now() - start < 600);
     assertOneLine((await inFlight).json, /no result/);
     silent.destroy();
     half.destroy();

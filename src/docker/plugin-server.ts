@@ -120,6 +120,8 @@ async function drain({ server, listening, connections }: Served, limitMs: number
   const hearing = after(HEAR_MS);
   await connections.accepted();
   await Promise.race([connections.heard(), hearing.promise]);
+  // A process that stood still meanwhile has yet to read what has come in time.
+  await connections.accepted();
   await Promise.race([connections.idle(), deadline.promise]);
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   connections.closeIdle();

@@ -11,7 +11,7 @@ import type { Drift, Kernel } from './kernel.ts';
 import { openKernel } from './linux.ts';
 import type { KernelObject, MacvlanLink } from './objects.ts';
 
-const DEADLINE = 5000;
+const DEADLINE = 30_000;
 
 const container = `bct-${randomBytes(4).toString('hex')}`;
 const netns = `/run/netns/${container}`;

@@ -82,7 +82,7 @@ describe('the state is lost', () => {
     // Whoever asks from the first moment on gets an address once the network is known, and none that is in use.
     const socket = host.path('/run/docker/plugins/berth.sock');
     let given: string[] = [];
-    const deadline = performance.now() + 20_000;
+    const deadline = performance.now() + 60_000;
     const greedy = Object.values(pools).map(async (PoolID) => {
       for (let count = 0; count < 4 && performance.now() < deadline; ) {
         const answer = await call(socket, 'IpamDriver.RequestAddress', { PoolID }).catch(() => undefined);
@@ -106,7 +106,7 @@ describe('the state is lost', () => {
         after = await records(host);
         return JSON.stringify(after) === JSON.stringify(intact);
       },
-      10_000,
+      30_000,
       100,
     ).catch(() => assert.deepEqual(after, intact));
     const audit = await host.berth('audit', '--json');

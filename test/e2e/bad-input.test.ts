@@ -91,7 +91,7 @@ async function assertIntact(): Promise<void> {
       now = await everything();
       return now === intact;
     },
-    5000,
+    30_000,
     50,
   ).catch(() => {
     const [before, after] = [intact.split('\n'), now.split('\n')];

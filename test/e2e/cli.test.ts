@@ -48,7 +48,7 @@ describe('the command line', () => {
     await waitFor(
       () => 'the agent to know the container by its name',
       async () => (await host.berth('endpoint', 'ls')).stdout.includes('web'),
-      10_000,
+      30_000,
     );
     return host;
   };
@@ -136,7 +136,7 @@ describe('the command line', () => {
         await host.docker('network', 'rm', 'other');
         return (await following.output()).includes('network.created');
       },
-      15_000,
+      30_000,
     );
     await start(host, 'late', '--network shop');
     const endpoints = await json<{ container?: string; link: string }[]>(host, 'endpoint', 'ls');

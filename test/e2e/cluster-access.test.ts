@@ -36,7 +36,7 @@ async function hostAddresses(cluster: Cluster, prefix: string): Promise<string[]
       seen = (await Promise.all(cluster.hosts.map((host) => ownAddresses(host, prefix)))).flat();
       return JSON.stringify(seen.toSorted()) === JSON.stringify(wanted);
     },
-    15_000,
+    30_000,
     100,
   );
   return wanted;
@@ -49,7 +49,7 @@ const routed = (cluster: Cluster, subnet: string, has: boolean) =>
       waitFor(
         `${host.name} to ${has ? 'have' : 'lack'} a route to ${subnet}`,
         async () => ((await host.net(['ip', 'route', 'show', subnet])).stdout !== '') === has,
-        15_000,
+        30_000,
         100,
       ),
     ),
@@ -75,7 +75,7 @@ describe('access', () => {
           const left = await Promise.all(cluster.hosts.map((host) => ownAddresses(host, '10.1.')));
           return left.flat().length === 0;
         },
-        15_000,
+        30_000,
       );
     }
   });
@@ -143,7 +143,7 @@ describe('access', () => {
         `the port of ${host.name}`,
         async () =>
           (await office.net([...WGET, `http://${host.address}:8080/group`], { check: false })).stdout === 'root:x:0:\n',
-        10_000,
+        30_000,
         100,
       );
     }

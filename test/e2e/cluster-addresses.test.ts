@@ -41,7 +41,7 @@ describe('addresses of the networks of a cluster', () => {
   const appears = (name: string) =>
     Promise.all(
       hosts.map((host) =>
-        waitFor(`${name} on the engine`, async () => (await host.api(`/networks/${name}`)).status === 200, 20_000, 50),
+        waitFor(`${name} on the engine`, async () => (await host.api(`/networks/${name}`)).status === 200, 30_000, 50),
       ),
     );
 
@@ -54,7 +54,7 @@ describe('addresses of the networks of a cluster', () => {
         said = stdout + stderr;
         return code === 0;
       },
-      20_000,
+      30_000,
       200,
     );
   }

@@ -30,7 +30,7 @@ async function ping([host, container]: Placed, to: string, name: string): Promis
       const [, sent, received] = /(\d+) packets transmitted, (\d+) packets received/.exec(said) ?? [];
       // One may be on its way when it is ended.
       assert.ok(Number(sent) - Number(received) <= 1, said);
-      assert.ok(Number(sent) > (seconds * RATE) / 2, said);
+      assert.ok(Number(sent) > (seconds * RATE) / 4, said);
     },
   };
 }
@@ -49,8 +49,9 @@ async function tcp(from: Placed, [host, container]: Placed, to: string, seconds:
     async flowed(): Promise<void> {
       assert.equal(await client.exited(), 0, await client.output());
       const { intervals } = JSON.parse(await client.output()) as { intervals: { sum: { bits_per_second: number } }[] };
-      const slow = intervals.filter(({ sum }) => sum.bits_per_second < 25e6);
-      assert.deepEqual(slow, [], 'no second had less than half of its 50 Mbit/s');
+      // A busy machine may slow it down; what stands still for a second has lost its way.
+      const slow = intervals.filter(({ sum }) => sum.bits_per_second < 5e6);
+      assert.deepEqual(slow, [], 'no second had less than a tenth of its 50 Mbit/s');
       await server.stop();
     },
   };

@@ -30,7 +30,7 @@ async function addresses(cluster: Cluster, line: string, allocated: string, avai
       seen = [Oper.allocatedIPAddresses ?? '', Oper.availableIPAddresses ?? ''];
       return seen[0] === allocated && seen[1] === available;
     },
-    10_000,
+    30_000,
     100,
   );
 }
@@ -49,7 +49,7 @@ async function inspectedWith(cluster: Cluster, line: string, oper: Readonly<Reco
       ({ Oper: seen } = await inspectObject(cluster, line));
       return Object.entries(oper).every(([field, value]) => (seen[field] ?? 0) === value);
     },
-    10_000,
+    30_000,
     100,
   );
 }

@@ -71,7 +71,7 @@ const knows = (host: ClusterHost | undefined, from: string, name: string, expect
   waitFor(
     `${from} to know ${name} as ${expected.join()}`,
     async () => (await addresses(host, from, name, kind)).join() === expected.toSorted().join(),
-    20_000,
+    30_000,
   );
 
 test('a container is known by its name on every other host, and reached by it', async () => {

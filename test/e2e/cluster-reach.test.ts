@@ -32,7 +32,7 @@ describe('the datapath of a cluster', () => {
           const { stdout, stderr } = await cluster.tryNetctl(`net rm ${name}`);
           return /not found/i.test(stdout + stderr);
         },
-        20_000,
+        30_000,
         200,
       );
     }
@@ -41,7 +41,7 @@ describe('the datapath of a cluster', () => {
       await waitFor(
         `the links of ${host.address} to be gone`,
         async () => !/ (b[tv][0-9a-f]{13}|bx[0-9])/.test((await host.exec(['ip', 'link'])).stdout),
-        20_000,
+        30_000,
         200,
       );
     }
@@ -55,7 +55,7 @@ describe('the datapath of a cluster', () => {
       await waitFor(
         `${network} on ${host.address}`,
         async () => (await host.docker('network', 'ls', '--format', '{{.Name}}')).split('\n').includes(network),
-        20_000,
+        30_000,
         100,
       );
       const name = `${network}-${index}`;
@@ -71,7 +71,7 @@ describe('the datapath of a cluster', () => {
       () => false,
     );
   const reaches = async (host: ClusterHost, container: string, to: string, size?: number): Promise<void> => {
-    await waitFor(`${container} to reach ${to}`, () => ping(host, container, to, size), 10_000, 100);
+    await waitFor(`${container} to reach ${to}`, () => ping(host, container, to, size), 30_000, 100);
   };
 
   test('containers of three hosts reach each other in packets as large as they may be, and what is outside', async () => {
@@ -103,7 +103,7 @@ describe('the datapath of a cluster', () => {
     await waitFor(
       'the entries of the container that has gone to be gone',
       async () => !new RegExp(`dst ${vtep}|02:02:0a:01:01:03`).test((await one.exec(['bridge', 'fdb'])).stdout),
-      10_000,
+      30_000,
       100,
     );
     assert.doesNotMatch((await one.exec(['ip', 'neighbour'])).stdout, /10\.1\.1\.3 /);
@@ -120,7 +120,7 @@ describe('the datapath of a cluster', () => {
               () => true,
               () => false,
             ),
-          20_000,
+          30_000,
           100,
         );
       }
@@ -140,7 +140,7 @@ describe('the datapath of a cluster', () => {
         await waitFor(
           `${network} on ${host.address}`,
           async () => (await host.docker('network', 'ls', '--format', '{{.Name}}')).split('\n').includes(network),
-          20_000,
+          30_000,
           100,
         );
         await start(host, network, `--network ${network}`);
@@ -158,14 +158,14 @@ describe('the datapath of a cluster', () => {
         await waitFor(
           `${name} to be removed`,
           async () => (await cluster.tryNetctl(`net rm ${name}`)).code === 0,
-          20_000,
+          30_000,
           200,
         );
         for (const host of hosts) {
           await waitFor(
             `${host.address} to have removed ${name}`,
             async () => !(await host.docker('network', 'ls', '--format', '{{.Name}}')).split('\n').includes(name),
-            20_000,
+            30_000,
             100,
           );
         }

@@ -29,7 +29,7 @@ async function has(hosts: readonly ClusterHost[], ...wanted: string[]): Promise<
       found = await Promise.all(hosts.map(async (host) => (await globals(host)).map(({ Name }) => Name).toSorted()));
       return found.every((names) => names.join() === wanted.toSorted().join());
     },
-    20_000,
+    30_000,
     100,
   );
 }
@@ -39,7 +39,7 @@ async function reaches(host: ClusterHost, from: string, to: string): Promise<voi
     `${from} to reach ${to}`,
     async () =>
       (await host.exec(['docker', 'exec', from, 'ping', '-c', '1', '-w', '1', to], { check: false })).code === 0,
-    15_000,
+    30_000,
   );
 }
 
@@ -76,8 +76,8 @@ describe('engines with a cluster store', () => {
     await reaches(h1, 'one', two!);
     await reaches(h2, 'two', one!);
     await Promise.all([h1.docker('rm', '-f', 'one'), h2.docker('rm', '-f', 'two')]);
-    await waitFor('web to go', async () => (await cluster.tryNetctl('group rm web')).code === 0, 15_000, 200);
-    await waitFor('shop to go', async () => (await cluster.tryNetctl('net rm shop')).code === 0, 15_000, 200);
+    await waitFor('web to go', async () => (await cluster.tryNetctl('group rm web')).code === 0, 30_000, 200);
+    await waitFor('shop to go', async () => (await cluster.tryNetctl('net rm shop')).code === 0, 30_000, 200);
     await has([h1, h2]);
     await waitFor('the records to go', async () =>
       (await Promise.all([h1, h2].map((host) => ask(host, '/v1/networks')))).every((networks) => networks.length === 0),
@@ -91,7 +91,7 @@ describe('engines with a cluster store', () => {
     await start(h1, 'one', '--network tea');
     const [one, two] = await Promise.all([addressOf(h1, 'one'), addressOf(h2, 'two')]);
     assert.deepEqual([one, two], ['10.7.0.3', '10.7.0.2']);
-    await waitFor('the object', async () => (await cluster.netctl('net ls')).includes('tea'), 10_000, 200);
+    await waitFor('the object', async () => (await cluster.netctl('net ls')).includes('tea'), 30_000, 200);
     await reaches(h1, 'one', two!);
     await reaches(h2, 'two', one!);
     await h2.docker('rm', '-f', 'two');
@@ -99,10 +99,10 @@ describe('engines with a cluster store', () => {
     await waitFor(
       'tea to go',
       async () => (await h2.exec(['docker', 'network', 'rm', 'tea'], { check: false })).code === 0,
-      10_000,
+      30_000,
       300,
     );
-    await waitFor('its object to go', async () => !(await cluster.netctl('net ls')).includes('tea'), 20_000, 200);
+    await waitFor('its object to go', async () => !(await cluster.netctl('net ls')).includes('tea'), 30_000, 200);
     await has([h1, h2]);
   });
 });

@@ -44,7 +44,7 @@ async function playOn(bed: Bed, { engines, clusterStore }: Scene): Promise<void>
   for (const host of both) {
     await host.spawn([join(repository, 'bin/netplugin'), ...FLAGS], { name: 'netplugin' });
     const socket = '/run/docker/plugins/netplugin.sock';
-    await waitFor(`${socket} on ${host.name}`, () => isSocket(host.path(socket)), 20_000, 50);
+    await waitFor(`${socket} on ${host.name}`, () => isSocket(host.path(socket)), 30_000, 50);
   }
   const netctl = async (host: Host, words: readonly string[], at = MASTERS[0]!) =>
     (await host.exec([join(repository, 'bin/netctl'), '--netmaster', at, ...words])).stdout;
@@ -109,7 +109,7 @@ async function playOn(bed: Bed, { engines, clusterStore }: Scene): Promise<void>
       const rm = [join(repository, 'bin/netctl'), '--netmaster', MASTERS[1]!, 'network', 'rm', 'test-net'];
       return (await host2.exec(rm, { check: false })).code === 0;
     },
-    15_000,
+    30_000,
     200,
   );
   await networksVanish(both, 'test-net');

@@ -45,10 +45,10 @@ const kinds: readonly Kind[] = [
   },
 ];
 
-/** Everything that makes the agent act. */
-const commands = ({ create }: Kind) =>
+/** Everything that makes the agent act. The hosts are on one underlay: each has a subnet of its own. */
+const commands = (host: Host, { create }: Kind) =>
   [
-    ['network', 'create', ...create, '--subnet', '10.77.0.0/24', 'net'],
+    ['network', 'create', ...create, '--subnet', `10.77.${hosts.indexOf(host)}.0/24`, 'net'],
     ['run', '-d', '--init', '--name', 'c1', '--network', 'net', image, 'sleep', '1000'],
     ['run', '-d', '--init', '--name', 'c2', '--network', 'net', image, 'sleep', '1000'],
     ['rm', '-f', 'c1'],
@@ -58,13 +58,14 @@ const commands = ({ create }: Kind) =>
 
 /** A step that fails is not the end: the next come all the same, as from a user. */
 async function play(host: Host, kind: Kind): Promise<void> {
-  for (const command of commands(kind)) await host.exec(['docker', ...command], { check: false, timeout: 90_000 });
+  for (const command of commands(host, kind))
+    await host.exec(['docker', ...command], { check: false, timeout: 90_000 });
 }
 
 /** Every step works, and the two containers have addresses of their own. */
 async function playThrough(host: Host, kind: Kind): Promise<void> {
   const addresses = new Set<string>();
-  for (const command of commands(kind)) {
+  for (const command of commands(host, kind)) {
     await host.docker(...command);
     if (command[0] !== 'run') continue;
     const address = await host.docker('inspect', '-f', '{{.NetworkSettings.Networks.net.IPAddress}}', command[4]);
@@ -115,7 +116,7 @@ for (const kind of kinds) {
       await host.stopBerth();
     });
 
-    test('each of them', async (context) => {
+    test('each of them', { concurrency: HOSTS.length }, async (context) => {
       const numbers = effects.flatMap((effect, index) => (kind.at.test(effect) ? [index + 1] : []));
       context.diagnostic(`${numbers.length} of ${effects.length} effects`);
       await Promise.all(

@@ -105,7 +105,7 @@ describe('a kill at every effect, with DHCP', () => {
     await host.stopBerth();
   });
 
-  test('each of them', { timeout: 1_200_000 }, async (context) => {
+  test('each of them', { concurrency: STAGES.length, timeout: 1_200_000 }, async (context) => {
     context.diagnostic(`${effects.length} effects`);
     await Promise.all(
       stages.map(async (stage, first) => {

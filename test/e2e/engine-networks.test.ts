@@ -45,7 +45,7 @@ async function remove(cluster: Cluster, kind: string, key: string): Promise<void
       said = stdout + stderr;
       return code === 0;
     },
-    20_000,
+    30_000,
     200,
   );
 }
@@ -218,7 +218,7 @@ for (const engine of ['26.1', '28.5'] as const) {
       for (let at = 0; at < count; at += 20) {
         const lines = Array.from({ length: 20 }, (_, n) => `net rm n${at + n}`);
         await Promise.all(
-          lines.map((line) => waitFor(line, async () => (await cluster.tryNetctl(line)).code === 0, 20_000, 300)),
+          lines.map((line) => waitFor(line, async () => (await cluster.tryNetctl(line)).code === 0, 30_000, 300)),
         );
       }
       const removed = performance.now();

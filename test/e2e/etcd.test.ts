@@ -26,7 +26,7 @@ async function runFails(host: Host): Promise<string> {
   const before = performance.now();
   const said = await dockerFails(host, `run --rm --network net ${await host.image()} true`);
   const milliseconds = performance.now() - before;
-  assert.ok(milliseconds < 15_000, `docker run took ${milliseconds} ms`);
+  assert.ok(milliseconds < 30_000, `docker run took ${milliseconds} ms`);
   return said;
 }
 
@@ -114,7 +114,7 @@ describe('a host on etcd', () => {
     assert.match(await runFails(host), /etcd could not do|no result within|the hosts share does not answer/);
     const before = performance.now();
     await docker(host, 'rm -f two');
-    assert.ok(performance.now() - before < 25_000, `docker rm took ${performance.now() - before} ms`);
+    assert.ok(performance.now() - before < 50_000, `docker rm took ${performance.now() - before} ms`);
     await reaches([host, 'one'], '10.88.0.1');
     servers.etcd!.thaw();
     await starting;

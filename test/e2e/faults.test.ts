@@ -49,17 +49,20 @@ describe('the clock is set', () => {
       await start(host, 'one', '--network net');
       const one = await addressOf(host, 'one');
       // An address that nobody will ever use: it has been seen as such, and then the clock is set.
-      const { json } = await pluginCall(host, 'IpamDriver.RequestAddress', { PoolID: 'berth/10.88.0.0-24' });
       const asked = performance.now();
+      const { json } = await pluginCall(host, 'IpamDriver.RequestAddress', { PoolID: 'berth/10.88.0.0-24' });
       assert.equal(json?.Address, '10.88.0.3/24');
       await delay(1500);
       writeFileSync(host.path(CLOCK), offset);
       const isLeased = async () => (await ask(host, '/v1/leases')).some(({ address }) => address === '10.88.0.3');
-      while (performance.now() - asked < GRACE * 1000 - 300) {
-        assert.ok(await isLeased(), 'it was freed before its grace was over');
+      for (let leased = true; leased; ) {
         await delay(50);
+        leased = await isLeased();
+        const early = performance.now() - asked < GRACE * 1000;
+        assert.ok(leased || !early, 'it was freed before its grace was over');
+        if (!early) break;
       }
-      await waitFor('it to be freed when its grace is over', async () => !(await isLeased()), 6000);
+      await waitFor('it to be freed when its grace is over', async () => !(await isLeased()), 30_000);
       await settled(host, ['one'], [one]);
 
       await start(host, 'two', '--network net');
@@ -152,7 +155,7 @@ describe('the engine does not answer', () => {
       await start(host, 'two', '--network net');
       await reaches([host, 'one'], await addressOf(host, 'two'));
       const seconds = (performance.now() - began) / 1000;
-      assert.ok(seconds < 8, `it took ${seconds.toFixed(1)} s`);
+      assert.ok(seconds < 15, `it took ${seconds.toFixed(1)} s`);
       assert.ok(taken.size > 0, 'it was asked');
       const { problems, healthy } = await ask(host, '/health');
       assert.deepEqual([healthy, problems], [true, ['the engine at unix:///run/silent.sock does not answer']]);

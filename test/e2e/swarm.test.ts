@@ -53,7 +53,7 @@ for (const engine of engineVersions) {
         async () =>
           (await host.exec(['docker', 'exec', container, 'ping', '-c', '1', '-W', '1', to], { check: false })).code ===
           0,
-        10_000,
+        30_000,
       );
     const stored = async () => {
       const { stdout } = await cluster.members[0]!.ctl(['get', '--prefix', '/berth/', '--keys-only']);
@@ -67,7 +67,7 @@ for (const engine of engineVersions) {
           left = await stored();
           return left.length === 0;
         },
-        20_000,
+        30_000,
         200,
       );
       for (const host of hosts) {
@@ -78,7 +78,7 @@ for (const engine of engineVersions) {
             links = (await host.sh('ip -br link')).stdout.match(/\b(bt|bx|bv|bp)[0-9a-f]{13}\b/g) ?? [];
             return links.length === 0;
           },
-          20_000,
+          30_000,
           200,
         );
       }
@@ -191,7 +191,7 @@ for (const engine of engineVersions) {
       await waitFor(
         () => 'the swarm to have the network',
         async () => (await first.docker('network', 'ls', '--format', '{{.Name}} {{.Scope}}')).includes('office swarm'),
-        15_000,
+        30_000,
         200,
       );
       await service('desk', 3, 'office');

@@ -70,7 +70,7 @@ Connection: close
 Content-Length: 0
 
 END`,
-          { check: false, timeout: 15_000 },
+          { check: false, timeout: 60_000 },
         );
       assert.match((await ask(`-cert ${KEYS}/engine.pem -key ${KEYS}/engine.key`)).stdout, /NetworkDriver/);
       for (const certificate of ['', `-cert ${KEYS}/stranger.pem -key ${KEYS}/stranger.key`]) {

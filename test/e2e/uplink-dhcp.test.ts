@@ -163,7 +163,7 @@ describe('a card with leased addresses becomes a bridge', () => {
     await lan.plug(host, { name: 'eth2' });
     const networkd = await host.netSpawn(['unshare', '--mount', 'sh', '-ec', networkdScript], { name: 'networkd' });
     const leased = async (link: string) => (await addresses(host, link)).find(({ family }) => family === 'inet');
-    const original = await waitFor('a lease', () => leased('eth2'), 20_000);
+    const original = await waitFor('a lease', () => leased('eth2'), 30_000);
     const { stdout: plan } = await host.berth('uplink', 'plan', 'eth2');
     assert.match(plan, /^The DHCP client of eth2 goes on there/m);
     await docker(host, 'network create -d berth-lan --ipam-driver null -o parent=eth2 bare');

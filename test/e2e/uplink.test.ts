@@ -59,7 +59,7 @@ describe('a card becomes a bridge', () => {
     await docker(host, `${create} -o confirm=manual -o confirm_timeout=5 tried`);
     assert.deepEqual(await everything(host, BRIDGE), original);
     await sessions.goOn();
-    await waitFor('the card to be given back', async () => !(await exists(host, BRIDGE)), 15_000);
+    await waitFor('the card to be given back', async () => !(await exists(host, BRIDGE)), 30_000);
     await events.waitForOutput(/uplink\.returned .*eth1 was given back: nobody confirmed it in time/);
     assert.deepEqual(await everything(host, NIC), original);
     await sessions.goOn();
@@ -81,7 +81,7 @@ describe('a card becomes a bridge', () => {
     const original = await everything(host, NIC);
     await docker(host, `${create} -o confirm=manual -o confirm_timeout=5 tried`);
     await host.killEngine();
-    await waitFor('the card to be given back', async () => !(await exists(host, BRIDGE)), 15_000);
+    await waitFor('the card to be given back', async () => !(await exists(host, BRIDGE)), 30_000);
     assert.deepEqual(await everything(host, NIC), original);
     await sessions.goOn();
     await host.startEngine();
@@ -95,7 +95,7 @@ describe('a card becomes a bridge', () => {
     const original = await everything(host, NIC);
     await docker(host, `${create} -o confirm=manual -o confirm_timeout=600 tried`);
     await pulled(cable, async () => {
-      await waitFor('the card to be given back', async () => !(await exists(host, BRIDGE)), 20_000);
+      await waitFor('the card to be given back', async () => !(await exists(host, BRIDGE)), 30_000);
     });
     await waitFor('the carrier', async () => (await host.net(['ip', 'link', 'show', NIC])).stdout.includes('LOWER_UP'));
     assert.deepEqual(await everything(host, NIC), original);

@@ -25,7 +25,7 @@ async function has(host: ClusterHost, ...wanted: string[]): Promise<void> {
       found = await names(host);
       return found.join() === wanted.toSorted().join();
     },
-    20_000,
+    30_000,
     50,
   );
 }
@@ -83,7 +83,7 @@ describe('Docker networks that users make', () => {
         `${from} to reach ${to}`,
         async () =>
           (await host.exec(['docker', 'exec', from, 'ping', '-c', '1', '-w', '1', to!], { check: false })).code === 0,
-        15_000,
+        30_000,
       );
 
     // What runs on another host keeps it.
@@ -153,7 +153,7 @@ describe('Docker networks that users make', () => {
       async () =>
         (await h2.exec(['docker', 'exec', 'two', 'ping', '-c', '1', '-w', '1', '10.83.0.2'], { check: false })).code ===
         0,
-      15_000,
+      30_000,
     );
     await h1.docker('rm', '-f', 'one');
     await h2.docker('rm', '-f', 'two');

@@ -34,7 +34,7 @@ const told = (type: string, action: string, actor = ''): EngineEvent => ({ type,
 const connected = told('engine', 'connected');
 
 async function until(what: string, is: () => boolean): Promise<void> {
-  for (const end = performance.now() + 10_000; !is(); ) {
+  for (const end = performance.now() + 30_000; !is(); ) {
     if (performance.now() > end)
       assert.fail(`${what}; the engine has ${docker.names().join(' ')}\n${events.join('\n')}`);
     await new Promise((resolve) => setTimeout(resolve, 5));

@@ -62,9 +62,9 @@ async function open(port: number) {
 }
 
 async function until(what: string, condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 30_000;
   while (!condition()) {
-    if (performance.now() > deadline) assert.fail(`not within 10 s: ${what}`);
+    if (performance.now() > deadline) assert.fail(`not within 30 s: ${what}`);
     await setTimeout(5);
   }
 }

@@ -62,7 +62,7 @@ function column(table: 'port' | 'interface', name: string, what: string): string
   return ovs.vsctl('get', table, name, what);
 }
 
-async function until(what: string, probe: () => boolean | Promise<boolean>, milliseconds = 10_000): Promise<void> {
+async function until(what: string, probe: () => boolean | Promise<boolean>, milliseconds = 30_000): Promise<void> {
   const end = performance.now() + milliseconds;
   while (!(await probe())) {
     if (performance.now() > end) assert.fail(`${milliseconds} ms passed, and not: ${what}`);

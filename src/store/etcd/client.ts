@@ -62,6 +62,9 @@ export interface Client {
 const FIRST_WAIT = 20;
 const LONGEST_WAIT = 500;
 
+/** Milliseconds that must be left for one more attempt: a shorter one would only end in doubt of what it has done. */
+const LEAST_TIME = 100;
+
 /** Calls that may wait at once; more would only fill the memory while etcd is away. */
 const MOST_WAITING = 10_000;
 
@@ -134,6 +137,8 @@ export function createClient({ endpoints, user, deadline }: ClientOptions): Clie
     /** An attempt has failed that may have been carried out. */
     let unknown = false;
     let ended = 0;
+    /** How the last attempt ended that was not cut off by the deadline: it tells more than that the time is over. */
+    let telling: GrpcError | undefined;
     for (let failures = 0; ; failures++) {
       let connection: Connection | undefined;
       let used: Metadata | undefined;
@@ -160,7 +165,8 @@ export function createClient({ endpoints, user, deadline }: ClientOptions): Clie
         }
         unknown ||= doubt;
         const again = renew || refusedEarly(error) || (oneOfMore && passing(error));
-        if (!again || performance.now() + wait >= end) throw storeError(error, what, unknown);
+        if (performance.now() < end) telling = error;
+        if (!again || performance.now() + wait + LEAST_TIME >= end) throw storeError(telling ?? error, what, unknown);
         await delay(wait, undefined, { signal: closing.signal }).catch(() => {});
       }
     }

@@ -189,7 +189,7 @@ describe('the thread', () => {
     const lease = await store.grantLease(100);
     const watched: string[] = [];
     const watching = (async () => {
-      for await (const message of store.watch('', 1, AbortSignal.timeout(10_000))) {
+      for await (const message of store.watch('', 1, AbortSignal.timeout(60_000))) {
         if (message.type === 'changes') for (const change of message.changes) watched.push(JSON.stringify(change));
         if (watched.length === 2) return;
       }
@@ -215,7 +215,7 @@ describe('the thread', () => {
 });
 
 describe('the history', () => {
-  it('is forgotten in the background, so the file does not grow', { timeout: 60_000 }, async (test) => {
+  it('is forgotten in the background, so the file does not grow', async (test) => {
     const path = newPath();
     const store = await openSqliteStore(path, { keepRevisions: 100 });
     // Else its thread would keep a test that has failed from ending.
@@ -229,19 +229,19 @@ describe('the history', () => {
     await write();
     let { revision } = await store.list('');
     const oldest = async () => {
-      for await (const message of store.watch('', 1, AbortSignal.timeout(1000))) return message;
+      for await (const message of store.watch('', 1, AbortSignal.timeout(30_000))) return message;
       return assert.fail('nothing came');
     };
     let first = await oldest();
-    // On a busy machine the background comes late.
-    for (const end = performance.now() + 30_000; first.type !== 'compacted' && performance.now() < end; ) {
+    const forgotten = () => first.type === 'compacted' && first.revision > revision - 200;
+    // On a busy machine the background comes late, and has perhaps done only a part of it.
+    for (const end = performance.now() + 60_000; !forgotten() && performance.now() < end; ) {
       await setTimeout(50);
       first = await oldest();
     }
-    assert.equal(first.type, 'compacted');
-    assert.ok(first.revision > revision - 200, `${first.revision} of ${revision}`);
+    assert.ok(forgotten(), `${JSON.stringify(first)} of ${revision}`);
     let kept = 0;
-    for await (const message of store.watch('', revision - 99, AbortSignal.timeout(5000))) {
+    for await (const message of store.watch('', revision - 99, AbortSignal.timeout(30_000))) {
       assert.equal(message.type, 'changes');
       if (++kept === 100) break;
     }

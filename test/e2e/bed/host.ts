@@ -91,7 +91,7 @@ export function asHost(machine: Machine, version: EngineVersion, cgroup: string)
           () => false,
         );
       },
-      60_000,
+      120_000,
     );
     return started;
   };
@@ -131,7 +131,7 @@ export function asHost(machine: Machine, version: EngineVersion, cgroup: string)
         if (ended) throw new Error(`The agent on ${machine.name} ended with ${await started.exited()}:\n${log}`);
         return false;
       },
-      options.timeout ?? 20_000,
+      options.timeout ?? 60_000,
     );
     return started;
   };

@@ -32,7 +32,7 @@ export async function pluginReady(host: Host): Promise<void> {
         () => true,
         () => false,
       ),
-    20_000,
+    30_000,
   );
 }
 

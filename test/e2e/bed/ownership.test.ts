@@ -41,7 +41,7 @@ test('what a killed test leaves behind ends by itself, and is swept', async () =
     await waitFor(
       () => `nothing to be left, but there is ${remains(id, namespaces).join(', ')}`,
       () => remains(id, namespaces).length === 0,
-      2_000,
+      30_000,
     );
   } finally {
     owner.kill('SIGKILL');

@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly input?: string | Uint8Array;
-  /** Milliseconds; then the program is killed and the call fails. Default 60,000. */
+  /** Milliseconds; then the program is killed and the call fails. Default 120,000. */
   readonly timeout?: number;
   /** Fail when the exit code is not 0. Default true. */
   readonly check?: boolean;
@@ -45,7 +45,7 @@ export async function run(command: readonly string[], options: RunOptions = {}):
   child.stdin.on('error', () => {});
   child.stdin.end(options.input);
 
-  const timeout = options.timeout ?? 60_000;
+  const timeout = options.timeout ?? 120_000;
   let late = false;
   const timer = setTimeout(() => {
     late = true;
@@ -133,7 +133,7 @@ export async function start(command: readonly string[], options: StartOptions): 
       return exited;
     },
     output,
-    waitForOutput: async (pattern, timeout = 10_000) => {
+    waitForOutput: async (pattern, timeout = 30_000) => {
       let text = '';
       return waitFor(
         () => `${command.join(' ')} to write ${pattern}; it wrote:\n${text}`,
@@ -173,7 +173,7 @@ export async function start(command: readonly string[], options: StartOptions): 
 /** SIGSTOP, and waits until the process stands still. */
 export async function freeze(pid: number): Promise<void> {
   signal(pid, 'SIGSTOP');
-  await waitFor(`process ${pid} to stand still`, () => processState(pid) === 'T', 2_000);
+  await waitFor(`process ${pid} to stand still`, () => processState(pid) === 'T', 10_000);
 }
 
 export function thaw(pid: number): void {
@@ -218,21 +218,24 @@ export function startTime(pid: number): string | undefined {
   return statFields(pid)?.[19];
 }
 
-/** Polls until the probe gives something truthy. @throws after `timeout` ms, naming what it waited for. */
+/**
+ * Polls until the probe gives something truthy: seldom where that is costly, so that waiting leaves the machine to those who are
+ * waited for. @throws after `timeout` ms, naming what it waited for. The default is what a crowded machine may need.
+ */
 export async function waitFor<T>(
   what: string | (() => string),
   probe: () => T | Promise<T>,
-  timeout = 10_000,
+  timeout = 30_000,
   interval = 10,
 ): Promise<NonNullable<T>> {
   const deadline = performance.now() + timeout;
   for (;;) {
+    const began = performance.now();
     const found = await probe();
     if (found) return found;
-    if (performance.now() > deadline) {
-      throw new Error(`Waited ${timeout} ms for ${typeof what === 'string' ? what : what()}`);
-    }
-    await delay(interval);
+    const now = performance.now();
+    if (now > deadline) throw new Error(`Waited ${timeout} ms for ${typeof what === 'string' ? what : what()}`);
+    await delay(Math.max(interval, Math.min(2 * (now - began), 250)));
   }
 }
 

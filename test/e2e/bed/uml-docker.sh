@@ -22,7 +22,7 @@ export DOCKER_HOST=unix:///run/docker.sock
 tries=0
 until docker version >/dev/null 2>&1; do
   tries=$((tries + 1))
-  [ "$tries" -lt 120 ] || return 1
+  [ "$tries" -lt 300 ] || return 1
   sleep 0.5
 done
 docker import --change 'ENTRYPOINT ["/sbin/tini", "--"]' --change 'CMD ["sh"]' --change 'ENV PATH=/usr/bin:/bin:/sbin' "$BERTH_DIR/image.tar" bed-busybox >/dev/null

@@ -41,7 +41,7 @@ test('User-Mode Linux: a Docker engine with a network on a VLAN of a card', asyn
 
 test('User-Mode Linux: a guest that hangs is killed', async () => {
   await assert.rejects(
-    runInUml('echo so far; exec sleep 600', { timeout: 15_000 }),
+    runInUml('echo so far; exec sleep 600', { timeout: 30_000 }),
     /did not come to the end[\s\S]*so far/,
   );
 });

@@ -13,7 +13,7 @@ import { start } from './process.ts';
 export interface UmlOptions {
   /** MiB of memory; what the guest writes is in it too. Default 512, with `docker` 1536. */
   readonly memory?: number;
-  /** Milliseconds until the guest is killed. Default 120,000, with `docker` 300,000. */
+  /** Milliseconds until the guest is killed. Default 300,000, with `docker` 600,000. */
   readonly timeout?: number;
   /**
    * This machine's Docker engine runs in the guest, with these flags and the image `bed-busybox`. It is up after 15 s
@@ -34,7 +34,7 @@ export interface UmlResult {
  * @throws when the guest does not come to the end of the script, with the output so far and the kernel's messages.
  */
 export async function runInUml(script: string, options: UmlOptions = {}): Promise<UmlResult> {
-  const { docker, memory = docker ? 1536 : 512, timeout = docker ? 300_000 : 120_000 } = options;
+  const { docker, memory = docker ? 1536 : 512, timeout = docker ? 600_000 : 300_000 } = options;
   const { id, dir } = claimBed('uml');
   const at = (name: string) => join(dir, name);
   const read = (name: string) => (existsSync(at(name)) ? readFileSync(at(name), 'utf8') : '');

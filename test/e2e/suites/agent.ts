@@ -36,6 +36,25 @@ export async function pluginCall(
   return { ...reply, milliseconds: performance.now() - before };
 }
 
+/**
+ * Does damage that the agent must mend within two seconds. That the machine was busy for a moment is not held against it: of three
+ * attempts one counts.
+ *
+ * @param mended waits until all is well, for as long as that takes.
+ */
+export async function mendedInTime(damage: () => Promise<unknown>, mended: () => Promise<unknown>): Promise<void> {
+  const took: string[] = [];
+  while (took.length < 3) {
+    await damage();
+    const broken = performance.now();
+    await mended();
+    const seconds = (performance.now() - broken) / 1000;
+    if (seconds < 2.5) return;
+    took.push(`${seconds.toFixed(2)} s`);
+  }
+  assert.fail(`it took ${took.join(', ')}, the look itself included`);
+}
+
 /** Starts an agent, perhaps a second one, that must end by itself: its exit code, and what it wrote. */
 export async function failingStart(
   host: Host,
@@ -73,7 +92,7 @@ export async function settled(host: Host, containers: readonly string[], address
       ]);
       return seen === wanted;
     },
-    15_000,
+    30_000,
     50,
   );
 }

@@ -57,7 +57,7 @@ export async function hasAddresses(host: Host, container: string, name: string, 
       seen = JSON.stringify(found);
       return found !== undefined && found.addresses.join() === addresses.join();
     },
-    15_000,
+    30_000,
     50,
   );
 }

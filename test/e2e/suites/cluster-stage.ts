@@ -75,7 +75,7 @@ export async function remove(cluster: Cluster, line: string): Promise<void> {
       if (code !== 0 && !said.includes('active endpoints')) assert.fail(`netctl ${line}: ${said}`);
       return code === 0;
     },
-    15_000,
+    30_000,
     200,
   );
 }
@@ -92,7 +92,7 @@ export async function nothingLeftOf(cluster: Cluster): Promise<void> {
           left = networks.filter(({ Driver }) => !['bridge', 'host', 'null'].includes(Driver)).map(({ Name }) => Name);
           return left.length === 0;
         },
-        20_000,
+        30_000,
         100,
       );
       await nothingLeft(host);
@@ -105,7 +105,7 @@ export async function nothingLeftOf(cluster: Cluster): Promise<void> {
       left = (await keysOf(cluster)).filter((key) => !STANDING.test(key));
       return left.length === 0;
     },
-    15_000,
+    30_000,
     100,
   );
 }

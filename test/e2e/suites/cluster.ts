@@ -24,7 +24,7 @@ export async function networkOn(
 export async function networksAppear(hosts: readonly Host[], ...names: readonly string[]): Promise<void> {
   await Promise.all(
     hosts.flatMap((host) =>
-      names.map((name) => waitFor(`the network ${name} on ${host.name}`, () => networkOn(host, name), 15_000, 50)),
+      names.map((name) => waitFor(`the network ${name} on ${host.name}`, () => networkOn(host, name), 30_000, 50)),
     ),
   );
 }
@@ -34,7 +34,7 @@ export async function networksVanish(hosts: readonly Host[], ...names: readonly 
   await Promise.all(
     hosts.flatMap((host) =>
       names.map((name) =>
-        waitFor(`${host.name} to lose the network ${name}`, async () => !(await networkOn(host, name)), 15_000, 50),
+        waitFor(`${host.name} to lose the network ${name}`, async () => !(await networkOn(host, name)), 30_000, 50),
       ),
     ),
   );
@@ -147,7 +147,7 @@ export async function reachesName(from: Placed, name: string): Promise<void> {
       said = `${stdout}${stderr}`.trim();
       return code === 0;
     },
-    10_000,
+    30_000,
     100,
   );
 }

@@ -119,7 +119,7 @@ export async function reaches(from: Sender, to: string, flags: readonly string[]
       said = `${stdout}${stderr}`.trim();
       return code === 0;
     },
-    6_000,
+    30_000,
     50,
   );
 }

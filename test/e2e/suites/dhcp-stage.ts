@@ -57,7 +57,7 @@ export async function leased(
         .join();
       return seen === wanted;
     },
-    15_000,
+    30_000,
     50,
   );
   assert.equal(seen, wanted);

@@ -153,7 +153,7 @@ export function macvlan(stage: LanStage): void {
     await waitFor(
       'the container to be back',
       async () => (await elsewhere.exec(['ping', '-c1', '-W1', '192.168.160.140'], { check: false })).code === 0,
-      10_000,
+      30_000,
     );
     assert.match(
       (await host.berthApi('/metrics')).body,

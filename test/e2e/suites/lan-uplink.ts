@@ -70,7 +70,7 @@ export function uplink(stage: LanStage): void {
     // The agent that has put it on trial need not live to see the end of it.
     await host.killBerth();
     await host.startBerth();
-    await waitFor('the card to be given back', async () => !(await exists(host, BRIDGE)), 10_000);
+    await waitFor('the card to be given back', async () => !(await exists(host, BRIDGE)), 30_000);
     assert.deepEqual(await holdings(host, 'eth1'), original);
     await reaches(elsewhere, ADDRESS);
     // The other one's time was over earlier.

@@ -129,7 +129,7 @@ export function limitsSuite(engine: EngineVersion): void {
               /from 192\.168\.159\.140 lookup 100/.test(rules)
             );
           },
-          10_000,
+          30_000,
           100,
         );
       };

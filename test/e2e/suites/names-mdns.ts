@@ -135,12 +135,12 @@ export function namesMdns(stage: NamesStage): void {
     await waitFor(
       'the service to be found',
       async () => (await avahi.services('_http._tcp')).join() === 'web web.local 192.168.7.140 80',
-      20_000,
+      30_000,
       100,
     );
     await told(host, 'name.failed', /'ftp:21' in the label berth\.service of the container web is no service/);
     assert.deepEqual(await avahi.services('_ipp._tcp'), ['web web.local 192.168.7.140 631']);
     await docker(host, 'rm -f web');
-    await waitFor('the service to be gone', async () => (await avahi.services('_http._tcp')).length === 0, 20_000, 100);
+    await waitFor('the service to be gone', async () => (await avahi.services('_http._tcp')).length === 0, 30_000, 100);
   });
 }

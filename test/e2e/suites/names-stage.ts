@@ -71,7 +71,7 @@ export async function told(host: Host, event: string, pattern: RegExp): Promise<
       const events = log.split('\n').flatMap((line) => parse(line));
       return events.find((one) => one.event === event && pattern.test(one.msg))?.msg;
     },
-    20_000,
+    30_000,
     50,
   );
 }

@@ -37,7 +37,7 @@ export async function seenAs(host: Host, container: string, observer: string): P
       said = stderr;
       return code === 0 ? stdout : undefined;
     },
-    6_000,
+    30_000,
     50,
   );
   return seen.replace(/^\[?(?:::ffff:)?([^\]]*)\]?$/, '$1');

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { waitFor } from '../bed/process.ts';
+import { mendedInTime } from './agent.ts';
 import { docker, dockerFails, reaches, start } from './containers.ts';
 import { nothingLeft } from './leftovers.ts';
 import {
@@ -32,9 +33,14 @@ export function faults(stage: OvsStage): void {
       await start(host, 'web', '--network office --ip 192.168.120.140');
       await reaches([host, 'web'], OFFICE);
       const [port] = await portsOf(stage);
-      const before = await repairs(stage);
-      await ovs.vsctl('--no-wait', ...damage(port!));
-      await waitFor('the drift to be counted', async () => (await repairs(stage)) > before, 2_000, 50);
+      let counted = 0;
+      await mendedInTime(
+        async () => {
+          counted = await repairs(stage);
+          await ovs.vsctl('--no-wait', ...damage(port!));
+        },
+        () => waitFor('the drift to be counted', async () => (await repairs(stage)) > counted),
+      );
       assert.deepEqual(await portsOf(stage), [port]);
       assert.equal(await ovs.vsctl('get', 'port', port!, 'tag'), '120');
       assert.notEqual(await ovs.vsctl('get', 'port', port!, 'external_ids:berth-endpoint'), '');

@@ -60,7 +60,7 @@ export async function noPortLeft(stage: OvsStage): Promise<void> {
       left = [...ports, ...cards].filter((name) => ![...UPLINKS, 'ovsbr0'].includes(name)).join(' ');
       return left === '';
     },
-    15_000,
+    30_000,
     100,
   );
 }

@@ -133,7 +133,7 @@ export function traffic(stage: OvsStage): void {
     assert.equal(await asks(office, LAB), 0);
     assert.equal(await asks(lab, LAB), 1);
     await docker(host, 'rm -f one two');
-    await waitFor('the ears to be gone', async () => (await ears()).length === 0, 10_000);
+    await waitFor('the ears to be gone', async () => (await ears()).length === 0, 30_000);
     for (const machine of [inOffice, inLab]) await machine.net(['ip', 'neighbour', 'flush', 'all']);
 
     /** Free ends of pairs in the host's own namespace: those of containers are in these. */
@@ -163,7 +163,7 @@ export function traffic(stage: OvsStage): void {
       assert.equal(await defaultRoute(host, 'one'), '192.168.120.1 eth0');
       assert.equal(await seenAs(host, 'one', OFFICE), address);
       await docker(host, 'rm -f one');
-      await waitFor('the lease to be given back', () => server.leases().length === 0, 10_000);
+      await waitFor('the lease to be given back', () => server.leases().length === 0, 30_000);
       await docker(host, 'network rm leased');
     } finally {
       await server.stop();

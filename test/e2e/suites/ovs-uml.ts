@@ -70,7 +70,7 @@ say left "$(ovs-vsctl list-ports ovsbr0 | sort | xargs) $(ip -o link | grep -c '
 `;
 
 export function inUml(): void {
-  test('the datapath in the kernel: native VLAN, trunk, drift, nothing left', { timeout: 300_000 }, async () => {
+  test('the datapath in the kernel: native VLAN, trunk, drift, nothing left', { timeout: 660_000 }, async () => {
     const { code, output } = await runInUml(script, { docker: ['--bridge=none', '--iptables=false'] });
     const said = Object.fromEntries(
       [...output.matchAll(/^== ([a-z-]+): (.*)$/gm)].map(([, name, value]) => [name!, value!]),

@@ -22,15 +22,15 @@ export const stage = `
   done
   $BERTH_REPOSITORY/bin/berth agent --docker unix:///run/docker.sock >/run/berth.log 2>&1 &
   agent=$!
-  for try in $(seq 100); do [ -S /run/docker/plugins/berth-lan.sock ] && break; sleep 0.2; done
+  for try in $(seq 400); do [ -S /run/docker/plugins/berth-lan.sock ] && break; sleep 0.2; done
   [ -S /run/docker/plugins/berth-lan.sock ]
   step() { name=$1; shift; if "$@"; then echo "ok $name"; else echo "FAILED $name: $*"; cat /run/berth.log; exit 1; fi; }
   create() { docker network create -d berth-lan "$@" >/dev/null; }
   run() { docker run -d "$@" bed-busybox sleep 100000 >/dev/null; }
   within() { docker exec "$@"; }
   heard() { ip netns exec lan busybox ping -c 2 -W 2 "$1" >/dev/null; }
-  gone() { for try in $(seq 100); do ip link show "$1" >/dev/null 2>&1 || return 0; sleep 0.2; done; return 1; }
+  gone() { for try in $(seq 400); do ip link show "$1" >/dev/null 2>&1 || return 0; sleep 0.2; done; return 1; }
   # Where the engine has put the interface is found out a moment after the start, which is slow here.
-  known() { for try in $(seq 100); do $BERTH_REPOSITORY/bin/berth endpoint ls --json >/run/endpoints; [ "$(grep -c '"sandbox"' /run/endpoints)" = "$(grep -c '"sandboxInterface"' /run/endpoints)" ] && return 0; sleep 0.5; done; return 1; }
+  known() { for try in $(seq 400); do $BERTH_REPOSITORY/bin/berth endpoint ls --json >/run/endpoints; [ "$(grep -c '"sandbox"' /run/endpoints)" = "$(grep -c '"sandboxInterface"' /run/endpoints)" ] && return 0; sleep 0.5; done; return 1; }
   clear() { docker rm -f $(docker ps -aq) >/dev/null; docker network rm "$@" >/dev/null; }
 `;

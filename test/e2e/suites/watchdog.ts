@@ -52,7 +52,7 @@ export async function watchdog(host: Host, flags: readonly string[], millisecond
   await waitFor(
     () => 'the agent to say that it is ready',
     () => Promise.resolve(ready),
-    5000,
+    30_000,
   );
   return {
     kills: () => kills,
