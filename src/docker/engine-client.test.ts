@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { RequestListener, ServerResponse } from 'node:http';
 import { describe, it } from 'node:test';
-import { setImmediate } from 'node:timers/promises';
 import { formatAddress } from '../model/address.ts';
 import { formatPrefix } from '../model/prefix.ts';
 import { connectEngine } from './engine-client.ts';
@@ -416,10 +415,18 @@ describe('recovery', () => {
   it('begins nothing more after a failure', async () => {
     const listed = Array.from({ length: 16 }, (_, i) => ({ Id: id(i.toString(16)), Name: 'n' }));
     const slow: ServerResponse[] = [];
-    const wait: RequestListener = (_request, response) => void slow.push(response);
-    const fail: RequestListener = async (_request, response) => {
-      while (slow.length < 3) await setImmediate();
-      response.writeHead(500).end('{}');
+    let failing: ServerResponse | undefined;
+    /** Fails once all four are there. */
+    const arrived = () => {
+      if (slow.length === 3) failing?.writeHead(500).end('{}');
+    };
+    const wait: RequestListener = (_request, response) => {
+      slow.push(response);
+      arrived();
+    };
+    const fail: RequestListener = (_request, response) => {
+      failing = response;
+      arrived();
     };
     const inspects = Object.fromEntries(listed.map((n) => [`/networks/${n.Id}`, wait]));
     await fake.answer({ '/version': VERSION, '/networks': listed, ...inspects, [`/networks/${id('0')}`]: fail });

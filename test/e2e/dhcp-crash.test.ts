@@ -18,7 +18,7 @@ const FLAGS = ['--gc-grace', '1', '--audit-interval', '1', '--linger', '0'];
 const LOG = '/run/effects';
 
 /** Each kill costs seconds in which Docker waits: several hosts wait at the same time, each on a LAN of its own. */
-const STAGES = ['one', 'two', 'three', 'four'] as const;
+const STAGES = ['one', 'two', 'three'] as const;
 
 interface Stage {
   readonly host: Host;
