@@ -13,6 +13,7 @@ import { type EngineVersion, engineVersions } from '../test/e2e/bed/engines.ts';
 import { across } from './across.ts';
 import type { Benchmark } from './benchmark.ts';
 import { calls } from './calls.ts';
+import { clusterRun } from './cluster-run.ts';
 import { commands } from './commands.ts';
 import { dockerRun } from './docker-run.ts';
 import { hosts } from './hosts.ts';
@@ -29,6 +30,7 @@ import { throughput } from './throughput.ts';
 
 const benchmarks: readonly Benchmark[] = [
   dockerRun,
+  clusterRun,
   modesBenchmark,
   calls,
   scale,
