@@ -65,6 +65,28 @@ for (const engine of engineVersions) {
       assert.equal((await host.sh(`nsenter -t ${await pluginProcess(host)} -u hostname`)).stdout.trim(), 'h1');
     });
 
+    test('is no stranger to the doctor: also when it is disabled, and then it says how to go on', async (t) => {
+      bed.watch(t);
+      await network();
+      const examine = async () => {
+        const { stdout } = await host.berth('doctor', '--json');
+        const found = JSON.parse(stdout) as { check: string; level: string; message: string; fix?: string }[];
+        return found.filter(({ check }) => ['agent', 'plugin files', 'systemd'].includes(check));
+      };
+      const well = await examine();
+      assert.deepEqual([...new Set(well.map(({ level }) => level))], ['ok'], JSON.stringify(well));
+      assert.match(JSON.stringify(well), /the managed plugin berth:latest/);
+      await host.docker('network', 'rm', 'shop');
+      await host.docker('plugin', 'disable', '--force', 'berth');
+      const idle = await examine();
+      const finding = idle.find(({ check, level }) => check === 'plugin files' && level === 'fail');
+      assert.match(finding?.message ?? JSON.stringify(idle), /Berth's managed plugin berth:latest is disabled/);
+      assert.equal(finding?.fix, 'docker plugin enable berth:latest');
+      await host.sh(finding.fix);
+      await pluginReady(host);
+      assert.deepEqual([...new Set((await examine()).map(({ level }) => level))], ['ok']);
+    });
+
     test('is started anew by the engine when it dies, and containers keep their network', async (t) => {
       bed.watch(t);
       await network();

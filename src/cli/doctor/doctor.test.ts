@@ -5,7 +5,7 @@ import { berth } from '../fake-agent.ts';
 import { checks } from './checks.ts';
 import { doctorText, examine, type NamedFinding, verdict } from './doctor.ts';
 import type { Facts } from './facts.ts';
-import { healthy, network, status } from './healthy-host.ts';
+import { healthy, network, noService, status, withManaged } from './healthy-host.ts';
 
 const withNetworks = (...networks: NetworkView[]): Partial<Facts> => ({ agent: { status, networks } });
 const withSysctl = (path: string, value: string): Partial<Facts> => ({
@@ -44,7 +44,16 @@ describe('what is no fault', () => {
     ],
     [
       'a managed plugin of another name',
-      { engine: { ...healthy.engine, managedPlugins: [{ name: 'rclone:latest', enabled: false }] } },
+      { engine: { ...healthy.engine, managedPlugins: [{ name: 'rclone:latest', enabled: false, isBerth: false }] } },
+    ],
+    [
+      'our own managed plugin, which has neither a socket here nor a service',
+      {
+        ...withManaged(true),
+        sockets: [],
+        unit: noService,
+        agent: { status: { ...status, plugins: status.plugins.slice(0, 1) }, networks: [network()] },
+      },
     ],
     [
       'a LAN network on the LAN of the host',

@@ -15,7 +15,13 @@ export interface EngineFacts {
   readonly version?: string;
   /** Why it did not answer. */
   readonly error?: string;
-  readonly managedPlugins: readonly { readonly name: string; readonly enabled: boolean }[];
+  readonly managedPlugins: readonly {
+    /** With its tag. */
+    readonly name: string;
+    readonly enabled: boolean;
+    /** It is Berth, and no stranger of that name. */
+    readonly isBerth: boolean;
+  }[];
   readonly networks: readonly {
     readonly name: string;
     readonly id: string;
@@ -174,7 +180,8 @@ export function berthNetworks(
       subnets: subnets.map(({ subnet }) => subnet),
     }));
   }
-  const ours = pluginNames(facts);
+  const managed = facts.engine.managedPlugins.filter(({ isBerth }) => isBerth).map(({ name }) => name);
+  const ours = [...pluginNames(facts), ...managed];
   return facts.engine.networks.filter(({ driver }) => ours.includes(driver));
 }
 

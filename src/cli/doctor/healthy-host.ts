@@ -109,6 +109,19 @@ export const healthy: Facts = {
   disk: { freeBytes: 10_000_000_000, freeFiles: 1_000_000, writable: true },
 };
 
+/** A host on which Berth is not installed as a service. */
+export const noService: NonNullable<Facts['unit']> = {
+  loadState: 'not-found',
+  fileState: '',
+  activeState: 'inactive',
+  before: [],
+};
+
+/** With Berth as a managed plugin, with a tag that its user has chosen. */
+export const withManaged = (enabled: boolean): Pick<Facts, 'engine'> => ({
+  engine: { ...healthy.engine, managedPlugins: [{ name: 'berth:v1', enabled, isBerth: true }] },
+});
+
 /** A NIC of a bridge that two others configure as well, of which one works against it. */
 export const contested: Facts['uplinks'] = [
   {

@@ -1,22 +1,17 @@
 import { type Check, fail, orOk, warn } from '../check.ts';
+import { keeper } from '../keeper.ts';
 
 /** The agent answers, is well, and is of the same version as this command. */
 export const agent: Check = {
   name: 'agent',
-  look({ agent: found, version, isRoot, unit }) {
-    if ('error' in found) {
-      return [
-        fail(found.error, !isRoot ? 'sudo berth doctor' : unit === undefined ? 'berth agent' : 'systemctl start berth'),
-      ];
-    }
+  look(facts) {
+    const { agent: found, version, isRoot } = facts;
+    const { start, restart, log } = keeper(facts);
+    if ('error' in found) return [fail(found.error, isRoot ? start : 'sudo berth doctor')];
     const { status } = found;
-    const findings = status.problems.map((problem) =>
-      (status.healthy ? warn : fail)(problem, 'journalctl -u berth -n 50'),
-    );
+    const findings = status.problems.map((problem) => (status.healthy ? warn : fail)(problem, log));
     if (status.version !== version) {
-      findings.push(
-        warn(`the agent is version ${status.version} and this command ${version}`, 'systemctl restart berth'),
-      );
+      findings.push(warn(`the agent is version ${status.version} and this command ${version}`, restart));
     }
     if (status.audit.drifts > status.audit.repaired) {
       const count = status.audit.drifts - status.audit.repaired;

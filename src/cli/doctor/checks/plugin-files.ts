@@ -1,5 +1,6 @@
 import { type Check, type Finding, fail, orOk, warn } from '../check.ts';
 import { type Facts, pluginNames } from '../facts.ts';
+import { keeper, managedBerth, plainName, serviceIsOn } from '../keeper.ts';
 
 /**
  * How Docker finds plugins: managed ones first, then sockets in the plugin directory, then spec files (moby `pkg/plugins`).
@@ -10,30 +11,49 @@ export const pluginFiles: Check = {
   look(facts) {
     const ours = pluginNames(facts);
     const running = 'status' in facts.agent;
+    const managed = managedBerth(facts);
     const findings: Finding[] = [
       ...staleSockets(facts),
-      ...facts.engine.managedPlugins
-        .filter(({ name }) => ours.includes(name.replace(/:latest$/, '')))
-        .map(({ name, enabled }) =>
-          fail(
-            `the managed plugin ${name}, ${enabled ? 'enabled' : 'disabled'}, takes a name of Berth, and Docker looks there first`,
-            `docker plugin rm --force ${name}`,
-          ),
-        ),
+      ...strangers(facts, ours),
+      ...idlePlugin(facts),
       ...shadowedSpecs(facts, ours),
     ];
-    const missing = ours.filter((name) => ![...facts.sockets, ...facts.specs].some((file) => file.name === name));
+    const found = [...facts.sockets, ...facts.specs].map(({ name }) => name);
+    if (managed?.enabled === true) found.push(plainName(managed.name).replace(/:.*/, ''));
+    const missing = ours.filter((name) => !found.includes(name));
     if (running && missing.length > 0) {
-      findings.push(
-        fail(
-          `Docker cannot find ${missing.join(', ')}: there is no socket and no spec file`,
-          'systemctl restart berth',
-        ),
-      );
+      const sentence = `Docker cannot find ${missing.join(', ')}: there is no socket and no spec file`;
+      findings.push(fail(sentence, keeper(facts).restart));
     }
-    return orOk(findings, `${facts.sockets.length} sockets and ${facts.specs.length} spec files, all alive`);
+    const files = `${facts.sockets.length} sockets and ${facts.specs.length} spec files, all alive`;
+    return orOk(findings, managed?.enabled === true ? `the managed plugin ${managed.name}; ${files}` : files);
   },
 };
+
+/** Somebody else's managed plugins with a name of ours. */
+function strangers({ engine }: Facts, ours: readonly string[]): Finding[] {
+  return engine.managedPlugins
+    .filter(({ name, isBerth }) => !isBerth && ours.includes(plainName(name)))
+    .map(({ name, enabled }) =>
+      fail(
+        `the managed plugin ${name}, ${enabled ? 'enabled' : 'disabled'}, takes a name of Berth, and Docker looks there first`,
+        `docker plugin rm --force ${name}`,
+      ),
+    );
+}
+
+/** Ours, which is not enabled: Docker does not look for the name anywhere else (moby `plugin/store.go`, `errDisabled`). */
+function idlePlugin(facts: Facts): Finding[] {
+  const managed = managedBerth(facts);
+  if (managed === undefined || managed.enabled) return [];
+  const { name } = managed;
+  return [
+    fail(
+      `Berth's managed plugin ${name} is disabled, and Docker looks nowhere else for that name`,
+      serviceIsOn(facts) ? `docker plugin rm ${name}` : `docker plugin enable ${name}`,
+    ),
+  ];
+}
 
 function staleSockets({ sockets }: Facts): Finding[] {
   return sockets

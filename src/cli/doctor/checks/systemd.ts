@@ -1,10 +1,19 @@
 import { type Check, type Finding, fail, orOk, warn } from '../check.ts';
+import { managedBerth, serviceIsOn } from '../keeper.ts';
 
 /** Docker starts containers while it starts itself, and each needs its plugin then. */
 export const systemd: Check = {
   name: 'systemd',
-  look({ unit }) {
+  look(facts) {
+    const { unit } = facts;
     if (unit === undefined) return [];
+    const managed = managedBerth(facts);
+    // Docker starts it: whether it does, the plugin files show.
+    if (managed !== undefined && !serviceIsOn(facts)) return [];
+    if (managed?.enabled === true) {
+      const sentence = `the service berth and the managed plugin ${managed.name} keep the same state, so only one of them can run`;
+      return [fail(sentence, 'systemctl disable --now berth')];
+    }
     if (unit.loadState === 'not-found') {
       return [
         warn(

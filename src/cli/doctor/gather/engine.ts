@@ -6,9 +6,13 @@ import type { EngineFacts } from '../facts.ts';
 
 const timeout = 5000;
 
+/** What the engine starts in our managed plugin (`packaging/plugin-start`): names and tags are its user's choice. */
+const ENTRYPOINT = '/usr/bin/berth-plugin';
+
 interface ListedPlugin {
   readonly Name: string;
   readonly Enabled: boolean;
+  readonly Config?: { readonly Entrypoint?: readonly string[] | null };
 }
 
 interface ListedNetwork {
@@ -27,9 +31,10 @@ export async function gatherEngine(address: string): Promise<EngineFacts> {
     return {
       version,
       // An engine without managed plugins answers 404.
-      managedPlugins: ((plugins ?? []) as readonly ListedPlugin[]).map(({ Name, Enabled }) => ({
+      managedPlugins: ((plugins ?? []) as readonly ListedPlugin[]).map(({ Name, Enabled, Config }) => ({
         name: Name,
         enabled: Enabled,
+        isBerth: Config?.Entrypoint?.[0] === ENTRYPOINT,
       })),
       networks: ((networks ?? []) as readonly ListedNetwork[]).map(({ Name, Id, Driver, IPAM }) => ({
         name: Name,
