@@ -4,7 +4,7 @@ import type { NetworkView, StatusView } from '../../agent/api.ts';
 import { checks } from './checks.ts';
 import { examine } from './doctor.ts';
 import type { Facts } from './facts.ts';
-import { contested, healthy, network, noService, status, withManaged } from './healthy-host.ts';
+import { contested, healthy, network, status } from './healthy-host.ts';
 
 const withNetworks = (...networks: NetworkView[]): Partial<Facts> => ({ agent: { status, networks } });
 const withStatus = (change: Partial<StatusView>): Partial<Facts> => ({
@@ -157,38 +157,6 @@ const faults: readonly (readonly [
     'fail',
     /managed plugin berth:latest, disabled/,
     'docker plugin rm --force berth:latest',
-  ],
-  [
-    'our own managed plugin, disabled, and nothing else',
-    { ...withManaged(false), unit: noService },
-    'plugin files',
-    'fail',
-    /Berth's managed plugin berth:v1 is disabled/,
-    'docker plugin enable berth:v1',
-  ],
-  [
-    'our own managed plugin, disabled, beside the service',
-    withManaged(false),
-    'plugin files',
-    'fail',
-    /Berth's managed plugin berth:v1 is disabled/,
-    'docker plugin rm berth:v1',
-  ],
-  [
-    'our own managed plugin beside the service',
-    withManaged(true),
-    'systemd',
-    'fail',
-    /keep the same state/,
-    'systemctl disable --now berth',
-  ],
-  [
-    'our own managed plugin that does not answer',
-    { ...withManaged(true), unit: noService, sockets: [], agent: { error: 'the agent does not answer' } },
-    'agent',
-    'fail',
-    /does not answer/,
-    'docker plugin disable --force berth:v1 && docker plugin enable berth:v1',
   ],
   [
     'a socket that is not there',
