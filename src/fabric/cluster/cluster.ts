@@ -19,7 +19,7 @@ import { networkOptions, planVirtual } from './plan.ts';
 import { segmentObjects, segmentRemotes, segmentWays } from './segment.ts';
 import { clusterKey, isRouted, settingsOf, subnetsOf } from './settings.ts';
 import { isNeeded } from './tenant.ts';
-import { checkTrunk } from './trunk.ts';
+import { checkTrunk, leaveOldUplinks } from './trunk.ts';
 import { mtuOf } from './underlay.ts';
 
 /**
@@ -109,6 +109,11 @@ export const cluster: Fabric = {
     const mtu = containerSettings(endpoint).mtu ?? mtuOf(network, context);
     const pair = vethPair(endpoint, settingsOf(network).bridge, mtu);
     return [pair, ...containerObjects(endpoint, [pair])];
+  },
+
+  async maintain(context) {
+    await leaveOldUplinks(context);
+    return undefined;
   },
 
   segment: clusterKey,

@@ -13,6 +13,26 @@ type Surroundings = Pick<FabricContext, 'cluster' | 'host'>;
 /** Not by the network: where one has just been removed, and its VLAN is another's already, the interface changes hands. */
 const alias = (vlan: VlanOf): string => `berth cluster vlan ${vlan.id}`;
 
+/**
+ * Removes the VLANs of uplinks that this host had before its agent was started with others: as ports of the same bridges, they and those of
+ * the present uplink would close a loop.
+ */
+export async function leaveOldUplinks({
+  cluster,
+  host,
+  kernel,
+}: Surroundings & Pick<FabricContext, 'kernel'>): Promise<void> {
+  if (cluster === undefined) return;
+  const base = vlanUplink({ cluster, host });
+  const old = host.links.flatMap(({ type, name, alias: found = '', linkIndex }): KernelObject[] => {
+    const id = Number(/^berth cluster vlan (\d+)$/.exec(found)?.[1]);
+    if (type !== 'vlan' || Number.isNaN(id) || (base !== undefined && name === vlanLink({ base, id }))) return [];
+    const parent = host.links.find(({ index }) => index === linkIndex)?.name ?? name;
+    return [{ kind: 'link', type: 'vlan', name, parent, vlan: id }];
+  });
+  if (old.length > 0) await kernel.remove('fabric/cluster/old uplinks', old);
+}
+
 /** The port of a network's bridge; none while this host has no uplink. */
 export function trunkObjects(network: Network, context: Surroundings): readonly KernelObject[] {
   const { bridge } = settingsOf(network);
