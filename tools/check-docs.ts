@@ -11,6 +11,7 @@ import { apiPage } from './pages/api.ts';
 import { cliPage } from './pages/cli.ts';
 import { configurationPage } from './pages/configuration.ts';
 import { errorsPage } from './pages/errors.ts';
+import { kuryrConfPage } from './pages/kuryr-conf.ts';
 import { metricsPage } from './pages/metrics.ts';
 import { optionsPage } from './pages/options.ts';
 
@@ -24,6 +25,7 @@ const pages: Readonly<Record<string, () => string>> = {
   'docs/options.md': optionsPage,
   'docs/configuration.md': configurationPage,
   'docs/metrics.md': metricsPage,
+  'docs/kuryr-conf.md': kuryrConfPage,
 };
 
 function* stalePages(): Generator<string> {

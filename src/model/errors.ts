@@ -108,9 +108,10 @@ const catalogue = {
   DHCP_REFUSED: { status: 409, next: "Look into the DHCP server's log: its leases do not fit what is on the LAN." },
 
   // OpenStack.
+  KURYR_CONF_INVALID: { status: 400, next: 'Correct the file; docs/kuryr-conf.md lists every key and its values.' },
   KEYSTONE_REFUSED: {
     status: 502,
-    next: 'Correct the user, the password or the application credential, and the project.',
+    next: 'Correct the user, the password or the application credential, and the project; docs/kuryr-conf.md lists the keys.',
   },
   OPENSTACK_NO_ENDPOINT: {
     status: 502,
