@@ -210,7 +210,6 @@ export const trunkSchema = z.object({
   sub_ports: z.array(subportSchema),
 });
 export type Trunk = z.infer<typeof trunkSchema>;
-export type Subport = z.infer<typeof subportSchema>;
 
 /** What runs on the hosts; told to administrators. */
 export const agentSchema = z.object({
@@ -226,7 +225,6 @@ export const agentSchema = z.object({
 export type Agent = z.infer<typeof agentSchema>;
 
 export const extensionSchema = z.object({ alias: text, name: maybeText });
-export type Extension = z.infer<typeof extensionSchema>;
 
 /** By kind, such as `port`; -1: as many as one likes. */
 export const quotaSchema = z
