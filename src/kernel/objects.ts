@@ -179,6 +179,7 @@ export interface Route extends Placed {
   readonly type?: 'unicast' | 'blackhole' | 'unreachable';
 }
 
+/** Those of one priority are told apart by the interface and the mark that they select. */
 export interface Rule extends Placed {
   readonly kind: 'rule';
   readonly family: 4 | 6;
@@ -359,7 +360,7 @@ function identity(object: KernelObject): string {
     case 'route':
       return `table ${object.table ?? 254} ${formatPrefix(object.destination)} metric ${object.metric ?? defaultMetric(object)}`;
     case 'rule':
-      return `inet${object.family === 6 ? '6' : ''} ${object.priority}`;
+      return ruleIdentity(object);
     case 'neighbour':
       return `${object.link} ${formatAddress(object.address)}${object.proxy === true ? ' proxy' : ''}`;
     case 'belonging':
@@ -383,6 +384,13 @@ function identity(object: KernelObject): string {
     case 'ovs-port':
       return object.name;
   }
+}
+
+/** What tells a rule from the others, as `ip rule` would say it. */
+export function ruleIdentity({ family, priority, inputLink, mark }: Omit<Rule, 'kind' | 'table'>): string {
+  const input = inputLink === undefined ? '' : ` iif ${inputLink}`;
+  const marked = mark === undefined ? '' : ` fwmark 0x${mark.toString(16)}`;
+  return `inet${family === 6 ? '6' : ''} ${priority}${input}${marked}`;
 }
 
 function defaultMetric(route: Route): number {

@@ -13,6 +13,7 @@ import type { Fabric, JoinAnswer } from '../fabric.ts';
 import { gatewaysFor } from '../gateways.ts';
 import { containerLink, vethPair } from '../veth.ts';
 import { BRIDGE } from './bridge.ts';
+import { sharedOfDomains } from './domain.ts';
 import { bridgeElements, engineElements, firewall } from './firewall.ts';
 import { containerMac } from './macs.ts';
 import { networkOptions, planVirtual } from './plan.ts';
@@ -59,7 +60,7 @@ export const cluster: Fabric = {
 
   desiredShared(networks, context): readonly KernelObject[] {
     const routed = networks.filter(leadsOut);
-    const objects: KernelObject[] = [firewall, ...engineElements(context.engineBridges)];
+    const objects: KernelObject[] = [firewall, ...sharedOfDomains(networks), ...engineElements(context.engineBridges)];
     for (const family of [4, 6] as const) {
       if (routed.some((network) => network.subnets.some((subnet) => subnet.prefix.address.family === family))) {
         const path = family === 4 ? 'net/ipv4/ip_forward' : 'net/ipv6/conf/all/forwarding';

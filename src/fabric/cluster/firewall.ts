@@ -6,6 +6,7 @@
 import type { KernelObject, NftElement, NftTable } from '../../kernel/objects.ts';
 import type { Network } from '../../model/network.ts';
 import { formatPrefix } from '../../model/prefix.ts';
+import { isRouted, settingsOf } from './settings.ts';
 
 const TABLE = { family: 'inet', name: 'berth' } as const;
 
@@ -76,6 +77,9 @@ export function bridgeElements(
   if (network.internal) return [...elements, element('internal', name)];
   if (!masquerade) return elements;
   elements.push(element('hidden', name));
+  // In a domain of its own it is known by its mark. Where nothing leads out, others may have the same subnet, or a part of it.
+  const { domain, cluster } = settingsOf(network);
+  if (domain !== undefined || (cluster !== undefined && !isRouted(cluster))) return elements;
   for (const subnet of network.subnets) {
     elements.push(element(`sources${subnet.prefix.address.family}`, formatPrefix(subnet.prefix)));
   }

@@ -6,6 +6,7 @@ import type { Network } from '../../model/network.ts';
 import { parsePrefix } from '../../model/prefix.ts';
 import type { FabricContext, NetworkRequest } from '../fabric.ts';
 import { planVirtual } from './plan.ts';
+import { settingsOf } from './settings.ts';
 import type { ClusterNetwork } from './view.ts';
 
 const address = (text: string) => parseAddress(text)!;
@@ -35,6 +36,11 @@ const known = new Map([
   ['red:shop', network('red:shop')],
   ['red:web', network('red:shop', { group: 'web' })],
   ['default:shop', network('default:shop', { tag: 8 })],
+  ['red:again', network('red:again', { tag: 9 })],
+  ['blue:shop', network('blue:shop', { tag: 10 })],
+  ['blue:other', network('blue:other', { tag: 11, subnets: [subnet('10.1.0.0/24', '10.1.0.1')] })],
+  ['blue:large', network('blue:large', { tag: 13, subnets: [subnet('10.0.0.0/8', '10.0.0.1')] })],
+  ['blue:hosts', network('blue:hosts', { tag: 14, kind: 'infra' })],
   ['blue:bare', network('blue:bare', { subnets: [subnet('10.1.0.0/24')] })],
   ['blue:wire', network('blue:wire', { encapsulation: 'vlan', tag: 12 })],
 ]);
@@ -124,13 +130,51 @@ test('Docker networks on one segment are alike', () => {
   refuses(other, 'BAD_OPTION', /red:shop stands on this host already.* with another -o masquerade/, [first]);
 });
 
-test('a host is the gateway of one network with a subnet; in others with it, it has no part itself', () => {
+test('tenants have the same subnet and gateway, each in a routing domain of its own; the tenant default has none', () => {
+  const red = made(request('a', { tenant: 'red', network: 'shop' }));
+  const main = made(request('b', { network: 'shop' }), [red]);
+  const blue = made(request('c', { tenant: 'blue', network: 'shop' }), [red, main]);
+  const group = made(request('d', { tenant: 'red', network: 'shop', group: 'web' }), [blue, main, red]);
+  const domains = [red, main, blue, group].map((one) => settingsOf(one).domain);
+  assert.equal(domains[1], undefined);
+  assert.equal(domains[0], domains[3]);
+  assert.notEqual(domains[0], domains[2]);
+  // The same again on another host, or later.
+  assert.equal(settingsOf(made(request('e', { tenant: 'red', network: 'shop' }))).domain, domains[0]);
+});
+
+test('a number that another tenant has is not given out again', () => {
+  const { domain } = settingsOf(made(request('a', { tenant: 'red', network: 'shop' })));
+  const blue = made(request('b', { tenant: 'blue', network: 'shop' }));
+  const squatter = { ...blue, settings: { ...settingsOf(blue), domain: domain! } } as Network;
+  assert.equal(settingsOf(made(request('c', { tenant: 'red', network: 'shop' }), [squatter])).domain, domain! + 1);
+});
+
+test('while networks of a tenant are in the main table, its others are too', () => {
+  const { domain: _, ...before } = settingsOf(made(request('a', { tenant: 'red', network: 'shop' })));
+  const old = { ...made(request('a', { tenant: 'red', network: 'shop' })), settings: before } as Network;
+  assert.equal(
+    settingsOf(made(request('b', { tenant: 'red', network: 'shop', group: 'web' }), [old])).domain,
+    undefined,
+  );
+  refuses(request('c', { network: 'shop' }), 'SUBNET_OVERLAP', /of the network red:shop$/, [old]);
+});
+
+test("one subnet twice in a routing domain is refused, and one address that would be the host's and a container's", () => {
+  const red = made(request('a', { tenant: 'red', network: 'shop' }));
+  const here = made(request('a', {}));
+  refuses(request('b', { network: 'shop' }), 'SUBNET_OVERLAP', /of the network a0000/, [here]);
+  refuses(request('b', { tenant: 'red', network: 'again' }), 'SUBNET_OVERLAP', /of the network red:shop$/, [red]);
+  const other = request('b', { tenant: 'blue', network: 'other' }, subnet('10.1.0.0/24', '10.1.0.1'));
+  refuses(other, 'SUBNET_OVERLAP', /; 10.1.0.1 is the gateway of one, .*: give both the same gateway/, [red]);
+  const large = request('b', { tenant: 'blue', network: 'large' }, subnet('10.0.0.0/8', '10.0.0.1'));
+  refuses(large, 'SUBNET_OVERLAP', /; 10.1.0.254 is the gateway of one/, [red]);
+  const hosts = request('b', { tenant: 'blue', network: 'hosts' });
+  refuses(hosts, 'SUBNET_OVERLAP', /; hosts have addresses of their own in blue:hosts/, [red]);
+});
+
+test("networks that are only bridged are in nobody's way", () => {
   const first = made(request('a', { tenant: 'red', network: 'shop' }));
-  refuses(request('b', { network: 'shop' }), 'SUBNET_OVERLAP', /of the network red:shop; a host can be the gateway/, [
-    first,
-  ]);
   made(request('b', { tenant: 'blue', network: 'bare' }, subnet('10.1.0.0/24', '10.1.0.0')), [first]);
   made(request('b', { tenant: 'blue', network: 'wire' }), [first]);
-  refuses(request('b', {}), 'SUBNET_OVERLAP', /of the network red:shop$/, [first]);
-  refuses(request('b', { network: 'shop' }), 'SUBNET_OVERLAP', /of the network a0000/, [made(request('a', {}))]);
 });

@@ -3,15 +3,16 @@
 import { formatAddress, sameAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import { linkName } from '../../model/ids.ts';
-import type { Network } from '../../model/network.ts';
+import type { Network, Subnet } from '../../model/network.ts';
 import { contains, formatPrefix, overlaps, samePrefix } from '../../model/prefix.ts';
 import { checkContainerOptions, networkContainerOptions } from '../container-options.ts';
 import type { FabricContext, NetworkRequest, OptionSpec } from '../fabric.ts';
 import { GREATEST_MTU, LEAST_MTU } from '../mtu.ts';
 import { booleanOption, integerOption, linkOption, type OptionValues, printable, readOptions } from '../options.ts';
 import { BRIDGE } from './bridge.ts';
+import { domainFor } from './domain.ts';
 import { segmentBridge } from './segment.ts';
-import { clusterKey, isRouted, type Membership, type Settings, settingsOf } from './settings.ts';
+import { clusterKey, gatewayOf, isRouted, type Membership, type Settings, settingsOf } from './settings.ts';
 import { greatestMtu } from './underlay.ts';
 import type { ClusterNetwork, ClusterView } from './view.ts';
 
@@ -68,7 +69,8 @@ export function planVirtual(request: NetworkRequest, context: FabricContext): Se
   const found = findNetwork(options, context.cluster);
   const cluster = found === undefined ? undefined : join(found, request);
   const routed = cluster === undefined || isRouted(cluster);
-  checkNetworks(request, cluster, routed, context);
+  const domain = cluster && domainFor(cluster.tenant, context.networks);
+  checkNetworks(request, { cluster, domain, routed }, context);
   if (routed) checkRoutes(request, context);
   const key = cluster && `${cluster.tenant}:${cluster.network}`;
   const mtu = integerOption(options, 'mtu', LEAST_MTU, GREATEST_MTU);
@@ -85,6 +87,7 @@ export function planVirtual(request: NetworkRequest, context: FabricContext): Se
     interfacePrefix: linkOption(options, 'interface_prefix', 12) ?? 'eth',
     ...(mtu === undefined ? {} : { mtu }),
     ...(cluster === undefined ? {} : { cluster }),
+    ...(domain === undefined ? {} : { domain }),
   };
   if (cluster !== undefined) checkSiblings(request, planned, context);
   return planned;
@@ -151,18 +154,21 @@ function join(found: ClusterNetwork, request: NetworkRequest): Membership {
   };
 }
 
+interface Place {
+  readonly cluster: Membership | undefined;
+  readonly domain: number | undefined;
+  readonly routed: boolean;
+}
+
 /**
- * Refuses a subnet that another network has. Networks of the cluster may have the same, if they are of different tenants, as long as
- * this host is in no more than one of them itself: its routing table has one place for a subnet.
+ * Refuses a subnet that another network has, if this host has addresses in both, and both are in one routing domain; or are in two, where
+ * one and the same address would have to be the host's and a container's. Networks that are only bridged are in nobody's way.
  */
-function checkNetworks(
-  request: NetworkRequest,
-  cluster: Membership | undefined,
-  routed: boolean,
-  context: FabricContext,
-): void {
+function checkNetworks(request: NetworkRequest, place: Place, context: FabricContext): void {
+  const { cluster, domain, routed } = place;
   const key = cluster && `${cluster.tenant}:${cluster.network}`;
-  for (const { prefix, gateway } of request.subnets) {
+  for (const subnet of request.subnets) {
+    const { prefix, gateway } = subnet;
     const shown = formatPrefix(prefix);
     if (cluster === undefined && gateway !== undefined && !contains(prefix, gateway)) {
       throw new BerthError('ADDRESS_OUTSIDE', `the gateway of ${shown} is not within that subnet`);
@@ -172,19 +178,36 @@ function checkNetworks(
       const theirKey = theirs && `${theirs.tenant}:${theirs.network}`;
       if (key !== undefined && key === theirKey) continue;
       if ((cluster !== undefined || theirs !== undefined) && !(routed && isHere(other))) continue;
-      const hit = other.subnets.find((subnet) => overlaps(subnet.prefix, prefix));
+      const hit = other.subnets.find((candidate) => overlaps(candidate.prefix, prefix));
       if (hit === undefined) continue;
+      const apart = other.fabric === 'cluster' && domain !== settingsOf(other).domain;
+      const why = apart ? whyNotBoth(place, subnet, other, hit) : '';
+      if (why === undefined) continue;
       const whose = theirKey ?? `${other.id.slice(0, 12)} (${other.plugin})`;
-      const why =
-        key !== undefined && theirKey !== undefined
-          ? `; a host can be the gateway of only one of them: give one no gateway, or a VLAN`
-          : '';
       throw new BerthError(
         'SUBNET_OVERLAP',
         `the subnet ${shown} overlaps ${formatPrefix(hit.prefix)} of the network ${whose}${why}`,
       );
     }
   }
+}
+
+/** Why networks with one subnet cannot both be here although they are in two domains; undefined: they can. */
+function whyNotBoth({ cluster }: Place, ours: Subnet, other: Network, theirs: Subnet): string | undefined {
+  const membership = membershipOf(other);
+  const infra = [cluster, membership].find((one) => one?.kind === 'infra');
+  if (infra !== undefined) {
+    return `; hosts have addresses of their own in ${infra.tenant}:${infra.network}, which must be nowhere else`;
+  }
+  // To the kernel, what is the host's address is so on all interfaces (the table local comes first).
+  const gateways = [gatewayOf(ours, cluster), gatewayOf(theirs, membership)];
+  const [first, second] = gateways;
+  if (first !== undefined && second !== undefined && sameAddress(first, second)) return undefined;
+  const taken = gateways.find(
+    (gateway) => gateway !== undefined && contains(ours.prefix, gateway) && contains(theirs.prefix, gateway),
+  );
+  if (taken === undefined) return undefined;
+  return `; ${formatAddress(taken)} is the gateway of one, and could be a container's in the other: give both the same gateway`;
 }
 
 const membershipOf = (network: Network): Membership | undefined =>

@@ -1,13 +1,14 @@
 /** A network of the cluster on this host: one bridge, whatever Docker networks stand for it, and what leads from it to other hosts. */
 
 import type { KernelObject } from '../../kernel/objects.ts';
-import { formatAddress, sameAddress } from '../../model/address.ts';
+import { type Address, formatAddress, sameAddress } from '../../model/address.ts';
 import { linkName } from '../../model/ids.ts';
 import { type Mac, macFromIdentity } from '../../model/mac.ts';
 import type { Network } from '../../model/network.ts';
 import { contains } from '../../model/prefix.ts';
 import type { FabricContext, RemotePart } from '../fabric.ts';
 import { BRIDGE } from './bridge.ts';
+import { connectedRoutes, domainObjects } from './domain.ts';
 import { bridgeElements } from './firewall.ts';
 import { hostMac } from './macs.ts';
 import { overlayLink, type RemoteEndpoint, tunnel, wayTo } from './overlay.ts';
@@ -40,8 +41,10 @@ export function segmentObjects(network: Network, context: FabricContext): readon
   const mac = bridgeMac(key, network, context);
   const addresses = addressObjects(key, network, context);
   const hasV6 = addresses.some((object) => object.kind === 'address' && object.address.address.family === 6);
+  const routed = routedWith(network, context);
   return [
-    ...bridgeElements(network, bridge, masquerade, routedWith(network, context)),
+    ...bridgeElements(network, bridge, masquerade, routed),
+    ...domainObjects(network, localAddresses(key, network, context), routed),
     {
       kind: 'link',
       type: 'bridge',
@@ -84,16 +87,15 @@ function tunnelObjects(network: Network, { cluster }: FabricContext, mtu: number
  * gone when that goes (inet_del_ifa, net/ipv4/devinet.c); and the host speaks from its own, not from one that every host has.
  */
 function addressObjects(key: string, network: Network, context: FabricContext): KernelObject[] {
-  const { bridge, cluster } = settingsOf(network);
+  const { bridge } = settingsOf(network);
   const own = ownAddresses(key, context);
-  return subnetsOf(network).flatMap(({ prefix, gateway }): KernelObject[] => {
+  const local = localAddresses(key, network, context);
+  return network.subnets.flatMap(({ prefix }): KernelObject[] => {
     const length = prefix.address.family === 4 ? 32 : 128;
-    const mine = own.filter((address) => contains(prefix, address));
-    const anycast = cluster!.encapsulation === 'vxlan' && gateway !== undefined ? [gateway] : [];
-    const all = [...mine, ...anycast];
+    const all = local.filter((address) => contains(prefix, address));
     if (all.length === 0) return [];
-    const speaksAs = mine[0] ?? hostSource(network, prefix.address.family, context);
-    const source = speaksAs === undefined ? {} : { source: speaksAs };
+    const speaksAs =
+      own.find((address) => contains(prefix, address)) ?? hostSource(network, prefix.address.family, context);
     return [
       ...all.map(
         (address): KernelObject => ({
@@ -103,9 +105,19 @@ function addressObjects(key: string, network: Network, context: FabricContext): 
           noPrefixRoute: true,
         }),
       ),
-      { kind: 'route', destination: prefix, link: bridge, scope: 'link', ...source },
+      ...connectedRoutes(network, prefix, speaksAs),
     ];
   });
+}
+
+/** The addresses that are this host's in a network: its own, and the gateways'. */
+function localAddresses(key: string, network: Network, context: FabricContext): readonly Address[] {
+  const { cluster } = settingsOf(network);
+  const gateways =
+    cluster!.encapsulation === 'vxlan'
+      ? subnetsOf(network).flatMap(({ gateway }) => (gateway === undefined ? [] : [gateway]))
+      : [];
+  return [...ownAddresses(key, context), ...gateways];
 }
 
 /** All ways to other hosts that the kernel has. */

@@ -1,7 +1,7 @@
 /** What is kept with a virtual network: all that its kernel objects follow from, so that they need no store. */
 
 import * as z from 'zod';
-import { formatAddress } from '../../model/address.ts';
+import { type Address, formatAddress } from '../../model/address.ts';
 import type { Json, Network, Subnet } from '../../model/network.ts';
 
 const Membership = z.object({
@@ -27,6 +27,8 @@ const Settings = z.object({
   interfacePrefix: z.string(),
   /** Absent: a network of this host alone. */
   cluster: Membership.optional(),
+  /** Its tenant's number on this host (`domain.ts`). Absent: it is in the host's main routing table. */
+  domain: z.number().optional(),
 });
 export type Settings = Readonly<z.infer<typeof Settings>>;
 
@@ -70,9 +72,15 @@ export function subnetsOf(network: Pick<Network, 'settings' | 'subnets'>): reado
   const { cluster } = settingsOf(network);
   if (cluster === undefined) return network.subnets;
   return network.subnets.map((subnet) => {
-    const { gateway, ...rest } = subnet;
-    return gateway !== undefined && cluster.gateways.includes(formatAddress(gateway)) ? subnet : rest;
+    const { gateway: _, ...rest } = subnet;
+    return gatewayOf(subnet, cluster) === undefined ? rest : subnet;
   });
+}
+
+/** The gateway of a subnet, if that is not one that Docker has made up. */
+export function gatewayOf({ gateway }: Subnet, cluster: Membership | undefined): Address | undefined {
+  if (gateway === undefined || cluster === undefined) return gateway;
+  return cluster.gateways.includes(formatAddress(gateway)) ? gateway : undefined;
 }
 
 /** Whether this host has addresses in it, and routes. */

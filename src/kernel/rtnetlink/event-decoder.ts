@@ -152,8 +152,12 @@ export function createDecoder(names: Map<number, string>, netns?: Netns): Decode
         case rt.RTM_DELRULE: {
           const record = readRule(message);
           if (record === undefined) return [];
-          const { family, priority, table } = record;
-          return [touched({ kind: 'rule', family, priority, table }, message.type === rt.RTM_DELRULE)];
+          const { family, priority, table, inputLink, mark } = record;
+          const selects = {
+            ...(inputLink === undefined ? {} : { inputLink }),
+            ...(mark === undefined ? {} : { mark }),
+          };
+          return [touched({ kind: 'rule', family, priority, table, ...selects }, message.type === rt.RTM_DELRULE)];
         }
         case rt.RTM_NEWNEIGH:
         case rt.RTM_DELNEIGH:

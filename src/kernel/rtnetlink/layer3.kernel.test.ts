@@ -229,6 +229,26 @@ test("a rule that changed is replaced, and somebody else's of the same priority 
   run('ip rule del priority 100');
 });
 
+test('rules of one priority that select other interfaces or marks stand side by side', () => {
+  const three: readonly Rule[] = [
+    { kind: 'rule', family: 4, priority: 100, table: 1000, inputLink: 'br0' },
+    { kind: 'rule', family: 4, priority: 100, table: 1000, inputLink: 'br1' },
+    { kind: 'rule', family: 4, priority: 100, table: 1001, mark: 0xbe700001 },
+  ];
+  const there = () => records('ip -j rule show priority 100').length;
+  for (const one of three) driver.make(one);
+  assert.equal(there(), 3);
+  for (const one of three) assert.deepEqual(drift(driver, one), []);
+  driver.make({ ...three[0]!, table: 1002 });
+  assert.deepEqual(drift(driver, three[0]!), [{ name: 'table', declared: '1000', found: '1002' }]);
+  assert.equal(there(), 3);
+  driver.unmake(three[1]!);
+  assert.equal(drift(driver, three[1]!), 'missing');
+  assert.deepEqual(drift(driver, three[2]!), []);
+  for (const one of three) driver.unmake(one);
+  assert.equal(there(), 0);
+});
+
 test('neighbours come and go', () => {
   const all: readonly (readonly [Neighbour, string])[] = [
     [

@@ -2,7 +2,7 @@
 
 import { constants } from 'node:os';
 import { type Prefix, samePrefix } from '../../../model/prefix.ts';
-import { type KernelObject, objectKey, type Rule } from '../../objects.ts';
+import { type KernelObject, objectKey, type Rule, ruleIdentity } from '../../objects.ts';
 import { Refusal } from '../errors.ts';
 import { BERTH_PROTOCOL } from '../route.ts';
 import { deleteRule, getRules, newRule, type RuleRecord, readRule } from '../rule.ts';
@@ -13,9 +13,9 @@ export const ruleKind: Kind<Rule> = {
   find(wanted, { socket }, found) {
     for (const [family, group] of groupBy(wanted, (rule) => rule.family)) {
       const ours = rulesOf(socket, family).filter((record) => record.protocol === BERTH_PROTOCOL);
-      const byPriority = groupBy(ours, (record) => record.priority);
+      const byIdentity = groupBy(ours, identity);
       for (const rule of group) {
-        const records = byPriority.get(rule.priority) ?? [];
+        const records = byIdentity.get(ruleIdentity(rule)) ?? [];
         const record = records.find((candidate) => same(rule, candidate)) ?? records[0];
         if (record !== undefined) found.set(objectKey(rule), foundRule(rule, record));
       }
@@ -27,7 +27,7 @@ export const ruleKind: Kind<Rule> = {
     if (outcome!.errno !== 0 && outcome!.errno !== constants.errno.EEXIST) {
       throw new Refusal(outcome!.errno, outcome!.message);
     }
-    // What of ours stood at this priority before goes after the new one is in force.
+    // What of ours stood in its place before goes after the new one is in force.
     for (const record of ours(socket, rule)) if (!same(rule, record)) remove(socket, record);
   },
 
@@ -44,8 +44,19 @@ function rulesOf(socket: NetlinkSocket, family: Rule['family']): RuleRecord[] {
 }
 
 /** Others may have rules of the same priority: they are not ours to touch. */
-function ours(socket: NetlinkSocket, { family, priority }: Rule): RuleRecord[] {
-  return rulesOf(socket, family).filter((record) => record.priority === priority && record.protocol === BERTH_PROTOCOL);
+function ours(socket: NetlinkSocket, rule: Rule): RuleRecord[] {
+  return rulesOf(socket, rule.family).filter(
+    (record) => record.protocol === BERTH_PROTOCOL && identity(record) === ruleIdentity(rule),
+  );
+}
+
+function identity({ family, priority, inputLink, mark }: RuleRecord): string {
+  return ruleIdentity({
+    family,
+    priority,
+    ...(inputLink === undefined ? {} : { inputLink }),
+    ...(mark === undefined ? {} : { mark }),
+  });
 }
 
 function remove(socket: NetlinkSocket, record: RuleRecord): void {
