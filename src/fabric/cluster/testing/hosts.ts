@@ -163,8 +163,11 @@ export function createLab(
         await Promise.all([
           kernel.remove(`${name}/${key}`),
           ...[...(applied.get(key) ?? [])].map((part) => kernel.remove(`${name}/${key}/${part}`)),
-          kernel.remove(`${name}/shared`),
         ]);
+        applied.delete(key);
+        const rest = self.networks.filter((other) => applied.has(clusterKey(other)!));
+        if (rest.length === 0) await kernel.remove(`${name}/shared`);
+        else await kernel.apply(`${name}/shared`, inHost(cluster.desiredShared(rest, await self.context())));
       },
       async container(network, ...texts) {
         containers += 1;
