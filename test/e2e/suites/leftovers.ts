@@ -77,8 +77,9 @@ async function records(host: Host): Promise<string[]> {
 }
 
 async function kernelRemains(machine: Machine): Promise<string[]> {
-  const [links, tables, accepts] = await Promise.all([
+  const [links, rules, tables, accepts] = await Promise.all([
     machine.net(['ip', '-j', 'link']),
+    Promise.all(['-4', '-6'].map((family) => machine.net(['ip', family, 'rule', 'show', 'priority', '1860']))),
     // nft 1.0.6 crashes at times while tables change: then it is asked again.
     machine.net(['nft', 'list', 'tables'], { check: false }),
     // The engine's own programs: on some hosts these rules are not in nf_tables.
@@ -86,8 +87,9 @@ async function kernelRemains(machine: Machine): Promise<string[]> {
   ]);
   return [
     ...(JSON.parse(links.stdout) as { ifname: string }[]).map(({ ifname }) => ifname).filter((name) => OURS.test(name)),
+    ...rules.flatMap(({ stdout }) => stdout.split('\n').filter((line) => line !== '')),
     ...(tables.code === 0 ? [] : [`nft ended with ${tables.code}: ${tables.stderr}`]),
-    ...tables.stdout.split('\n').filter((line) => / (berth|bs[0-9a-f]{13})$/.test(line)),
+    ...tables.stdout.split('\n').filter((line) => / (berth|berth_tenants|bs[0-9a-f]{13})$/.test(line)),
     ...accepts.stdout.split('\n').filter((line) => line.includes('berth')),
   ];
 }
