@@ -182,10 +182,12 @@ export interface HopView {
   readonly problem?: string;
 }
 
-/** Who is on a network, on all hosts, to be tried from each. */
+/** Who is on a network, or in a group, on all hosts, to be tried from each. */
 export interface ReachMembersView {
   /** `TENANT:NETWORK`, or Docker's name of a network of one host alone. */
   readonly network: string;
+  /** `TENANT:GROUP`, when that was asked for: the members are its own, and not all that are on the network. */
+  readonly group?: string;
   readonly members: readonly PartyView[];
 }
 

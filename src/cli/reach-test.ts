@@ -1,4 +1,4 @@
-/** `berth test`: who reaches whom on a network, over all hosts. */
+/** `berth test`: who reaches whom on a network or in a group, over all hosts. */
 
 import type { EchoView, PartyView, ReachMembersView, ReachTargetView, ReachView } from '../agent/api.ts';
 import { type ExitCode, exitCode, Failure } from './failure.ts';
@@ -29,6 +29,8 @@ interface Pair {
 
 interface Report {
   readonly network: string;
+  /** Whose containers were tried, where it was not all of the network. */
+  readonly group?: string;
   readonly containers: readonly string[];
   /** On the network, and not tried because there are too many. */
   readonly left: number;
@@ -43,7 +45,8 @@ type Options = Readonly<Record<string, unknown>>;
 
 export async function test(session: Session, args: readonly unknown[], options: Options): Promise<ExitCode> {
   const path = `/v1/reach/${encodeURIComponent(args[0] as string)}`;
-  const { network, members } = await session.client.get<ReachMembersView>(path);
+  const on = await session.client.get<ReachMembersView>(path);
+  const { network, members } = on;
   const limit = positive(options.limit, '--limit') ?? DEFAULT_LIMIT;
   const deadline = performance.now() + (positive(options.timeout, '--timeout') ?? 120) * 1000;
   const tried = spread(members, limit);
@@ -61,7 +64,7 @@ export async function test(session: Session, args: readonly unknown[], options: 
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   if (session.stderr.isTTY === true) session.stderr.write('\r\x1b[K');
-  const report = reportOf(network, members.length, tried, outcomes);
+  const report = reportOf(on, tried, outcomes);
   session.show(report, reportText);
   return report.failed === 0 && report.untried.length === 0 ? exitCode.ok : exitCode.failed;
 }
@@ -104,8 +107,7 @@ function spread(members: readonly PartyView[], limit: number): readonly PartyVie
 const titleOf = ({ host, name }: PartyView): string => `${host}/${name}`;
 
 function reportOf(
-  network: string,
-  all: number,
+  { network, group, members }: ReachMembersView,
   tried: readonly PartyView[],
   outcomes: ReadonlyMap<PartyView, ReachView | string>,
 ): Report {
@@ -124,8 +126,9 @@ function reportOf(
   const failed = pairs.filter(({ problems }) => problems.length > 0).length;
   return {
     network,
+    ...(group === undefined ? {} : { group }),
     containers: tried.map(titleOf),
-    left: all - tried.length,
+    left: members.length - tried.length,
     pairs,
     untried,
     reached: pairs.length - failed,
@@ -163,9 +166,9 @@ function silence({ address, obstacles }: EchoView): string {
 
 /** For people: a matrix where there is room for one, then what failed. */
 export function reportText(report: Report): string {
-  const { network, containers, left, pairs, untried, reached, failed } = report;
+  const { network, group, containers, left, pairs, untried, reached, failed } = report;
   const lines = [
-    `${network}: ${containers.length} containers${left === 0 ? '' : `, of ${containers.length + left}`}, ${pairs.length} pairs, ${reached} well, ${failed} not\n`,
+    `${group === undefined ? '' : `group ${group} of `}${network}: ${containers.length} containers${left === 0 ? '' : `, of ${containers.length + left}`}, ${pairs.length} pairs, ${reached} well, ${failed} not\n`,
   ];
   if (containers.length > 1 && containers.length <= WIDE) lines.push('\n', matrix(containers, pairs), LEGEND);
   const wrong = pairs.filter(({ problems }) => problems.length > 0);

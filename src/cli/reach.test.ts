@@ -106,6 +106,18 @@ describe('berth test', () => {
     );
   });
 
+  it('says that it was a group', async () => {
+    const members = { network: 'default:shop', group: 'default:web', members: [db, web] };
+    await using agent = await fakeAgent({
+      'GET /v1/reach/web': members,
+      'POST /v1/reach': { targets: [{ ...well, endpoint: 'e1' }] },
+    });
+    const { stdout } = await berth(['test', 'web', '--run-dir', agent.runDir]);
+    assert.match(stdout, /^group default:web of default:shop: 2 containers, 2 pairs, 2 well, 0 not\n/);
+    const json = await berth(['test', 'web', '--json', '--run-dir', agent.runDir]);
+    assert.equal((JSON.parse(json.stdout) as { group?: string }).group, 'default:web');
+  });
+
   it('fails with each pair that does not', async () => {
     await using agent = await network([web, db, party('h9', 'lost', 'broken')], (from, to) =>
       from === 'e1' && to === 'e2'

@@ -79,6 +79,34 @@ describe('what the cluster says of itself', () => {
     assert.match(stdout, /^h1\/c1 +· +46nm +46nm$/m);
   });
 
+  it('test tries the containers of a group only, on all hosts', async (t) => {
+    cluster.watch(t);
+    await cluster.netctl('group create shop web');
+    const members = hosts.slice(1);
+    for (const [index, host] of members.entries()) {
+      await waitFor('the group on the engine', async () => (await host.api('/networks/web')).status === 200);
+      await host.docker('run', '-d', '--name', `w${index}`, '--network', 'web', await host.image(), 'sleep', '600');
+    }
+    try {
+      for (const name of ['web', 'default:web', 'web/default']) {
+        let said = '';
+        // The hosts tell of a container a moment after it has started.
+        await waitFor(
+          () => said,
+          async () => {
+            said = (await hosts[0].berth('test', name)).stdout;
+            return said.includes('2 pairs, 2 well');
+          },
+        );
+        assert.match(said, /^group default:web of default:shop: 2 containers, 2 pairs, 2 well, 0 not$/m);
+        assert.match(said, /^h2\/w0 +· +46nm$/m);
+      }
+      assert.match((await hosts[0].berth('test', 'shop')).stdout, /^default:shop: 5 containers, 20 pairs/m);
+    } finally {
+      for (const [index, host] of members.entries()) await host.docker('rm', '-f', `w${index}`);
+    }
+  });
+
   it('a cable that is pulled is found, and where', async (t) => {
     cluster.watch(t);
     const [h1, h2] = hosts;

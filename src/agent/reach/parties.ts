@@ -7,7 +7,7 @@ import { keys } from '../../model/keys.ts';
 import type { Endpoint } from '../../model/network.ts';
 import { type ClusterEndpoint, decodeClusterEndpoint, isHostEndpoint } from '../../objects/codec.ts';
 import type { Store } from '../../store/store.ts';
-import type { PartyView } from '../api.ts';
+import type { PartyView, ReachMembersView } from '../api.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Names } from '../names.ts';
 import type { State } from '../state.ts';
@@ -32,12 +32,12 @@ export interface Parties {
    */
   pair(from: string, to: string): Promise<readonly [PartyView, PartyView]>;
   /**
-   * All that are on a network, on all hosts.
+   * All that are on a network, or in a group, on all hosts.
    *
-   * @param network TENANT:NETWORK, NETWORK of the tenant default, NETWORK/TENANT, or a Docker network of this host.
+   * @param network TENANT:NETWORK, NETWORK of the tenant default, NETWORK/TENANT, the same of a group, or a Docker network of this host.
    * @throws BerthError NETWORK_UNKNOWN
    */
-  on(network: string): Promise<{ readonly network: string; readonly members: readonly PartyView[] }>;
+  on(network: string): Promise<ReachMembersView>;
 }
 
 /** Keys read at a time. */
@@ -173,8 +173,10 @@ export function createParties({ host, state, names, cluster, store }: PartyParts
       const known = cluster?.view.network(keyOf);
       if (known !== undefined) {
         const members: PartyView[] = [];
-        for await (const record of everywhere(keys.networkEndpoints(known.key))) members.push(ofRecord(record));
-        return { network: known.key, members };
+        const group = known.group === undefined ? undefined : `${known.tenant}:${known.group}`;
+        for await (const record of everywhere(keys.networkEndpoints(known.key)))
+          if (group === undefined || record.group === group) members.push(ofRecord(record));
+        return { network: known.key, ...(group === undefined ? {} : { group }), members };
       }
       const local = [...state.networks.values()].find(({ id }) => id === wanted || names.network(id) === wanted);
       if (local === undefined)

@@ -25,8 +25,11 @@ export function reachCommands(program: Command, on: Binder): void {
   );
   guide(
     on(program.command('test'), async () => (await import('../reach-test.ts')).test)
-      .description('try from every container of a network, on all hosts, to reach every other')
-      .argument('<network>', 'NETWORK, NETWORK/TENANT or TENANT:NETWORK')
+      .description('try from every container of a network, or of a group, on all hosts, to reach every other')
+      .argument(
+        '<network>',
+        'NETWORK, NETWORK/TENANT or TENANT:NETWORK; or the same of a group: then its containers only',
+      )
       .option('--limit <count>', 'containers that are tried at most, evenly over the hosts (default: 64)')
       .option('--timeout <seconds>', 'begin with no other container after that (default: 120)'),
     {
