@@ -7,7 +7,7 @@ import { parseAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
 import type { EndpointId, EngineId, NetworkId } from '../model/ids.ts';
 import { macFromAddress } from '../model/mac.ts';
-import type { Endpoint } from '../model/network.ts';
+import type { Endpoint, Network } from '../model/network.ts';
 import { type Collector, type CollectorParts, createCollector } from './collector.ts';
 import { openEvents } from './events.ts';
 import { createMetrics } from './metrics.ts';
@@ -33,11 +33,14 @@ let log: string[];
 let id: string;
 let clock: number;
 let endpoints: Map<EndpointId, Endpoint>;
+let networks: Map<NetworkId, Network>;
+/** What the engine has. */
+let listed: EngineNetwork[];
 /** Hands an event to whoever follows; undefined ends the stream. */
 let tell: (event: EngineEvent | undefined) => void;
 
 beforeEach(() => {
-  [log, id, clock, endpoints] = [[], 'one', 0, new Map()];
+  [log, id, clock, endpoints, networks, listed] = [[], 'one', 0, new Map(), new Map(), []];
   const engine: Partial<Engine> = {
     info: () => {
       log.push('info');
@@ -54,7 +57,7 @@ beforeEach(() => {
     },
     networks: () => {
       log.push('networks');
-      return Promise.resolve([] as EngineNetwork[]);
+      return Promise.resolve(listed);
     },
     async *events() {
       yield { type: 'engine', action: 'connected', actor: '', attributes: {} };
@@ -69,8 +72,17 @@ beforeEach(() => {
   };
   collector = createCollector({
     engine,
-    state: { networks: new Map(), endpoints },
+    state: {
+      networks,
+      endpoints,
+      endpointsOf: (network: NetworkId) => [...endpoints.values()].filter((one) => one.network === network),
+    },
     lifecycle: {
+      removeNetwork: (network: NetworkId) => {
+        log.push('network freed');
+        networks.delete(network);
+        return Promise.resolve();
+      },
       serialise: (_: string, work: () => Promise<void>) => work(),
       removeEndpoint: () => {
         log.push('freed');
@@ -86,15 +98,23 @@ beforeEach(() => {
       all: () => [],
       isOwn: () => true,
       endpointGone: () => Promise.resolve(),
+      freeReleased: () => Promise.resolve(),
+      freePoolsOf: () => Promise.resolve(),
+      isShared: true,
+      match: () => Promise.resolve(),
     },
     names: createNames(),
     events: openEvents(pino({ level: 'silent' })),
     metrics: createMetrics(),
-    plugins: new Map(),
+    plugins: new Map([['berth', {}]]),
     grace: GRACE,
     interval: 1e9,
-    adoption: { isUnknown: () => false },
-    dhcp: { learn: () => Promise.resolve(), containersChanged() {} },
+    adoption: {
+      isUnknown: (seen: EngineNetwork) => !networks.has(seen.id),
+      adopt: () => Promise.resolve(void log.push('adopted')),
+    },
+    audit: () => Promise.resolve(),
+    dhcp: { learn: () => Promise.resolve(), containersChanged() {}, networkGoes: () => Promise.resolve() },
     hear() {},
     knownEngine: 'one',
     rememberEngine: () => Promise.resolve(),
@@ -147,3 +167,37 @@ for (const [who, outcome] of [
     assert.deepEqual(log, outcome);
   });
 }
+
+const shared = { id: forgotten.network, fabric: 'cluster', subnets: [] } as unknown as Network;
+const seen = {
+  id: forgotten.network,
+  name: 'shop',
+  driver: 'berth',
+  ipamDriver: 'berth',
+  subnets: [],
+  endpoints: [],
+  ipamOptions: {},
+} as unknown as EngineNetwork;
+
+test('a network that another engine has removed goes at once, and is not taken over again from this one, which lists it still', async () => {
+  networks.set(shared.id, shared);
+  listed = [seen];
+  await collector.pass();
+  log = [];
+  await collector.networkGone(shared.id);
+  assert.deepEqual(log.splice(0), ['network freed']);
+  await collector.pass();
+  assert.ok(!log.splice(0).includes('adopted'));
+  listed = [];
+  await collector.pass();
+  listed = [seen];
+  await collector.pass();
+  assert.ok(log.includes('adopted'), 'whatever comes later is another matter');
+});
+
+test('as long as it has a container here, it is left to what the engine says', async () => {
+  networks.set(shared.id, shared);
+  endpoints.set(forgotten.id, forgotten);
+  await collector.networkGone(shared.id);
+  assert.deepEqual(log, []);
+});

@@ -5,7 +5,7 @@
 
 import type { Engine, EngineEvent, EngineInfo, EngineNetwork } from '../docker/engine.ts';
 import { asBerthError } from '../model/errors.ts';
-import { parseNetworkId } from '../model/ids.ts';
+import { type NetworkId, parseNetworkId } from '../model/ids.ts';
 import { formatPrefix } from '../model/prefix.ts';
 import type { Adoption } from './adoption.ts';
 import type { GarbageView } from './api.ts';
@@ -35,6 +35,11 @@ export interface Collector {
     readonly id: string | undefined;
     readonly info?: EngineInfo;
   };
+  /**
+   * An engine has removed a network that all engines had, which the others hear of by themselves, and tell nobody: it goes here, unless
+   * it has containers.
+   */
+  networkGone(id: NetworkId): Promise<void>;
   /** Follows the engine until the signal aborts: connects again when it goes, and looks at each change. */
   follow(signal: AbortSignal): Promise<void>;
   /** Called by a plugin activation: a new engine process is about to repeat its requests. */
@@ -78,6 +83,8 @@ const MOST_SETTLE = 10_000;
 export function createCollector(parts: CollectorParts): Collector {
   const { engine, state, lifecycle, leases, names, events, metrics, plugins } = parts;
   const firstSeen = new Map<string, number>();
+  /** Networks that have gone elsewhere, and that this engine may list for another moment: they are not to be taken over again. */
+  const goneElsewhere = new Set<NetworkId>();
   /** Why a network could not be taken over, as it was last told. */
   const refusals = new Map<string, string>();
   let info: EngineInfo | undefined;
@@ -170,9 +177,11 @@ export function createCollector(parts: CollectorParts): Collector {
     knownEngine = id;
   }
 
+  const isUnknown = (seen: EngineNetwork): boolean => !goneElsewhere.has(seen.id) && parts.adoption.isUnknown(seen);
+
   /** Networks that the engine has and we do not: our store was lost, or replaced. Their definition stands in the engine. */
   async function adopt(networks: readonly EngineNetwork[]): Promise<void> {
-    const unknown = networks.filter((seen) => parts.adoption.isUnknown(seen));
+    const unknown = networks.filter(isUnknown);
     for (const seen of unknown) await adoptOne(seen);
     if (unknown.length > 0) await parts.audit();
   }
@@ -213,6 +222,8 @@ export function createCollector(parts: CollectorParts): Collector {
     const known = infoIsCurrent && info !== undefined ? info : await whichEngine();
     const { networks, garbage } = await look();
     setReachable(true);
+    const listed = new Set(networks.map((seen) => seen.id));
+    for (const gone of goneElsewhere) if (!listed.has(gone)) goneElsewhere.delete(gone);
     leases.reconciled();
     const now = parts.monotonic();
     const ids = new Set(garbage.map(garbageId));
@@ -224,7 +235,7 @@ export function createCollector(parts: CollectorParts): Collector {
       return now - since >= parts.grace && now - lastAsked(item) >= parts.grace;
     });
     // Before anything follows from what an engine does not know, it is made sure that it is the right one.
-    const sure = due.length > 0 || networks.some((seen) => parts.adoption.isUnknown(seen));
+    const sure = due.length > 0 || networks.some(isUnknown);
     const { id } = sure ? await whichEngine() : known;
     if (!strange) {
       for (const seen of networks) await lifecycle.serialise(seen.id, () => leases.match(seen));
@@ -278,6 +289,22 @@ export function createCollector(parts: CollectorParts): Collector {
     engineStarted() {
       infoIsCurrent = false;
       lookSoon(SETTLE);
+    },
+
+    networkGone(id) {
+      const forgotten = passing
+        .catch(() => undefined)
+        .then(async () => {
+          const network = state.networks.get(id);
+          if (network === undefined) return;
+          if (state.endpointsOf(id).length === 0) {
+            goneElsewhere.add(id);
+            await free({ kind: 'network', network, reason: 'another engine has removed it' });
+          }
+          lookSoon(SETTLE);
+        });
+      passing = forgotten;
+      return forgotten;
     },
 
     async collect(apply) {

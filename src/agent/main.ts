@@ -252,7 +252,7 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
     store: stores.shared,
     plugins,
     engine,
-    engineNow: () => collector.engine(),
+    collector: () => collector,
     state,
     lifecycle,
     ipam,

@@ -106,3 +106,35 @@ describe('engines with a cluster store', () => {
     await has([h1, h2]);
   });
 });
+
+describe('engines with a cluster store, whose agents do not look at them', () => {
+  let cluster: Cluster;
+  before(async () => {
+    cluster = await openCluster('store-heard', {
+      engines: ['20.10', '20.10'],
+      clusterStore: true,
+      plugins: ['berth'],
+      agentFlags: '--plugins berth=cluster:global --gc-grace 3600 --audit-interval 3600 --linger 0'.split(' '),
+    });
+  });
+  beforeEach((t) => {
+    if ('after' in t) cluster.watch(t);
+  });
+  after(() => cluster[Symbol.asyncDispose]());
+
+  test('that a network is removed on one is heard by the other', async () => {
+    const [h1, h2] = cluster.hosts as [ClusterHost, ClusterHost];
+    await h1.docker('network', 'create', '-d', 'berth', '--ipam-driver', 'berth', '--subnet', '10.8.0.0/24', 'cup');
+    await start(h2, 'two', '--network cup');
+    const known = async (host: ClusterHost) => (await ask(host, '/v1/networks')).length;
+    assert.equal(await known(h2), 1);
+    await h2.docker('rm', '-f', 'two');
+    await waitFor(
+      'cup to go',
+      async () => (await h1.exec(['docker', 'network', 'rm', 'cup'], { check: false })).code === 0,
+      30_000,
+      300,
+    );
+    await waitFor('both agents to know', async () => (await known(h1)) + (await known(h2)) === 0, 10_000, 50);
+  });
+});

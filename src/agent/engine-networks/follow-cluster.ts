@@ -1,14 +1,16 @@
 /** The engine's Docker networks follow the cluster's objects, and the objects the Docker networks that users make. */
 
 import type { IpamDriver, NetworkDriver } from '../../docker/driver.ts';
-import type { Engine, EngineInfo } from '../../docker/engine.ts';
+import type { Engine } from '../../docker/engine.ts';
 import { pluginName } from '../../docker/plugin-name.ts';
 import type { Ipam } from '../../ipam/ipam.ts';
+import { asBerthError } from '../../model/errors.ts';
 import { keys, SCHEMA_VERSION } from '../../model/keys.ts';
 import type { Lease } from '../../model/pool.ts';
 import { hostHolder } from '../../objects/codec.ts';
 import type { Store } from '../../store/store.ts';
 import type { Cluster } from '../cluster/cluster.ts';
+import type { Collector } from '../collector.ts';
 import type { PluginConfig } from '../config.ts';
 import type { Events } from '../events.ts';
 import type { Lifecycle } from '../lifecycle.ts';
@@ -36,12 +38,8 @@ export interface FollowClusterParts {
   readonly lifecycle: Lifecycle;
   readonly ipam: Ipam;
   readonly events: Events;
-  engineNow(): {
-    readonly reachable: boolean;
-    readonly strange: boolean;
-    readonly id: string | undefined;
-    readonly info?: EngineInfo;
-  };
+  /** It is made after this. */
+  collector(): Pick<Collector, 'engine' | 'networkGone'>;
   /** The engine keeps this agent as a managed plugin: with scope global, it is in a swarm. */
   readonly managed: boolean;
   /** Milliseconds between passes without any reason. */
@@ -55,7 +53,8 @@ const TTL = 120;
 
 /** Where there is no cluster, or no plugin of ours for its networks, it does nothing. */
 export function followCluster(parts: FollowClusterParts): ClusterFollowing {
-  const { cluster, plugins, engineNow, engine, store, state, lifecycle, events } = parts;
+  const { cluster, plugins, engine, store, state, lifecycle, events } = parts;
+  const engineNow = () => parts.collector().engine();
   // From before the host was in a cluster its leases name its engine.
   const isOwn = (lease: Lease) => [cluster && hostHolder(cluster.host), engineNow().id].includes(lease.engine);
   const ours = [...plugins.values()].filter(({ fabric }) => fabric === 'cluster');
@@ -100,6 +99,17 @@ export function followCluster(parts: FollowClusterParts): ClusterFollowing {
   });
   cluster.onObjects(networks.look);
   shared.onChange(networks.look);
+  shared.onGone(({ id, scope, name }) => {
+    if (scope !== 'global') return;
+    const gone = parts.collector().networkGone(id);
+    gone.catch((error: unknown) => {
+      const which = name === '' ? id.slice(0, 12) : name;
+      events.emit(
+        'cluster.failed',
+        `cannot remove the network ${which}, which has gone: ${asBerthError(error).message}`,
+      );
+    });
+  });
   return {
     hear: networks.hear,
     problems: networks.problems,
@@ -143,7 +153,7 @@ async function alone(store: Store, host: string, work: () => Promise<void>): Pro
 /** The engine of a swarm's manager: a managed plugin has a full name there, and networks are for containers that are no tasks, too. */
 function forSwarm(
   engine: FollowClusterParts['engine'],
-  engineNow: FollowClusterParts['engineNow'],
+  engineNow: () => ReturnType<Collector['engine']>,
 ): FollowClusterParts['engine'] {
   const fullName = (name: string, drivers: readonly string[]) =>
     drivers.find((driver) => driver !== name && pluginName(driver) === name) ?? name;

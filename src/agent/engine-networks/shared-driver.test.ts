@@ -77,6 +77,19 @@ test('whoever is told of its removal tells it', async () => {
   assert.deepEqual([await one.shared.read(id), two.removed], [undefined, [id]]);
 });
 
+test('everybody hears of its removal, and of what it was', async () => {
+  const [one, two] = [host('h1'), host('h2')];
+  await one.driver.createNetwork({ ...request, ipv6: false }, call);
+  const known = Promise.withResolvers<void>();
+  two.shared.onChange(() => void (two.shared.all()?.has(id) === true && known.resolve()));
+  await two.driver.createEndpoint(endpoint, call);
+  const gone = Promise.withResolvers<unknown>();
+  two.shared.onGone(({ id: which, scope, host: by }) => gone.resolve([which, scope, by]));
+  await known.promise;
+  await one.driver.deleteNetwork(id, call);
+  assert.deepEqual(await gone.promise, [id, 'global', 'h1']);
+});
+
 test('one that only its own engine has is nobody else’s', async () => {
   const [one, two] = [host('h1', 'local'), host('h2', 'local')];
   await one.driver.createNetwork({ ...request, ipv6: false }, call);

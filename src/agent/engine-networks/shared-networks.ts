@@ -45,6 +45,8 @@ export interface SharedNetworks {
   /** As last known; undefined until they have been read. */
   all(): ReadonlyMap<NetworkId, SharedNetwork> | undefined;
   onChange(listener: () => void): void;
+  /** Called with what has been removed, by whichever host. */
+  onGone(listener: (network: SharedNetwork) => void): void;
   /** From the store itself. @throws BerthError STORE_UNAVAILABLE, STORE_CORRUPT, STORE_NEWER */
   read(id: NetworkId): Promise<SharedNetwork | undefined>;
   /** @throws BerthError STORE_UNAVAILABLE */
@@ -58,6 +60,7 @@ export interface SharedNetworks {
 export function openSharedNetworks(store: Store, events: Pick<Events, 'emit'>): SharedNetworks {
   const networks = new Map<NetworkId, SharedNetwork>();
   const listeners: (() => void)[] = [];
+  const whenGone: ((network: SharedNetwork) => void)[] = [];
   const stop = new AbortController();
   let known = false;
   const following = mirror(
@@ -66,8 +69,12 @@ export function openSharedNetworks(store: Store, events: Pick<Events, 'emit'>): 
       prefix: keys.dockerNetworks,
       absorb(key, entry) {
         const id = idOf(key);
+        const before = networks.get(id);
         networks.delete(id);
-        if (entry === undefined) return;
+        if (entry === undefined) {
+          if (before !== undefined) for (const listener of whenGone) listener(before);
+          return;
+        }
         try {
           networks.set(id, decode(entry));
         } catch (error) {
@@ -88,6 +95,7 @@ export function openSharedNetworks(store: Store, events: Pick<Events, 'emit'>): 
   return {
     all: () => (known ? networks : undefined),
     onChange: (listener) => void listeners.push(listener),
+    onGone: (listener) => void whenGone.push(listener),
     async read(id) {
       const entry = await store.get(keys.dockerNetwork(id));
       return entry === undefined ? undefined : decode(entry);
