@@ -65,8 +65,9 @@ it('every line of the table is of a file, and gives both of its costs', () => {
   }
 });
 
-it('all of them fit into half an hour on four cores, and into an hour on two', () => {
+// What `make test` may take is 40 minutes on four cores and 85 on two, of which the other phases take some four and eight.
+it('all of them fit into the time that there is', () => {
   const suites = endToEndFiles.map(withCost);
-  assert.ok(play(suites, capacityOf(4)).end < 28 * 60, `${play(suites, capacityOf(4)).end} s`);
-  assert.ok(play(suites, capacityOf(2)).end < 60 * 60, `${play(suites, capacityOf(2)).end} s`);
+  assert.ok(play(suites, capacityOf(4)).end < 35 * 60, `${play(suites, capacityOf(4)).end} s`);
+  assert.ok(play(suites, capacityOf(2)).end < 76 * 60, `${play(suites, capacityOf(2)).end} s`);
 });
