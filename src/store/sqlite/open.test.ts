@@ -245,12 +245,12 @@ describe('the history', () => {
       assert.equal(message.type, 'changes');
       if (++kept === 100) break;
     }
-    for (let n = 0; n < 29; n++) await write();
+    for (let n = 0; n < 19; n++) await write();
     ({ revision } = await store.list(''));
-    assert.equal(revision, 30_000);
+    assert.equal(revision, 20_000);
     await store.close();
     const { size } = await stat(path);
-    // Kept whole, the history would take more than 60 MB.
-    assert.ok(size < 25_000_000, `${size} bytes`);
+    // Kept whole, the history takes more than 90 MB. How far behind the background is decides how large the file ever was.
+    assert.ok(size < 60_000_000, `${size} bytes`);
   });
 });
