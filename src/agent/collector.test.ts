@@ -36,14 +36,18 @@ let endpoints: Map<EndpointId, Endpoint>;
 let networks: Map<NetworkId, Network>;
 /** What the engine has. */
 let listed: EngineNetwork[];
+/** What happens while the engine answers. */
+let meanwhile: { info?: () => void; networks?: () => void };
 /** Hands an event to whoever follows; undefined ends the stream. */
 let tell: (event: EngineEvent | undefined) => void;
 
 beforeEach(() => {
   [log, id, clock, endpoints, networks, listed] = [[], 'one', 0, new Map(), new Map(), []];
+  meanwhile = {};
   const engine: Partial<Engine> = {
     info: () => {
       log.push('info');
+      meanwhile.info?.();
       return Promise.resolve({
         id: id as EngineId,
         version: '28.5.2',
@@ -57,6 +61,7 @@ beforeEach(() => {
     },
     networks: () => {
       log.push('networks');
+      meanwhile.networks?.();
       return Promise.resolve(listed);
     },
     async *events() {
@@ -200,4 +205,30 @@ test('as long as it has a container here, it is left to what the engine says', a
   endpoints.set(forgotten.id, forgotten);
   await collector.networkGone(shared.id);
   assert.deepEqual(log, []);
+});
+
+test('what has changed since it was looked at is not freed, but judged anew', async () => {
+  endpoints.set(forgotten.id, forgotten);
+  await collector.pass();
+  clock += GRACE;
+  // It is attached to its container while the engine is asked who it is.
+  meanwhile.info = () => void endpoints.set(forgotten.id, { ...forgotten });
+  await collector.pass();
+  assert.ok(!log.includes('freed'));
+  meanwhile = {};
+  await collector.pass();
+  assert.ok(log.includes('freed'));
+});
+
+test('the grace is over only when the engine was asked so long after its last answer, however slow it is', async () => {
+  endpoints.set(forgotten.id, forgotten);
+  // The engine or this process stands still.
+  meanwhile.networks = () => {
+    clock += GRACE;
+  };
+  await collector.pass();
+  await collector.pass();
+  assert.ok(!log.includes('freed'));
+  await collector.pass();
+  assert.ok(log.includes('freed'));
 });

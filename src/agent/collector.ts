@@ -134,12 +134,20 @@ export function createCollector(parts: CollectorParts): Collector {
     return { networks, garbage: findGarbage(records, networks, new Set(plugins.keys())) };
   }
 
-  async function free(garbage: Garbage): Promise<void> {
+  /** @returns false when it has changed since it was looked at: then it is judged by the next look. */
+  async function free(garbage: Garbage): Promise<boolean> {
     switch (garbage.kind) {
-      case 'endpoint':
-        await lifecycle.serialise(garbage.endpoint.id, () => lifecycle.removeEndpoint(garbage.endpoint.id));
-        await leases.endpointGone(garbage.endpoint);
+      case 'endpoint': {
+        const { endpoint } = garbage;
+        const isGone = await lifecycle.serialise(endpoint.id, async () => {
+          if (state.endpoints.get(endpoint.id) !== endpoint) return false;
+          await lifecycle.removeEndpoint(endpoint.id);
+          return true;
+        });
+        if (!isGone) return false;
+        await leases.endpointGone(endpoint);
         break;
+      }
       case 'network':
         await parts.dhcp.networkGoes(garbage.network.id);
         await lifecycle.removeNetwork(garbage.network.id);
@@ -147,7 +155,7 @@ export function createCollector(parts: CollectorParts): Collector {
         if (leases.isShared) await leases.freePoolsOf(garbage.network);
         break;
       case 'lease':
-        await leases.free(garbage.lease);
+        if (!(await leases.free(garbage.lease))) return false;
         break;
       case 'pool':
         await leases.freePool(garbage.pool);
@@ -155,6 +163,7 @@ export function createCollector(parts: CollectorParts): Collector {
     }
     metrics.garbage(garbage.kind);
     events.emit(`${garbage.kind}.freed`, `${garbage.kind} ${garbageId(garbage)} was freed: ${garbage.reason}`);
+    return true;
   }
 
   /** When the engine last asked for it: it may ask again for what an interrupted request has left. */
@@ -220,19 +229,21 @@ export function createCollector(parts: CollectorParts): Collector {
 
   async function passOnce(): Promise<void> {
     const known = infoIsCurrent && info !== undefined ? info : await whichEngine();
+    // What the engine says is of some time between the two, which may be far apart: this process or the engine stood still.
+    const asked = parts.monotonic();
     const { networks, garbage } = await look();
+    const answered = parts.monotonic();
     setReachable(true);
     const listed = new Set(networks.map((seen) => seen.id));
     for (const gone of goneElsewhere) if (!listed.has(gone)) goneElsewhere.delete(gone);
     leases.reconciled();
-    const now = parts.monotonic();
     const ids = new Set(garbage.map(garbageId));
     for (const id of firstSeen.keys()) if (!ids.has(id)) firstSeen.delete(id);
     const due = garbage.filter((item) => {
       const id = garbageId(item);
-      const since = firstSeen.get(id) ?? now;
+      const since = firstSeen.get(id) ?? answered;
       firstSeen.set(id, since);
-      return now - since >= parts.grace && now - lastAsked(item) >= parts.grace;
+      return asked - since >= parts.grace && asked - lastAsked(item) >= parts.grace;
     });
     // Before anything follows from what an engine does not know, it is made sure that it is the right one.
     const sure = due.length > 0 || networks.some(isUnknown);
@@ -240,8 +251,7 @@ export function createCollector(parts: CollectorParts): Collector {
     if (!strange) {
       for (const seen of networks) await lifecycle.serialise(seen.id, () => leases.match(seen));
       for (const item of due) {
-        await free(item);
-        firstSeen.delete(garbageId(item));
+        if (await free(item)) firstSeen.delete(garbageId(item));
       }
       await adopt(networks);
       await parts.dhcp.learn(networks);
@@ -311,8 +321,8 @@ export function createCollector(parts: CollectorParts): Collector {
       const { garbage } = await look();
       const views: GarbageView[] = [];
       for (const item of garbage) {
-        if (apply) await free(item);
-        views.push({ kind: item.kind, id: garbageId(item), reason: item.reason, removed: apply });
+        const removed = apply && (await free(item));
+        views.push({ kind: item.kind, id: garbageId(item), reason: item.reason, removed });
       }
       if (apply && info !== undefined) await remember(info.id);
       return views;

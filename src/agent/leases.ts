@@ -7,6 +7,7 @@ import type { IpamDriver } from '../docker/driver.ts';
 import type { EngineNetwork, EngineSubnet } from '../docker/engine.ts';
 import { type ClusterMember, clusterOf } from '../fabric/cluster/settings.ts';
 import type { Ipam } from '../ipam/ipam.ts';
+import { exactly } from '../ipam/leases.ts';
 import type { PoolRequest } from '../ipam/pools.ts';
 import type { Reservations } from '../ipam/reservations.ts';
 import type { Address } from '../model/address.ts';
@@ -71,7 +72,12 @@ export interface Leases {
   freePoolsOf(gone: Network): Promise<void>;
   /** The engine has forgotten an endpoint: its addresses are free. */
   endpointGone(endpoint: Pick<Endpoint, 'id'>): Promise<void>;
-  free(lease: Lease): Promise<void>;
+  /**
+   * Frees a lease that nobody uses. The address may be somebody else's by now, of this host too: then it stays.
+   *
+   * @returns whether it was still this one.
+   */
+  free(lease: Lease): Promise<boolean>;
   freePool(pool: Pool): Promise<void>;
   /** The pools of a network are those of the ranges that the engine tells of, whatever they were taken for when it was made. */
   match(seen: EngineNetwork): Promise<void>;
@@ -377,9 +383,14 @@ export function createLeases(parts: LeasesParts): Leases {
     },
 
     endpointGone: (endpoint) => ipam.releaseEndpoint(endpoint.id),
-    free(lease) {
-      granting.forget(lease.pool, lease.address);
-      return ipam.release(lease.pool, lease.address, granting.owns);
+    async free(lease) {
+      const { pool, address } = lease;
+      const isIt = exactly(lease);
+      const found = ipam.find(pool, address);
+      if (found === undefined || !granting.owns(found) || !isIt(found)) return false;
+      granting.forget(pool, address);
+      await ipam.release(pool, address, isIt);
+      return true;
     },
     freePool(pool) {
       granting.forget(pool.id);

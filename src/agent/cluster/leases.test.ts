@@ -188,6 +188,25 @@ test('a release that comes late frees nothing that is of another host by now', a
   assert.equal((await store.list('berth/lease/')).entries.length, 0);
 });
 
+test('what was looked at is freed only while it is still that: not when the address has been leased anew since, or is claimed', async () => {
+  const pool = await host.pool({ network: 'net1' });
+  await host.request(pool, '10.1.1.5');
+  const [seen] = host.leases.all();
+  await host.release(pool, '10.1.1.5');
+  while (Date.now() === seen!.createdAt) await new Promise(setImmediate);
+  await host.request(pool, '10.1.1.5');
+  assert.equal(await host.leases.free(seen!), false);
+  const [again] = host.leases.all();
+  assert.notEqual(again?.createdAt, seen!.createdAt);
+  const network = dockerNetwork('1', 'default');
+  await host.leases.claim(network, endpoint('e', network, '10.1.1.5'));
+  assert.equal(await host.leases.free(again!), false);
+  const [claimed] = host.leases.all();
+  assert.equal(claimed?.holder.kind, 'endpoint');
+  assert.equal(await host.leases.free(claimed!), true);
+  assert.deepEqual(host.leases.all(), []);
+});
+
 test('two machines of one image, with one engine id, do not free what the other has', async () => {
   await using twin = await openHost(store, 'C', 'A');
   const pool = await host.pool({ network: 'net1' });

@@ -159,3 +159,15 @@ test('an address that another host has in the meantime, against all rules, stays
   assert.deepEqual(said, ['lease.lost']);
   assert.equal((await shared.get(entry!.key))!.value, value);
 });
+
+test('what was let go of while another host was given it stays with that host', async () => {
+  const one = await run('one');
+  [store, noticed] = ['away', true];
+  await ipam.release(pool.id, one);
+  const [entry] = (await shared.list('berth/lease/')).entries;
+  const value = entry!.value.replace('"engine":"e"', '"engine":"other"');
+  await shared.transact({ then: [{ do: 'put', key: entry!.key, value }] });
+  await start();
+  await returns();
+  assert.equal((await shared.get(entry!.key))?.value, value);
+});

@@ -108,7 +108,11 @@ export async function withoutStore({ ipam, away, notes, events }: OfflineParts):
           { address: formatAddress(address) },
         );
       }
-    } else await ipam.release(pool, address);
+    } else {
+      // Of the host, as it was when it was noted: whoever removes a host from the cluster frees what it held.
+      const isIt = ({ engine, createdAt }: Lease) => engine === lease.engine && createdAt === lease.createdAt;
+      await ipam.release(pool, address, isIt);
+    }
     await letGo(name);
   }
 

@@ -6,6 +6,7 @@
 
 import type { IpamDriver } from '../../docker/driver.ts';
 import type { Ipam } from '../../ipam/ipam.ts';
+import { exactly } from '../../ipam/leases.ts';
 import { formatAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { PoolId } from '../../model/ids.ts';
@@ -33,7 +34,7 @@ export function withSwarm(other: IpamDriver, { ipam, plugins, managed }: SwarmIp
     const gone = ipam
       .leasesOf(pool)
       .filter(({ holder, address }) => holder.kind === 'swarm' && !said.has(formatAddress(address)));
-    await Promise.all(gone.map(({ address }) => ipam.release(pool, address)));
+    await Promise.all(gone.map((lease) => ipam.release(pool, lease.address, exactly(lease))));
   }
 
   return {
