@@ -105,3 +105,28 @@ test('an attempt that was told to have failed, and was done all the same, leaves
   assert.deepEqual((await store.list('berth/probe/')).entries, []);
   health.close();
 });
+
+test('an attempt that is done only after the store has recovered leaves nothing', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const store = createMemoryStore();
+  let kept: (() => Promise<unknown>) | undefined;
+  const frozen = Object.create(store, {
+    transact: {
+      value(...given: Parameters<Store['transact']>) {
+        if (given[0].then.every(({ key }) => key === 'b')) return store.transact(...given);
+        kept = () => store.transact(...given);
+        return Promise.reject(new BerthError('STORE_UNAVAILABLE', 'no answer'));
+      },
+    },
+  }) as Store;
+  const health = watchStore(frozen, 'h', openEvents(pino({ level: 'silent' })));
+  await assert.rejects(health.store.transact(put('a')));
+  kept = undefined;
+  t.mock.timers.tick(1000);
+  await new Promise(setImmediate);
+  await health.store.transact(put('b'));
+  await new Promise(setImmediate);
+  await assert.rejects(kept!(), { code: 'NOT_FOUND' });
+  assert.deepEqual((await store.list('berth/probe/')).entries, []);
+  health.close();
+});

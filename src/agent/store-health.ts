@@ -17,6 +17,8 @@ export interface StoreHealth {
 
 /** Milliseconds between attempts to write to a store that failed. */
 const PROBE_INTERVAL = 1000;
+/** Seconds for which a probe stands that nobody removes. */
+const TTL = 5;
 
 /**
  * A failure of the store itself is a problem until something has been written to it again; should nobody else want to write,
@@ -28,6 +30,7 @@ export function watchStore(store: Store, host: string, events: Events): StoreHea
   let revision = 0;
   let timer: NodeJS.Timeout | undefined;
   let probing: Promise<void> | undefined;
+  let lease: LeaseId | undefined;
 
   function failed(sentence: string): void {
     if (problem === undefined) {
@@ -50,10 +53,10 @@ export function watchStore(store: Store, host: string, events: Events): StoreHea
     void removeProbe();
   }
 
-  /** Of a probe that was told to have failed it is not known whether it was done: neither of ours nor of an earlier process. */
   async function removeProbe(): Promise<void> {
     await probing;
-    await store.transact({ then: [{ do: 'delete', key }] }).catch(() => undefined);
+    if (lease !== undefined) await store.revokeLease(lease).catch(() => undefined);
+    lease = undefined;
   }
 
   async function noticed<Result>(work: Promise<Result>): Promise<Result> {
@@ -80,9 +83,14 @@ export function watchStore(store: Store, host: string, events: Events): StoreHea
     return result;
   }
 
+  /**
+   * On a lease: of a probe that was not answered it is not known whether it was done, or will be when a member of etcd goes on that was
+   * frozen. In the one case the key goes with the lease, in the other it comes too late for it.
+   */
   async function probe(): Promise<void> {
     try {
-      await transact({ then: [{ do: 'put', key, value: '1' }] });
+      if (lease === undefined || !(await store.keepAlive(lease))) lease = await noticed(store.grantLease(TTL));
+      await transact({ then: [{ do: 'put', key, value: '1', lease }] });
     } catch {
       // Noted already; the next probe comes.
     }
