@@ -1,6 +1,6 @@
 /** The test bed: hosts, each with its own Docker engine, and LANs, all in namespaces of this machine. See ../README.md. */
 
-import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type EngineVersion, engineRoot } from './engines.ts';
@@ -56,6 +56,7 @@ export function openBed(name = 'bed'): Promise<Bed> {
 
   let underlay: Promise<Lan> | undefined;
   let hosts = 0;
+  const closing = new Set<() => void>();
   const bed: Bed = {
     id,
     dir,
@@ -88,25 +89,38 @@ export function openBed(name = 'bed'): Promise<Bed> {
     },
     watch: (test) => {
       const before = new Map(logFiles(dir).map((file) => [file, statSync(file).size]));
+      let closed: readonly string[] | undefined;
+      const read = () => (closed ??= logFiles(dir).flatMap((file) => tailOf(file, before.get(file) ?? 0, dir)));
+      // A bed that is closed within the test is gone by the time that its end is known.
+      closing.add(read);
       test.after(() => {
+        closing.delete(read);
         // Node has it since 21.7; its type declarations do not.
         if ((test as { passed?: boolean }).passed) return;
-        for (const file of logFiles(dir)) {
-          const lines = readFileSync(file)
-            .subarray(before.get(file) ?? 0)
-            .toString()
-            .trimEnd()
-            .split('\n');
-          if (lines[0] !== '') test.diagnostic(`${file.slice(dir.length + 1)}:\n${lines.slice(-60).join('\n')}`);
-        }
+        for (const one of read()) test.diagnostic(one);
       });
     },
     [Symbol.asyncDispose]: async () => {
       await Promise.all(machines.map((machine) => machine.powerOff()));
+      for (const last of closing) last();
+      keepLogs(dir, id);
       removeBed(id);
     },
   };
   return Promise.resolve(bed);
+}
+
+/** The last lines of a log from a place on, under its name; none when there is nothing. */
+function tailOf(file: string, from: number, dir: string): string[] {
+  const lines = readFileSync(file).subarray(from).toString().trimEnd().split('\n');
+  return lines[0] === '' ? [] : [`${file.slice(dir.length + 1)}:\n${lines.slice(-60).join('\n')}`];
+}
+
+/** Whole, where somebody asks for them: `BERTH_BED_LOGS` names a folder. */
+function keepLogs(dir: string, id: string): void {
+  const folder = process.env.BERTH_BED_LOGS;
+  if (!folder) return;
+  for (const file of logFiles(dir)) cpSync(file, join(folder, id, file.slice(dir.length + 1)));
 }
 
 function logFiles(dir: string): string[] {

@@ -2,6 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster, ClusterHost } from '../bed/cluster.ts';
+import { historyOf } from '../bed/history.ts';
 import { type Process, waitFor } from '../bed/process.ts';
 import { inspect } from './containers.ts';
 
@@ -25,6 +26,9 @@ export interface Hold {
   to: number;
 }
 
+/** As logs have it: milliseconds since the epoch, of the clock that holds are measured by. */
+const clock = (moment: number): string => new Date(performance.timeOrigin + moment).toISOString();
+
 /** Pairs of holds of one address at one time, in words. */
 export function overlapping(holds: readonly Hold[]): string[] {
   const faults: string[] = [];
@@ -32,7 +36,8 @@ export function overlapping(holds: readonly Hold[]): string[] {
   for (const hold of holds.toSorted((a, b) => a.from - b.from)) {
     const key = `${hold.network} ${hold.address}`;
     const before = last.get(key);
-    if (before !== undefined && before.to > hold.from) faults.push(`${key}: ${before.container} and ${hold.container}`);
+    if (before !== undefined && before.to > hold.from)
+      faults.push(`${key}: ${before.container} and ${hold.container} from ${clock(hold.from)} on`);
     if (before === undefined || before.to < hold.to) last.set(key, hold);
   }
   return faults;
@@ -244,4 +249,41 @@ async function restart(start: () => Promise<unknown>): Promise<void> {
     120_000,
     500,
   );
+}
+
+/** Where a cluster stands, for a failure: what the store has of addresses and endpoints, and what engines and agents say of it. */
+export async function situation(cluster: Cluster): Promise<string> {
+  const member = cluster.members.find((one) => one.running())!;
+  const stored = await Promise.all(
+    ['lease', 'cluster-endpoint', 'host-endpoint', 'gate'].map(async (kind) => {
+      const { stdout } = await member.ctl(['get', '--prefix', `/berth/${kind}/`], { check: false });
+      return stdout.trim();
+    }),
+  );
+  const hosts = await Promise.all(
+    cluster.hosts.map(async (host) => {
+      const listed = await host.exec(
+        [
+          'sh',
+          '-c',
+          'docker ps -a; docker network inspect $(docker network ls -q) -f "{{.Name}} {{json .Containers}}"',
+        ],
+        { check: false },
+      );
+      const [records, leases, health] = await Promise.all(
+        ['/v1/endpoints', '/v1/leases', '/health'].map((path) =>
+          host.berthApi(path).then(
+            ({ body }) => body,
+            (error: unknown) => String(error),
+          ),
+        ),
+      );
+      return `${host.name}: ${listed.stdout}${listed.stderr}\nendpoints ${records}\nleases ${leases}\nhealth ${health}`;
+    }),
+  );
+  const changes = (await historyOf(member, '/berth/')).filter(({ key }) =>
+    /^\/berth\/(lease|cluster-endpoint)\//.test(key),
+  );
+  const told = changes.map(({ revision, key, value }) => `${revision} ${key} ${value ?? 'deleted'}`);
+  return ['in the store:', ...stored, ...hosts, 'what was in the store:', ...told].join('\n');
 }
