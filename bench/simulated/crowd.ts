@@ -30,7 +30,15 @@ await joinCluster({
   events,
   describe: () => ({ identity: host, berth: 'bench', vtep: parseAddress('10.8.65.250')! }),
 });
-await createPublisher({ store, host, events, wanted: () => endpoints }).update();
+await createPublisher({
+  store,
+  host,
+  events,
+  // Nobody leases addresses here.
+  wanted: () => endpoints.map((endpoint) => ({ endpoint, leases: new Map() })),
+  owns: () => true,
+  monotonic: () => performance.now(),
+}).update();
 console.log('told');
 // Whatever else keeps it alive.
 setInterval(() => undefined, 1 << 30);

@@ -35,7 +35,15 @@ async function play(number: number, { etcd, scale }: Orders): Promise<Player> {
   });
   const hosts = createHosts({ store, host, events, answers: () => Promise.resolve(true), now: Date.now });
   const endpoints = createEndpoints(store, events);
-  const publisher = createPublisher({ store, host, events, wanted: () => own });
+  const publisher = createPublisher({
+    store,
+    host,
+    events,
+    // Nobody leases addresses here.
+    wanted: () => own.map((endpoint) => ({ endpoint, leases: new Map() })),
+    owns: () => true,
+    monotonic: () => performance.now(),
+  });
   const counts = new Map(Object.entries(countEndpoints(scale)));
   let converged = false;
   endpoints.onChange((network) => {

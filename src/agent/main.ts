@@ -142,6 +142,7 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
           events,
           container: (id) => engine.container(id),
           engine: () => collector.engine().info,
+          engineId: () => collector.engine().id,
           now,
           monotonic,
         })

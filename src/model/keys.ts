@@ -34,6 +34,9 @@ export const keys = {
   /** Which endpoints a host has told the cluster of: the value is the network. */
   hostEndpoints: (host: string) => `berth/host-endpoint/${host}/`,
   hostEndpoint: (host: string, id: string) => `berth/host-endpoint/${host}/${id}`,
+  /** Changed whenever a host begins to tell anew: what it was about to write before is refused from then on. */
+  publishers: 'berth/publisher/',
+  publisher: (host: string) => `berth/publisher/${host}`,
   /** What one agent asks of another; each on an expiring lease, and answered in its place. */
   jobsOf: (host: string) => `berth/job/${host}/`,
   job: (host: string, id: string) => `berth/job/${host}/${id}`,
@@ -65,6 +68,7 @@ const sharedPrefixes = [
   'berth/gate/',
   keys.clusterEndpoints,
   'berth/host-endpoint/',
+  keys.publishers,
   keys.hosts,
   keys.agents,
   'berth/job/',

@@ -14,12 +14,14 @@ import type { Kernel } from '../../kernel/kernel.ts';
 import { type Address, formatAddress } from '../../model/address.ts';
 import { asBerthError } from '../../model/errors.ts';
 import { keys } from '../../model/keys.ts';
-import type { Endpoint } from '../../model/network.ts';
+import type { Endpoint, Network } from '../../model/network.ts';
 import type { Objects } from '../../model/objects/kind.ts';
 import { createObjectSet } from '../../model/objects/object-set.ts';
-import type { InterfaceAddress } from '../../model/prefix.ts';
+import { SWARM_TENANT } from '../../model/objects/tenant.ts';
+import { poolId } from '../../model/pool.ts';
+import { contains, type InterfaceAddress, type Prefix, prefixOf } from '../../model/prefix.ts';
 import { version } from '../../model/version.ts';
-import { type ClusterEndpoint, decodeObject, hostEndpoint, parseObjectKey } from '../../objects/codec.ts';
+import { type ClusterEndpoint, decodeObject, hostEndpoint, hostHolder, parseObjectKey } from '../../objects/codec.ts';
 import { openRegistry, type Registry } from '../../objects/registry.ts';
 import { mirror } from '../../store/mirror.ts';
 import type { Store } from '../../store/store.ts';
@@ -35,7 +37,7 @@ import { createEndpoints } from './endpoints.ts';
 import { type ClusterHost, createHosts } from './hosts.ts';
 import { joinCluster, type Membership } from './membership.ts';
 import { type ClusterNames, serveClusterNames } from './names.ts';
-import { createPublisher } from './publisher.ts';
+import { type Announcement, createPublisher } from './publisher.ts';
 import type { HostRecord } from './records.ts';
 import { openRemotes } from './remotes.ts';
 import { vtepOf } from './vtep.ts';
@@ -90,6 +92,8 @@ export interface ClusterParts {
   readonly notes: Notes;
   readonly events: Events;
   engine(): { readonly id: string; readonly version: string } | undefined;
+  /** Of the engine that the records are of, also while it does not answer. */
+  engineId(): string | undefined;
   now(): number;
   /** Milliseconds of a clock that nobody sets. */
   monotonic(): number;
@@ -127,7 +131,15 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
     endpointsOn: endpoints.on,
     hostOf: hosts.get,
   });
-  const publisher = createPublisher({ store, host: config.host, events, wanted: ownEndpoints });
+  const publisher = createPublisher({
+    store,
+    host: config.host,
+    events,
+    wanted: ownEndpoints,
+    // From before the host was in a cluster its leases name its engine.
+    owns: ({ engine }) => engine === hostHolder(config.host) || engine === parts.engineId(),
+    monotonic: parts.monotonic,
+  });
   const objects = createObjectSet();
   let objectsKnown = false;
   let following: Promise<unknown> = Promise.resolve();
@@ -138,36 +150,54 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
 
   const own = new Map<string, readonly InterfaceAddress[]>();
 
-  function hostEndpoints(): ClusterEndpoint[] {
+  /** The keys of the leases of addresses; none in a network of a swarm, whose leader sees to it that each is given out once. */
+  function leasesIn(
+    network: string,
+    addresses: readonly InterfaceAddress[],
+    subnets: readonly Prefix[],
+  ): ReadonlyMap<string, string> {
+    if (network.startsWith(`${SWARM_TENANT}:`)) return new Map();
+    return new Map(
+      addresses.flatMap(({ address }) => {
+        const subnet = subnets.find((one) => contains(one, address));
+        return subnet === undefined ? [] : [[formatAddress(address), keys.lease(poolId(network, subnet), address)]];
+      }),
+    );
+  }
+
+  function hostEndpoints(): Announcement[] {
     const end = vtep();
     return [...own].map(([network, addresses]) => ({
-      id: hostEndpoint(config.host, network),
-      network,
-      host: config.host,
-      addresses: addresses.map(({ address }) => formatAddress(address)),
-      mac: hostMac(addresses[0]!.address),
-      interface: segmentBridge(network),
-      ...(end === undefined ? {} : { vtep: formatAddress(end) }),
+      endpoint: {
+        id: hostEndpoint(config.host, network),
+        network,
+        host: config.host,
+        addresses: addresses.map(({ address }) => formatAddress(address)),
+        mac: hostMac(addresses[0]!.address),
+        interface: segmentBridge(network),
+        ...(end === undefined ? {} : { vtep: formatAddress(end) }),
+      },
+      leases: leasesIn(network, addresses, addresses.map(prefixOf)),
     }));
   }
 
-  /** The endpoints of this host on networks of the cluster, each with what its network is there. */
-  function* members(): Generator<readonly [Endpoint, ClusterMember]> {
+  /** The endpoints of this host on networks of the cluster, each with what its network is there and here. */
+  function* members(): Generator<readonly [Endpoint, ClusterMember, Network]> {
     for (const endpoint of state.endpoints.values()) {
       const network = state.networks.get(endpoint.network);
       const member = network && clusterOf(network);
-      if (member !== undefined) yield [endpoint, member];
+      if (network !== undefined && member !== undefined) yield [endpoint, member, network];
     }
   }
 
   /** What this host has on networks of the cluster. */
-  function ownEndpoints(): ClusterEndpoint[] {
+  function ownEndpoints(): Announcement[] {
     const end = vtep();
-    const containers = [...members()].flatMap(([endpoint, member]) => {
+    const containers = [...members()].flatMap(([endpoint, member, { subnets }]): Announcement[] => {
       if (endpoint.phase === 'removing') return [];
       const [container, name] = [names.containerId(endpoint.id), names.container(endpoint.id)];
       const called = aliases.of(endpoint.id);
-      return {
+      const told = {
         id: endpoint.id,
         network: member.network,
         ...(member.group === undefined ? {} : { group: member.group }),
@@ -180,6 +210,8 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
         interface: hostLink(endpoint),
         ...(end === undefined ? {} : { vtep: formatAddress(end) }),
       };
+      const prefixes = subnets.map(({ prefix }) => prefix);
+      return [{ endpoint: told, leases: leasesIn(member.network, endpoint.addresses, prefixes) }];
     });
     return [...containers, ...hostEndpoints()];
   }

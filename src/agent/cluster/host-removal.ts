@@ -47,7 +47,7 @@ export async function removeHost(store: Store, host: string): Promise<Removed> {
 
   const leases = await leasesOf(store, await holdersOf(store, host, decodeHost(found).engine?.id));
   await remove(leases);
-  await remove([keys.host(host)]);
+  await remove([keys.publisher(host), keys.host(host)]);
   return { endpoints: endpoints.length, leases: leases.length };
 }
 

@@ -83,7 +83,7 @@ const ENDPOINTS = '/berth/cluster-endpoint/';
 
 /**
  * Addresses that two held at one time, in words; none is what is hoped for. The lease tells who holds one. An endpoint is told of a
- * moment later, and its end too, so two may be seen for a while; but nobody may tell of an address that another host holds.
+ * moment later, and its end too, so two may be seen for a while; but nobody may tell of an address that it does not hold then.
  */
 export function heldTwice(history: readonly Change[]): string[] {
   const faults: string[] = [];
@@ -105,8 +105,9 @@ export function heldTwice(history: readonly Change[]): string[] {
     for (const address of addresses) {
       const [leased, holder] =
         [...leases].find(([name]) => name.startsWith(`${LEASES}${network}/`) && name.endsWith(`/=${address}`)) ?? [];
-      if (holder === undefined || holder === `host/${host}`) continue;
-      faults.push(`revision ${revision}: ${host} tells of ${address} as ${key}, and ${holder} holds ${leased}`);
+      if (holder === `host/${host}`) continue;
+      const whose = holder === undefined ? 'nobody holds it' : `${holder} holds ${leased}`;
+      faults.push(`revision ${revision}: ${host} tells of ${address} as ${key}, and ${whose}`);
     }
   };
   for (const { revision, key, value } of history) {

@@ -7,7 +7,7 @@ import { waitFor } from '../bed/process.ts';
 import { nothingLeft } from './leftovers.ts';
 
 /** What is in the store of a cluster without networks. */
-const STANDING = /^\/berth\/(object\/(head|tenant\/default|global\/global)|agent\/[^/]+|host\/[^/]+)$/;
+const STANDING = /^\/berth\/(object\/(head|tenant\/default|global\/global)|agent\/[^/]+|(host|publisher)\/[^/]+)$/;
 
 /**
  * Sets the stage for the tests of the current `describe`, or file. After each test all containers, groups, networks and tenants
