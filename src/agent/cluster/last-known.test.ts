@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BerthError } from '../../model/errors.ts';
 import { createMemoryStore } from '../../store/memory.ts';
-import type { Operation, Store } from '../../store/store.ts';
+import { type Operation, type Store, StoreNotReached } from '../../store/store.ts';
 import { withLastKnown as open } from './last-known.ts';
 
 const put = (key: string, value = key): Operation => ({ do: 'put', key, value });
@@ -66,4 +66,32 @@ test('pools that others make and remove are followed', async () => {
   stop.abort();
   await opened.written();
   assert.deepEqual(await listed(withLastKnown(away(), local), 'berth/pool/'), ['berth/pool/b=berth/pool/b']);
+});
+
+test('what is being given back is forgotten before: an agent that is killed meanwhile does not take it for its own', async () => {
+  const [shared, local] = [createMemoryStore(), createMemoryStore()];
+  const key = 'berth/lease/p/=10.0.0.1';
+  await withLastKnown(shared, local).transact({ then: [put(key, 'mine')] });
+  const release = { then: [{ do: 'delete', key } as const] };
+  const known = () => listed(withLastKnown(away(), local), 'berth/lease/');
+  const unreached = Object.create(shared, {
+    transact: { value: () => Promise.reject(new StoreNotReached('gone')) },
+  }) as Store;
+  await assert.rejects(withLastKnown(unreached, local).transact(release), { code: 'STORE_UNAVAILABLE' });
+  assert.deepEqual(await known(), [`${key}=mine`], 'it was not reached');
+  const other = { ...release, if: [{ key, is: 'absent' } as const] };
+  assert.equal((await withLastKnown(shared, local).transact(other)).committed, false);
+  assert.deepEqual(await known(), [`${key}=mine`], 'it was refused');
+  const asked = Promise.withResolvers<void>();
+  const silent = Object.create(shared, {
+    transact: {
+      value() {
+        asked.resolve();
+        return new Promise(() => {});
+      },
+    },
+  }) as Store;
+  void withLastKnown(silent, local).transact(release);
+  await asked.promise;
+  assert.deepEqual(await known(), []);
 });

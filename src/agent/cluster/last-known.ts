@@ -7,7 +7,7 @@
 import { asBerthError } from '../../model/errors.ts';
 import { keys } from '../../model/keys.ts';
 import { parseRecord } from '../../store/record.ts';
-import type { Entry, Listing, Operation, Store } from '../../store/store.ts';
+import { type Entry, type Listing, type Operation, type Store, StoreNotReached } from '../../store/store.ts';
 
 /** What an agent reads as a whole when it starts. */
 const KEPT: readonly string[] = [keys.pools, keys.leases, keys.reservations];
@@ -71,6 +71,22 @@ export function withLastKnown(shared: Store, local: Store, away: () => boolean):
     ]);
   };
 
+  /**
+   * A lease that may have been given back may be another host's by now. So it is forgotten before it is: an agent that is killed in
+   * between, and started while the store is away, must not take it for its own.
+   *
+   * @returns to be called when it has not been given back.
+   */
+  const forgetReleased = async (operations: readonly Operation[]): Promise<() => void> => {
+    const released = operations.filter((one) => one.do === 'delete' && one.key.startsWith(keys.leases));
+    if (released.length === 0) return () => {};
+    await last;
+    const kept = await Promise.all(released.map(({ key }) => local.get(keys.lastKnown(key)).catch(() => undefined)));
+    keep(released.map(({ key }) => drop(key)));
+    await last;
+    return () => keep(kept.flatMap((entry) => (entry ? [{ do: 'put', key: entry.key, value: entry.value }] : [])));
+  };
+
   const store = Object.create(shared, {
     list: {
       async value(prefix: string, page?: Parameters<Store['list']>[1]): Promise<Listing> {
@@ -91,8 +107,13 @@ export function withLastKnown(shared: Store, local: Store, away: () => boolean):
     },
     transact: {
       async value(...[transaction]: Parameters<Store['transact']>) {
-        const result = await shared.transact(transaction);
-        if (result.committed) {
+        const restore = await forgetReleased(transaction.then);
+        const result = await shared.transact(transaction).catch((error: unknown) => {
+          if (error instanceof StoreNotReached) restore();
+          throw error;
+        });
+        if (!result.committed) restore();
+        else {
           keep(
             transaction.then
               .filter(({ key }) => isKept(key))

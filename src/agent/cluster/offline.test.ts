@@ -112,6 +112,29 @@ test('an address whose release may have been done is not given out again: it may
   assert.equal(await ask(), '10.9.0.1');
 });
 
+test('nor when it is given back once more, by the collector, while the store is away', async () => {
+  const one = await run('one');
+  store = 'silent';
+  await assert.rejects(ipam.release(pool.id, one), { code: 'STORE_UNAVAILABLE' });
+  [store, noticed] = ['away', true];
+  await ipam.release(pool.id, one);
+  await assert.rejects(ask({ name: 'one' }), { code: 'STORE_UNAVAILABLE' });
+  await returns();
+  assert.equal(await ask(), '10.9.0.1');
+});
+
+test('nor when the store goes away again while it is told of it', async () => {
+  const one = await run('one');
+  [store, noticed] = ['away', true];
+  await ipam.release(pool.id, one);
+  [store, noticed] = ['silent', false];
+  await ipam.settle();
+  [store, noticed] = ['away', true];
+  await assert.rejects(ask({ name: 'one' }), { code: 'STORE_UNAVAILABLE' });
+  await returns();
+  assert.equal(await ask(), '10.9.0.1');
+});
+
 test('what was let go of is free when the store is back, and only then for others', async () => {
   const one = await run('one');
   [store, noticed] = ['away', true];

@@ -8,7 +8,7 @@ import * as z from 'zod';
 import type { Notes } from '../../fabric/fabric.ts';
 import { decodeLease, encodeLease } from '../../ipam/codec.ts';
 import type { Ipam } from '../../ipam/ipam.ts';
-import type { LeaseRequest } from '../../ipam/leases.ts';
+import type { LeaseRequest, Owns } from '../../ipam/leases.ts';
 import { type Address, formatAddress, sameAddress } from '../../model/address.ts';
 import { asBerthError, BerthError } from '../../model/errors.ts';
 import type { PoolId } from '../../model/ids.ts';
@@ -72,6 +72,23 @@ export async function withoutStore({ ipam, away, notes, events }: OfflineParts):
     await notes.delete(NOTE + name);
   };
 
+  /** By name, leases whose release was not answered: once it has been done they are another host's, and are not ours to give out. */
+  const doubtful = new Map<string, number>();
+  const isDoubtful = ({ pool, address, createdAt }: Lease): boolean =>
+    doubtful.get(nameOf(pool, address)) === createdAt;
+
+  /** @throws those of the store; where it was not reached, nothing has been done. */
+  async function releaseThere(lease: Lease | undefined, pool: PoolId, address: Address, owns: Owns): Promise<void> {
+    try {
+      await ipam.release(pool, address, owns);
+    } catch (error) {
+      if (lease !== undefined && !(error instanceof StoreNotReached))
+        doubtful.set(nameOf(pool, address), lease.createdAt);
+      throw error;
+    }
+    doubtful.delete(nameOf(pool, address));
+  }
+
   const isAway = (error: unknown): boolean => asBerthError(error).code === 'STORE_UNAVAILABLE';
 
   /** An address of this host that is free here: the one asked for; else that of the same container, as far as it is known; else any. */
@@ -111,7 +128,11 @@ export async function withoutStore({ ipam, away, notes, events }: OfflineParts):
     } else {
       // Of the host, as it was when it was noted: whoever removes a host from the cluster frees what it held.
       const isIt = ({ engine, createdAt }: Lease) => engine === lease.engine && createdAt === lease.createdAt;
-      await ipam.release(pool, address, isIt);
+      await releaseThere(lease, pool, address, isIt).catch(async (error: unknown) => {
+        // The IPAM sees to the end of it.
+        if (isDoubtful(lease)) await letGo(name);
+        throw error;
+      });
     }
     await letGo(name);
   }
@@ -151,13 +172,14 @@ export async function withoutStore({ ipam, away, notes, events }: OfflineParts):
         const name = nameOf(pool, address);
         const own = held.get(name)?.lease ?? ipam.find(pool, address);
         const note = async (): Promise<void> => {
-          if (own !== undefined && own.holder.kind !== 'gateway' && owns(own)) await hold(own, false);
+          if (own === undefined || own.holder.kind === 'gateway' || !owns(own)) return;
+          // The engine has given it back before, or the collector frees what the engine could not give back.
+          if (!isDoubtful(own)) await hold(own, false);
         };
         if (held.has(name) || away()) return await note();
         try {
-          await ipam.release(pool, address, owns);
+          await releaseThere(own, pool, address, owns);
         } catch (error) {
-          // Where it may have been done the address may be another's by now: then it is not for us to give out again.
           if (!(error instanceof StoreNotReached)) throw error;
           await note();
         }
