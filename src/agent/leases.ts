@@ -6,8 +6,8 @@
 import type { IpamDriver } from '../docker/driver.ts';
 import type { EngineNetwork, EngineSubnet } from '../docker/engine.ts';
 import { type ClusterMember, clusterOf } from '../fabric/cluster/settings.ts';
+import { sameLease } from '../ipam/codec.ts';
 import type { Ipam } from '../ipam/ipam.ts';
-import { exactly } from '../ipam/leases.ts';
 import type { PoolRequest } from '../ipam/pools.ts';
 import type { Reservations } from '../ipam/reservations.ts';
 import type { Address } from '../model/address.ts';
@@ -72,11 +72,7 @@ export interface Leases {
   freePoolsOf(gone: Network): Promise<void>;
   /** The engine has forgotten an endpoint: its addresses are free. */
   endpointGone(endpoint: Pick<Endpoint, 'id'>): Promise<void>;
-  /**
-   * Frees a lease that nobody uses. The address may be somebody else's by now, of this host too: then it stays.
-   *
-   * @returns whether it was still this one.
-   */
+  /** Frees a lease that nobody uses. @returns false when the address is somebody else's by now, of this host too: then it stays. */
   free(lease: Lease): Promise<boolean>;
   freePool(pool: Pool): Promise<void>;
   /** The pools of a network are those of the ranges that the engine tells of, whatever they were taken for when it was made. */
@@ -385,9 +381,9 @@ export function createLeases(parts: LeasesParts): Leases {
     endpointGone: (endpoint) => ipam.releaseEndpoint(endpoint.id),
     async free(lease) {
       const { pool, address } = lease;
-      const isIt = exactly(lease);
-      const found = ipam.find(pool, address);
-      if (found === undefined || !granting.owns(found) || !isIt(found)) return false;
+      const isIt = (found: Lease) => granting.owns(found) && sameLease(found, lease);
+      const now = ipam.find(pool, address);
+      if (now === undefined || !isIt(now)) return false;
       granting.forget(pool, address);
       await ipam.release(pool, address, isIt);
       return true;

@@ -141,8 +141,7 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
           notes,
           events,
           container: (id) => engine.container(id),
-          engine: () => collector.engine().info,
-          engineId: () => collector.engine().id,
+          engine: () => collector.engine(),
           now,
           monotonic,
         })

@@ -102,6 +102,11 @@ export function encodeLease({ pool, address: on, holder, engine, mac, createdAt 
   });
 }
 
+/** Whether it is the very same, and the address has not been claimed, or released and leased anew, since it was looked at. */
+export function sameLease(one: Lease, other: Lease): boolean {
+  return encodeLease(one) === encodeLease(other);
+}
+
 function encodeHolder(holder: Lease['holder']): Lease['holder'] {
   const name = 'name' in holder && holder.name !== undefined ? { name: holder.name } : {};
   switch (holder.kind) {

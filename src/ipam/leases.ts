@@ -43,12 +43,6 @@ export interface LeaseRequest {
 /** Whether a lease is of who asks, and not of another host. */
 export type Owns = (lease: Lease) => boolean;
 
-/** Of this very lease: the address may have been released, and leased anew, since it was looked at. */
-export function exactly(lease: Lease): Owns {
-  const text = encodeLease(lease);
-  return (found) => encodeLease(found) === text;
-}
-
 /** One of the conditions that a request brought along did not hold: nothing was leased. */
 export class ConditionFailed extends Error {
   readonly condition: Condition;

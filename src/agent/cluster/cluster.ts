@@ -91,9 +91,11 @@ export interface ClusterParts {
   /** In this host's own store. */
   readonly notes: Notes;
   readonly events: Events;
-  engine(): { readonly id: string; readonly version: string } | undefined;
-  /** Of the engine that the records are of, also while it does not answer. */
-  engineId(): string | undefined;
+  engine(): {
+    /** Known also while it does not answer. */
+    readonly id: string | undefined;
+    readonly info?: { readonly id: string; readonly version: string };
+  };
   now(): number;
   /** Milliseconds of a clock that nobody sets. */
   monotonic(): number;
@@ -113,7 +115,7 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
   };
   const vtep = (): Address | undefined => vtepOf(config.vtep, parts.host.current());
   const describe = (): HostRecord => {
-    const [end, engine] = [vtep(), parts.engine()];
+    const [end, engine] = [vtep(), parts.engine().info];
     return {
       identity: parts.identity,
       berth: version,
@@ -137,7 +139,7 @@ export async function createCluster(parts: ClusterParts): Promise<Cluster> {
     events,
     wanted: ownEndpoints,
     // From before the host was in a cluster its leases name its engine.
-    owns: ({ engine }) => engine === hostHolder(config.host) || engine === parts.engineId(),
+    owns: ({ engine }) => engine === hostHolder(config.host) || engine === parts.engine().id,
     monotonic: parts.monotonic,
   });
   const objects = createObjectSet();

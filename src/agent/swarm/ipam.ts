@@ -5,8 +5,8 @@
  */
 
 import type { IpamDriver } from '../../docker/driver.ts';
+import { sameLease } from '../../ipam/codec.ts';
 import type { Ipam } from '../../ipam/ipam.ts';
-import { exactly } from '../../ipam/leases.ts';
 import { formatAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { PoolId } from '../../model/ids.ts';
@@ -34,7 +34,7 @@ export function withSwarm(other: IpamDriver, { ipam, plugins, managed }: SwarmIp
     const gone = ipam
       .leasesOf(pool)
       .filter(({ holder, address }) => holder.kind === 'swarm' && !said.has(formatAddress(address)));
-    await Promise.all(gone.map((lease) => ipam.release(pool, lease.address, exactly(lease))));
+    await Promise.all(gone.map((lease) => ipam.release(pool, lease.address, (found) => sameLease(found, lease))));
   }
 
   return {
