@@ -19,7 +19,7 @@
  *   GET  /v1/names[/NAME]           NamedView[]                        (one for each way by which it is known)
  *   GET  /v1/reservations[/ADDRESS] ReservationView[]
  *   POST /v1/reservations           ReservationView                    ({address, network?, pool?, mac?, name?}: keeps it)
- *   DELETE /v1/reservations/ADDRESS ReservationView[]
+ *   DELETE /v1/reservations/ADDRESS[?network=NETWORK] ReservationView[]
  *   POST /v1/audit   {repair}       DriftView[]
  *   POST /v1/gc      {apply}        GarbageView[]
  *   GET  /v1/uplinks[/NIC]          UplinkView[] or UplinkView         (NIC: its name or its bridge's)
@@ -361,6 +361,8 @@ export interface DhcpView {
 export interface ReservationView {
   readonly address: string;
   readonly subnet: string;
+  /** `TENANT:NETWORK`, of the cluster; absent: it counts for all networks with this subnet. */
+  readonly network?: string;
   readonly mac?: string;
   /** Name of the container that it is kept for. */
   readonly container?: string;

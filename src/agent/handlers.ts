@@ -3,7 +3,7 @@
 import { formatAddress, parseAddress } from '../model/address.ts';
 import { BerthError, type ErrorCode } from '../model/errors.ts';
 import { nearest } from '../model/nearest.ts';
-import type { Pool } from '../model/pool.ts';
+import { networkOfPool, type Pool } from '../model/pool.ts';
 import { samePrefix } from '../model/prefix.ts';
 import type { StatusView } from './api.ts';
 import type { ApiHandler } from './api-server.ts';
@@ -85,9 +85,11 @@ export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHan
   /** Reserved addresses that nobody has: one for each subnet, whatever pools there are on it. */
   const reservedIn = (pools: readonly Pool[]) =>
     leases.reservations.all().flatMap((reservation) => {
-      const { subnet, address } = reservation;
-      const pool = pools.find((one) => samePrefix(one.subnet, subnet));
-      return pool === undefined || leases.leaseOf(subnet, address) !== undefined
+      const { subnet, address, network } = reservation;
+      const pool = pools.find(
+        (one) => samePrefix(one.subnet, subnet) && (network ?? networkOfPool(one)) === networkOfPool(one),
+      );
+      return pool === undefined || leases.leaseOf(subnet, address, network) !== undefined
         ? []
         : [reservedView(reservation, pool)];
     });

@@ -86,8 +86,8 @@ export interface Leases {
   /** When the engine last asked for a pool or an address: what it asks for again is not garbage, however old. Milliseconds of `monotonic`. */
   askedAt(pool: PoolId, address?: Address): number;
   readonly reservations: Reservations;
-  /** The lease on an address of a subnet, in whichever pool. */
-  leaseOf(subnet: Prefix, address: Address): Lease | undefined;
+  /** The lease on an address of a subnet, in whichever pool. @param network of those of this network of the cluster. */
+  leaseOf(subnet: Prefix, address: Address, network?: string): Lease | undefined;
   pools(): readonly Pool[];
   all(): readonly Lease[];
   of(pool: PoolId): readonly Lease[];
@@ -263,10 +263,10 @@ export function createLeases(parts: LeasesParts): Leases {
     givenBack: (network) => givenBack.has(network),
     askedAt: granting.notedAt,
     reservations: ipam.reservations,
-    leaseOf: (subnet, address) =>
+    leaseOf: (subnet, address, network) =>
       ipam
         .pools()
-        .filter((pool) => samePrefix(pool.subnet, subnet))
+        .filter((pool) => samePrefix(pool.subnet, subnet) && (network ?? networkOfPool(pool)) === networkOfPool(pool))
         .map(({ id }) => ipam.find(id, address))
         .find((lease) => lease !== undefined),
     pools: () => ipam.pools(),

@@ -171,10 +171,11 @@ export function leaseView(lease: Lease, names: Names): LeaseView {
 }
 
 export function reservationView(reservation: Reservation, lease: Lease | undefined, names: Names): ReservationView {
-  const { subnet, address, mac, name, createdAt } = reservation;
+  const { subnet, address, network, mac, name, createdAt } = reservation;
   return {
     address: formatAddress(address),
     subnet: formatPrefix(subnet),
+    ...optional('network', network),
     ...optional('mac', mac as string | undefined),
     ...optional('container', name),
     ...optional('heldBy', lease && holderName(lease, names)),

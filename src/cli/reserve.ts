@@ -13,17 +13,20 @@ export async function reserve(session: Session, [address]: Words, options: Optio
   const view = await session.client.post<ReservationView>('/v1/reservations', body);
   session.show(view, (it) => {
     const now = it.heldBy === undefined ? '' : `; ${it.heldBy} has it now, and keeps it`;
-    return `${it.address} is reserved for ${whose(it)}${now}\n`;
+    return `${it.address}${ofNetwork(it)} is reserved for ${whose(it)}${now}\n`;
   });
   return exitCode.ok;
 }
 
-export async function unreserve(session: Session, [address]: Words): Promise<ExitCode> {
+export async function unreserve(session: Session, [address]: Words, { network }: Options): Promise<ExitCode> {
   const path = `/v1/reservations/${encodeURIComponent(address as string)}`;
-  const views = await session.client.delete<readonly ReservationView[]>(path);
-  session.show(views, (all) => all.map((it) => `${it.address} is not reserved any more\n`).join(''));
+  const of = network === undefined ? '' : `?network=${encodeURIComponent(network as string)}`;
+  const views = await session.client.delete<readonly ReservationView[]>(`${path}${of}`);
+  session.show(views, (all) => all.map((it) => `${it.address}${ofNetwork(it)} is not reserved any more\n`).join(''));
   return exitCode.ok;
 }
+
+const ofNetwork = ({ network }: ReservationView): string => (network === undefined ? '' : ` of ${network}`);
 
 function whose({ container, mac }: ReservationView): string {
   if (container !== undefined) return mac === undefined ? container : `${container} (${mac})`;

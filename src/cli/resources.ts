@@ -131,6 +131,7 @@ const reservation: Resource<ReservationView> = {
   columns: ({ now }) => [
     { title: 'ADDRESS', text: (row) => row.address },
     { title: 'SUBNET', text: (row) => row.subnet },
+    { title: 'NETWORK', text: (row) => row.network ?? '' },
     { title: 'CONTAINER', text: (row) => row.container ?? '' },
     { title: 'MAC', text: (row) => row.mac ?? '' },
     { title: 'HELD BY', text: (row) => row.heldBy ?? '' },

@@ -62,6 +62,7 @@ const reservationSchema = z.strictObject({
   version,
   subnet: prefix,
   address,
+  network: z.string().optional(),
   mac: parsed<Mac>(parseMac, 'a MAC address').optional(),
   name: z.string().optional(),
   createdAt: time,
@@ -144,11 +145,12 @@ export function decodeLease(key: string, text: string): Lease {
   };
 }
 
-export function encodeReservation({ subnet, address: on, mac, name, createdAt }: Reservation): string {
+export function encodeReservation({ subnet, address: on, network, mac, name, createdAt }: Reservation): string {
   return JSON.stringify({
     version: SCHEMA_VERSION,
     subnet: formatPrefix(subnet),
     address: formatAddress(on),
+    network,
     mac,
     name,
     createdAt,

@@ -6,7 +6,7 @@ import type { EndpointId, PoolId } from '../model/ids.ts';
 import { keys } from '../model/keys.ts';
 import type { Mac } from '../model/mac.ts';
 import type { Range } from '../model/objects/ranges.ts';
-import { type Lease, type LeaseHolder, networkOfPool, type Pool } from '../model/pool.ts';
+import type { Lease, LeaseHolder, Pool } from '../model/pool.ts';
 import { contains, formatPrefix, type Prefix } from '../model/prefix.ts';
 import type { Condition, Operation } from '../store/store.ts';
 import { encodeLease, encodePool } from './codec.ts';
@@ -142,14 +142,14 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
 
   /** Addresses that whoever asks may have, from the lowest on: those that are kept for somebody are not among them. */
   function* freeIn(
-    { taken, subnet }: SubnetTable,
+    table: SubnetTable,
     ranges: readonly Range[],
     avoid: (address: Address) => boolean = () => false,
   ): Generator<bigint, undefined> {
     for (const { first, last } of ranges) {
-      for (let value = taken.firstFree(first); value <= last; value = taken.firstFree(value + 1n)) {
-        const address: Address = { family: subnet.address.family, value };
-        if (reservations.find(subnet, address) === undefined && !avoid(address)) yield value;
+      for (let value = table.taken.firstFree(first); value <= last; value = table.taken.firstFree(value + 1n)) {
+        const address: Address = { family: table.subnet.address.family, value };
+        if (reservations.find(table, address) === undefined && !avoid(address)) yield value;
       }
     }
   }
@@ -165,7 +165,7 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
     // It may lie outside the pool's range, which is for those who are not known.
     const allowed = request.limits?.(record.pool).ranges ?? [allocatable(record.pool.subnet, undefined)];
     return reservations
-      .keptFor(table.subnet, askerOf(request))
+      .keptFor(table, askerOf(request))
       .find(
         ({ address: { value } }) =>
           !table.taken.has(value) && allowed.some(({ first, last }) => value >= first && value <= last),
@@ -219,7 +219,7 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
       if (existing === undefined) {
         const refusal = request.limits?.(record.pool).refusal(address);
         if (refusal !== undefined) throw new BerthError('ADDRESS_TAKEN', `the address ${shown} is ${refusal}`);
-        if (request.holder.kind !== 'gateway') checkReservation(reservations.find(subnet, address), askerOf(request));
+        if (request.holder.kind !== 'gateway') checkReservation(reservations.find(table, address), askerOf(request));
         return await reserving(table, address.value, () =>
           create(record, table, leaseOf(request, address), request.conditions),
         );
@@ -301,7 +301,7 @@ export function createLeases({ tables, writer, locks, reservations, now, leaseGo
       for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
         const found = tables
           .tablesOf(subnet)
-          .filter((table) => networkOfPool(table) === network)
+          .filter((table) => table.network === network)
           .flatMap((table) => table.leases.get(address.value) ?? []);
         const best = found.find(({ lease }) => isHolder(lease, holder)) ?? found.find(isUnclaimed) ?? found[0];
         if (best === undefined) return undefined;

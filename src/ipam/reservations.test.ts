@@ -80,3 +80,26 @@ test('addresses that are not for hosts cannot be kept', async () => {
   await assert.rejects(keep('10.1.0.0'), { code: 'ADDRESS_RESERVED' });
   await assert.rejects(keep('10.1.0.7'), { code: 'ADDRESS_RESERVED' });
 });
+
+test('of a network of the cluster it is kept there only; one that names no network counts for all with the subnet', async () => {
+  await keep('10.1.0.1', { network: 'red:shop' });
+  await keep('10.1.0.2');
+  await keep('10.1.0.3', { network: 'blue:shop', name: 'web' });
+  const again = await openIpam(store, { seed: 'test' });
+  for (const one of [ipam, again])
+    assert.deepEqual(
+      new Set(one.reservations.all().map(({ network }) => network)),
+      new Set(['red:shop', undefined, 'blue:shop']),
+    );
+  const [red, blue] = [
+    await openPool(again, SUBNET, { space: 'red:shop' }),
+    await openPool(again, SUBNET, { space: 'blue:shop' }),
+  ];
+  const web = { holder: { kind: 'request', name: 'web' } } as const;
+  assert.equal(await leaseAddress(again, blue.id), '10.1.0.1');
+  assert.equal(await leaseAddress(again, blue.id, undefined, web), '10.1.0.3');
+  assert.equal(await leaseAddress(again, red.id, undefined, web), '10.1.0.3');
+  assert.equal(await leaseAddress(again, red.id), '10.1.0.4');
+  await again.reservations.remove(again.reservations.all().find(({ network }) => network === 'red:shop')!);
+  assert.equal(await leaseAddress(again, red.id), '10.1.0.1');
+});

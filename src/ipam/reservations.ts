@@ -19,11 +19,17 @@ export interface Asker {
   readonly name?: string | undefined;
 }
 
+/** A subnet, of a network of the cluster (`TENANT:NETWORK`) or of none. */
+export interface Place {
+  readonly subnet: Prefix;
+  readonly network?: string | undefined;
+}
+
 export interface Reservations {
   all(): readonly Reservation[];
-  find(subnet: Prefix, address: Address): Reservation | undefined;
+  find(place: Place, address: Address): Reservation | undefined;
   /** Those of a subnet that are kept for who asks. */
-  keptFor(subnet: Prefix, asker: Asker): readonly Reservation[];
+  keptFor(place: Place, asker: Asker): readonly Reservation[];
   /**
    * Keeps an address, or keeps it for somebody else from now on.
    *
@@ -62,27 +68,29 @@ export function createReservations(
     },
     keys: () => known.keys(),
     all: () => [...known.values()],
-    find: (subnet, address) => known.get(keys.reservation(subnet, address)),
-    keptFor(subnet, { mac, name }) {
+    find: ({ subnet, network }, address) =>
+      known.get(keys.reservation(subnet, address, network)) ?? known.get(keys.reservation(subnet, address)),
+    keptFor({ subnet, network }, { mac, name }) {
       const shown = formatPrefix(subnet);
       return [...known.values()].filter(
         (one) =>
           formatPrefix(one.subnet) === shown &&
+          (one.network === undefined || one.network === network) &&
           ((one.mac !== undefined && one.mac === mac) || (one.name !== undefined && one.name === name)),
       );
     },
     async add(reservation) {
-      const { subnet, address } = reservation;
+      const { subnet, address, network } = reservation;
       if (!isForHosts(subnet, address.value)) {
         const shown = `${formatAddress(address)} of ${formatPrefix(subnet)}`;
         throw new BerthError('ADDRESS_RESERVED', `the address ${shown} is not for hosts`);
       }
-      const key = keys.reservation(subnet, address);
+      const key = keys.reservation(subnet, address, network);
       await write({ do: 'put', key, value: encodeReservation(reservation) });
       known.set(key, reservation);
     },
-    async remove({ subnet, address }) {
-      const key = keys.reservation(subnet, address);
+    async remove({ subnet, address, network }) {
+      const key = keys.reservation(subnet, address, network);
       await write({ do: 'delete', key });
       known.delete(key);
     },

@@ -4,7 +4,7 @@ import { type Address, parseAddress, sameAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
 import type { EndpointId, PoolId } from '../model/ids.ts';
 import { keys } from '../model/keys.ts';
-import { type Lease, type Pool, poolId } from '../model/pool.ts';
+import { type Lease, networkOfPool, type Pool, poolId } from '../model/pool.ts';
 import { contains, formatPrefix, type Prefix, parsePrefix } from '../model/prefix.ts';
 import type { Entry } from '../store/store.ts';
 import { decodeLease, decodePool } from './codec.ts';
@@ -30,6 +30,8 @@ export interface LeaseRecord {
 export interface SubnetTable {
   readonly id: PoolId;
   readonly space: string;
+  /** The network of the cluster that it is of: `TENANT:NETWORK`. */
+  readonly network: string | undefined;
   readonly subnet: Prefix;
   /** Leased addresses, and those that are about to be. */
   readonly taken: AddressSet;
@@ -90,6 +92,7 @@ export function createTables(news: Pick<Follower, 'told' | 'isOld'>): Tables {
     const table = {
       id,
       space,
+      network: networkOfPool({ space }),
       subnet,
       taken,
       leases: new Map(),

@@ -16,8 +16,9 @@ export const keys = {
   /** `=` ends the pool's id: ids contain slashes, and one may be the beginning of another. */
   lease: (pool: PoolId, address: Address) => `berth/lease/${pool}/=${formatAddress(address)}`,
   reservations: 'berth/reservation/',
-  reservation: (subnet: Prefix, address: Address) =>
-    `berth/reservation/${formatPrefix(subnet)}=${formatAddress(address)}`,
+  /** @param network `TENANT:NETWORK`: for that network alone. */
+  reservation: (subnet: Prefix, address: Address, network?: string) =>
+    `berth/reservation/${network === undefined ? '' : `${network}/`}${formatPrefix(subnet)}=${formatAddress(address)}`,
   /** The cluster's objects, and the head, which every change of them changes too. */
   objects: 'berth/object/',
   object: (kind: string, key: string) => `berth/object/${kind}/${key}`,

@@ -114,4 +114,30 @@ describe('tenants with the same subnet', () => {
     await allReach(placed.get('blue')!, ['10.2.0.2']);
     await noneReaches(placed.get('red')!, ['10.2.0.2']);
   });
+
+  test('an address is reserved for one tenant, whichever has the subnet too', async () => {
+    const cluster = await make();
+    const h1 = cluster.hosts[0]!;
+    await networksAppear(cluster.hosts, 'shop/red', 'shop/blue');
+    const reserve = async (...words: readonly string[]) => {
+      const { code, stdout, stderr } = await h1.berth(...words);
+      return code === 0 ? stdout : stderr;
+    };
+    assert.match(
+      await reserve('reserve', '10.1.0.1'),
+      /10\.1\.0\.1 lies in 10\.1\.0\.0\/24 of (red|blue):shop and 10\.1\.0\.0\/24 of (red|blue):shop: name the network/,
+    );
+    assert.equal(
+      await reserve('reserve', '10.1.0.1', '--network', 'shop/red'),
+      '10.1.0.1 of red:shop is reserved for who asks for it\n',
+    );
+    assert.match(await reserve('reserve', '10.1.0.1', '--network', 'blue:shop', '--for', 'kept'), /of blue:shop is/);
+    assert.match(await reserve('unreserve', '10.1.0.1'), /10\.1\.0\.1 is reserved in .* and .*: name the network/);
+    assert.match(await reserve('unreserve', '10.1.0.1', '--network', 'shop/blue'), /of blue:shop is not reserved/);
+    const red = await spread(cluster.hosts, ['kept-red'], 'shop/red');
+    const blue = await spread(cluster.hosts, ['kept-blue'], 'shop/blue');
+    assert.deepEqual(await ipv4([...red, ...blue]), ['10.1.0.2', '10.1.0.1']);
+    assert.match(await reserve('unreserve', '10.1.0.1'), /of red:shop is not reserved/);
+    assert.equal(await reserve('reservation', 'ls', '--json'), '[]\n');
+  });
 });
