@@ -11,6 +11,10 @@ import { type EtcdOptions, openEtcdStore } from './store.ts';
 
 /** Most of these servers are asked until it is over: long enough for a busy machine, and several of them side by side. */
 const DEADLINE = 5000;
+/** Milliseconds for what ends by itself. */
+const LONG = 60_000;
+/** Of a store whose calls end with their deadline; nor must it have been opened in that time. */
+const brief = { deadline: DEADLINE, unasked: true } as const;
 
 /**
  * The call is refused as wanted. On a crowded machine an answer may come too late to be told of: then it is asked again, a few
@@ -90,7 +94,7 @@ async function withFake(
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   // The last to go is the server: what is left open keeps a test that has failed from ending.
   try {
-    const store = await openEtcdStore({ endpoints: [{ url }], deadline: DEADLINE, ...options });
+    const store = await openEtcdStore({ endpoints: [{ url }], deadline: LONG, ...options });
     opened = true;
     try {
       await work(store, (method) => counts.get(method) ?? 0);
@@ -214,7 +218,7 @@ describe('servers that are no etcd', { concurrency: 6 }, () => {
 
   it('a write whose answer is lost is sent again with a look at what it would have written, as long as nobody answers', async () => {
     const lose = (stream: ServerHttp2Stream) => stream.close(2);
-    await withFake({ txn: lose, range: lose }, {}, async (store, asked) => {
+    await withFake({ txn: lose, range: lose }, brief, async (store, asked) => {
       await assert.rejects(store.transact(put), unavailable(/unknown whether it was done/));
       assert.ok(asked('txn') > 1, `${asked('txn')} attempts`);
       await assert.rejects(store.get('a'), unavailable(/^((?!unknown).)*$/));
@@ -237,7 +241,7 @@ describe('servers that are no etcd', { concurrency: 6 }, () => {
       ['14', 'etcdserver: no leader'],
       ['8', 'etcdserver: too many requests'],
     ] as const) {
-      await withFake({ txn: refuse(status, text) }, {}, async (store, asked) => {
+      await withFake({ txn: refuse(status, text) }, brief, async (store, asked) => {
         await refused(() => store.transact(put), unavailable(/^((?!unknown).)*$/));
         assert.ok(asked('txn') > 1, `${asked('txn')} attempts`);
       });
@@ -245,7 +249,7 @@ describe('servers that are no etcd', { concurrency: 6 }, () => {
   });
 
   it('a server that is awake and answers nothing holds nobody for longer than the deadline', async () => {
-    await withFake({ txn: () => {}, range: () => {} }, {}, async (store) => {
+    await withFake({ txn: () => {}, range: () => {} }, brief, async (store) => {
       await Promise.all([
         assert.rejects(store.get('a'), unavailable(/(did|does) not answer/)),
         assert.rejects(store.transact(put), unavailable(/unknown/)),
