@@ -143,6 +143,25 @@ for (const engine of engineVersions) {
       await nothingStored();
     });
 
+    test('a network that is removed, and an address that is released, while the leader’s plugin is away are free when it is back', async () => {
+      await network('stale', '10.69.0.0/24');
+      await service('brief', 1, 'stale');
+      await running('brief', 1);
+      assert.notDeepEqual(await stored(), []);
+      await first.docker('plugin', 'disable', '-f', 'berth');
+      await first.docker('service', 'rm', 'brief');
+      await waitFor(
+        () => 'the network to be removed',
+        async () => (await first.exec(['docker', 'network', 'rm', 'stale'], { check: false })).code === 0,
+        30_000,
+        200,
+      );
+      await first.docker('plugin', 'enable', 'berth');
+      await pluginReady(first);
+      // The engine asks again, each time after a longer while.
+      await nothingStored();
+    });
+
     test('another leader goes on with the addresses that the one before gave', async () => {
       await network('stock', '10.67.0.0/24');
       await service('db', 3, 'stock');
