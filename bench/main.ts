@@ -20,6 +20,7 @@ import { hosts } from './hosts.ts';
 import { describeMachine, machineText } from './machine.ts';
 import { modesBenchmark } from './modes.ts';
 import { networks } from './networks.ts';
+import { neutron } from './neutron.ts';
 import { otherKernel } from './other-kernel.ts';
 import { render } from './print.ts';
 import { reachable } from './reachable.ts';
@@ -40,6 +41,7 @@ const benchmarks: readonly Benchmark[] = [
   across,
   reachable,
   networks,
+  neutron,
   otherKernel,
   commands,
 ];

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
+import { findKuryr } from './openstack/kuryr.ts';
 import { type OpenStack, startOpenStack } from './openstack/openstack.ts';
 import type { RestAnswer } from './openstack/rest.ts';
 import { namespacesOf, remains } from './remains.ts';
@@ -170,4 +171,9 @@ test('a second OpenStack starts from the templates, on the LAN of a bed, without
   assert.deepEqual(second.calls.counts(), { 'GET /v2.0/networks': 1 });
   assert.deepEqual(stack.calls.counts(), {});
   assert.throws(() => second.keystone, /without Keystone/);
+});
+
+test('the Python original is found where BERTH_KURYR says, or missed by name', () => {
+  assert.match(JSON.stringify(findKuryr('')), /absent.*BERTH_KURYR names no folder/);
+  assert.match(JSON.stringify(findKuryr('/nonexistent')), /absent.*nonexistent\/kuryr-libnetwork.* is missing/);
 });

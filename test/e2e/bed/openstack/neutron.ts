@@ -2,6 +2,7 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Service, service } from '../control.ts';
 import type { Machine } from '../machine.ts';
 import { controlRegion, password } from './identity.ts';
 import { ini } from './ini.ts';
@@ -41,6 +42,16 @@ export function neutronServer(machine: Machine, options: NeutronOptions): WsgiSe
     env: { HOME: folder },
     probe: '/',
   });
+}
+
+/** The process that talks with agents, which the API's processes leave to it. It has the files of `neutronServer`. */
+export function neutronRpcServer(machine: Machine): Service {
+  const command = ['/usr/bin/neutron-rpc-server', '--config-file', join(machine.dir, 'neutron/neutron.conf')];
+  return service(
+    'neutron-rpc-server',
+    () => machine.spawn([...command, '--log-file', join(machine.dir, 'log/neutron-rpc.log')]),
+    () => Promise.resolve(true),
+  );
 }
 
 /** The rules that differ from the defaults, from now on: Neutron reads the file again when it has changed. */

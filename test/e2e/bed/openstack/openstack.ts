@@ -10,6 +10,7 @@ import type { TestContext } from 'node:test';
 import { type Bed, openBed } from '../bed.ts';
 import type { Lan } from '../lan.ts';
 import type { Machine } from '../machine.ts';
+import { type AgentOptions, type Agents, startAgents } from './agents.ts';
 import { type Calls, callLog } from './calls.ts';
 import { addFakeAgent, type FakeAgent, neutronSqlite, setPortStatus } from './database.ts';
 import {
@@ -24,9 +25,12 @@ import {
 } from './identity.ts';
 import { type KeystoneServer, startKeystone } from './keystone.ts';
 import { listenIn } from './listen.ts';
-import { neutronServer, setPolicy } from './neutron.ts';
+import { neutronMariadb } from './mariadb.ts';
+import { neutronRpcServer, neutronServer, setPolicy } from './neutron.ts';
 import { openProxy, type ProxyOptions } from './proxy.ts';
-import { type RestClient, restClient } from './rest.ts';
+import { startRabbitmq } from './rabbitmq.ts';
+import { type Resource, type RestClient, restClient } from './rest.ts';
+import { plugVm, type VmPort } from './vm.ts';
 import type { WsgiService } from './wsgi.ts';
 
 export interface OpenStackOptions {
@@ -37,7 +41,12 @@ export interface OpenStackOptions {
    * the catalog are. Without, it has a bed of its own, and the endpoints are on 127.0.0.1 of the machine that runs the test.
    */
   readonly on?: { readonly bed: Bed; readonly lan: Lan; readonly address: string };
-  /** Hosts that have an agent, as far as Neutron knows: ports bind to them, but nobody wires these. Default `h1` and `h2`. */
+  /**
+   * `fake` (default): agents are rows in Neutron's table, and SQLite is the database; starts in seconds. `real`: agents are to be
+   * started with `startAgents`; neutron-server runs with MariaDB and RabbitMQ.
+   */
+  readonly agents?: 'fake' | 'real';
+  /** With fake agents: hosts that have one, as far as Neutron knows: ports bind to them, but nobody wires these. Default `h1` and `h2`. */
   readonly hosts?: readonly string[] | Readonly<Record<string, FakeAgent>>;
   /** Rules of Neutron's policy that differ from the defaults. */
   readonly policy?: Readonly<Record<string, string>>;
@@ -49,6 +58,8 @@ export interface OpenStackOptions {
 
 export interface OpenStack extends AsyncDisposable {
   readonly bed: Bed;
+  /** What it is on. */
+  readonly lan: Lan;
   /** Where the services run; their logs are in `machine.dir/log`. */
   readonly machine: Machine;
   /** Keystone as the product finds it: `http://…/v3`. */
@@ -76,6 +87,10 @@ export interface OpenStack extends AsyncDisposable {
   readonly keystoneServer: WsgiService;
   /** Replaces the rules of Neutron's policy that differ from the defaults; from the next call on. */
   setPolicy(rules: Readonly<Record<string, string>>): void;
+  /** Starts Neutron's Linux bridge agent on a host that can reach this OpenStack, and others. @throws unless agents are `real`. */
+  startAgents(host: Machine, options: AgentOptions): Promise<Agents>;
+  /** A port that stands for a virtual machine, on a host with agents. @param attributes of the port. */
+  plugVm(host: Machine, network: Pick<Resource, 'id'>, attributes?: Readonly<Record<string, unknown>>): Promise<VmPort>;
   /** An agent that is only in Neutron's books, or a change of it. */
   addFakeAgent(host: string, agent?: FakeAgent): void;
   /** What a real agent would report of a port. */
@@ -138,21 +153,28 @@ async function assemble(options: OpenStackOptions, on: NonNullable<OpenStackOpti
     const authUrl = `${urls.get('auth')!}/v3`;
     const networkUrl = (region: Region = 'RegionOne', kind: Interface = 'public') => urls.get(`${region}/${kind}`)!;
 
-    const database = await neutronSqlite(machine);
+    const real = options.agents === 'real';
+    const [database, bus] = real
+      ? await Promise.all([neutronMariadb(machine), startRabbitmq(machine, address)])
+      : [await neutronSqlite(machine), undefined];
     neutron = neutronServer(machine, {
       keystone: asksForTokens,
       database,
-      bus: 'fake://',
-      processes: 1,
+      bus: bus?.url ?? 'fake://',
+      processes: real ? 2 : 1,
       ...(options.policy ? { policy: options.policy } : {}),
     });
     const fakes = Array.isArray(hosts) ? hosts.map((host: string) => [host, {}] as const) : Object.entries(hosts);
-    for (const [host, agent] of fakes) addFakeAgent(machine, host, agent as FakeAgent);
+    const mustBe = (kind: 'real' | 'fake') => {
+      if (real !== (kind === 'real')) throw new Error(`The agents of this OpenStack are not ${kind}`);
+    };
+    for (const [host, agent] of real ? [] : fakes) addFakeAgent(machine, host, agent as FakeAgent);
     const { tokenLifetime } = options;
     const lifetime = tokenLifetime === undefined ? {} : { tokenLifetime };
     [keystoneServer] = await Promise.all([
       asksForTokens ? startKeystone(machine, { url: authUrl, networkUrl, ...lifetime }) : undefined,
       neutron.start(),
+      real ? neutronRpcServer(machine).start() : undefined,
     ]);
 
     const server = (): KeystoneServer => {
@@ -164,6 +186,7 @@ async function assemble(options: OpenStackOptions, on: NonNullable<OpenStackOpti
     const neutronAs = (user: UserName) => restClient(neutron!.socket, '/v2.0', () => tokenOf(user));
     const stack: OpenStack = {
       bed,
+      lan,
       machine,
       authUrl,
       networkUrl,
@@ -185,8 +208,19 @@ async function assemble(options: OpenStackOptions, on: NonNullable<OpenStackOpti
         return server();
       },
       setPolicy: (rules) => setPolicy(machine, rules),
-      addFakeAgent: (host, agent) => addFakeAgent(machine, host, agent),
-      setPortStatus: (port, status) => setPortStatus(machine, port, status),
+      startAgents: async (host, agents) => {
+        mustBe('real');
+        return startAgents(host, bus!.url, stack.neutron, agents);
+      },
+      plugVm: (host, network, attributes) => plugVm(host, stack.neutron, network, attributes),
+      addFakeAgent: (host, agent) => {
+        mustBe('fake');
+        addFakeAgent(machine, host, agent);
+      },
+      setPortStatus: (port, status) => {
+        mustBe('fake');
+        setPortStatus(machine, port, status);
+      },
       watch: (test) => bed.watch(test),
       [Symbol.asyncDispose]: close,
     };
