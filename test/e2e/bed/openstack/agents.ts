@@ -46,24 +46,18 @@ export async function startAgents(
 ): Promise<Agents> {
   const side = await start(
     [
-      ...['nsenter', '-t', `${machine.pid()}`, '-n', '-u', '-i', '-p', '--'],
-      ...['unshare', '-m', '--propagation', 'private', 'sh', join(import.meta.dirname, 'agents-boot.sh')],
+      ...enter(machine.pid()),
+      'unshare',
+      '-m',
+      '--propagation',
+      'private',
+      'sh',
+      join(import.meta.dirname, 'agents-boot.sh'),
     ],
     { log: join(machine.dir, 'log/agents-boot.log'), forks: true },
   );
   await side.waitForOutput(/^up$/m);
-  const inside = (command: readonly string[]) => [
-    'nsenter',
-    '-t',
-    `${side.pid}`,
-    '-n',
-    '-m',
-    '-u',
-    '-i',
-    '-p',
-    '--',
-    ...command,
-  ];
+  const inside = (command: readonly string[]) => [...enter(side.pid, '-m'), ...command];
   const env = {
     PATH: `${join(import.meta.dirname, 'tools')}:/usr/sbin:/usr/bin:/sbin:/bin`,
     HOME: '/run/agents',
@@ -75,7 +69,7 @@ export async function startAgents(
   const folder = join(machine.dir, 'agents');
   mkdirSync(folder, { recursive: true });
   const config = join(folder, 'agents.conf');
-  writeFileSync(config, agentsConf(machine, folder, bus, options.localAddress));
+  writeFileSync(config, agentsConf(machine, bus, options.localAddress));
   const agent = (kind: keyof typeof binaries): Service => {
     const binary = binaries[kind];
     const command = [
@@ -113,18 +107,31 @@ export async function startAgents(
   return agents;
 }
 
-function agentsConf(machine: Machine, folder: string, bus: string, localAddress: string): string {
+const enter = (pid: number, ...more: readonly string[]) => [
+  'nsenter',
+  '-t',
+  `${pid}`,
+  '-n',
+  '-u',
+  '-i',
+  '-p',
+  ...more,
+  '--',
+];
+
+function agentsConf(machine: Machine, bus: string, localAddress: string): string {
   const helper = { helper_command: '/usr/bin/privsep-helper' };
   return ini({
     DEFAULT: {
       host: machine.name,
-      state_path: folder,
+      // Of the host's folder dnsmasq could read nothing, as it is not root.
+      state_path: '/run/agents/state',
       transport_url: bus,
       interface_driver: 'linuxbridge',
       dhcp_driver: 'neutron.agent.linux.dhcp.Dnsmasq',
       rpc_response_timeout: 60,
     },
-    oslo_concurrency: { lock_path: join(folder, 'lock') },
+    oslo_concurrency: { lock_path: '/run/agents/lock' },
     // They are root: nothing needs sudo.
     agent: { root_helper: '', root_helper_daemon: '', report_interval: 10, polling_interval: 1 },
     experimental: { linuxbridge: true },
