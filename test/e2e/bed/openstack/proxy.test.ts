@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
+import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { atEveryCall, callLog, everyFault, type Fault, pathTemplate } from './calls.ts';
+import { makeCertificates } from './certificates.ts';
 import { openProxy, type ServiceProxy } from './proxy.ts';
 
 const calls = callLog();
@@ -145,4 +147,33 @@ test('every call of an operation is made to fail in every way', async () => {
   assert.equal(seen.length, 2 * everyFault.length);
   const idle = atEveryCall(calls, everyFault, operation, () => Promise.resolve());
   await assert.rejects(idle, /was not made again/);
+});
+
+test('an endpoint speaks TLS, and may ask for a certificate', async () => {
+  const { ca, server, client } = await makeCertificates(folder, ['127.0.0.1']);
+  const ask = (port: number, own = {}) =>
+    new Promise<number>((resolve, reject) => {
+      const sent = request({ host: '127.0.0.1', port, path: '/v2.0/ports', agent: false, ca, ...own }, (answer) => {
+        answer.resume();
+        resolve(answer.statusCode!);
+      });
+      sent.once('error', reject);
+      sent.end();
+    });
+  const open = openProxy({ service: 'neutron', calls, upstream: () => socket, tls: server });
+  const guarded = openProxy({ service: 'neutron', calls, upstream: () => socket, tls: { ...server, ca } });
+  try {
+    const [port, guardedPort] = [await open.listen('open'), await guarded.listen('guarded')];
+    assert.equal(await ask(port), 200);
+    await assert.rejects(ask(port, { ca: [] }), /self-signed|unable to verify/);
+    assert.equal(await ask(guardedPort, client), 200);
+    await assert.rejects(ask(guardedPort));
+    assert.deepEqual(
+      calls.all().map(({ endpoint }) => endpoint),
+      ['open', 'guarded'],
+    );
+  } finally {
+    open.close();
+    guarded.close();
+  }
 });
