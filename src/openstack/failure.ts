@@ -99,7 +99,8 @@ export function refused(asked: Asked, answer: HttpAnswer): BerthError {
   const location =
     redirect && answer.headers.location !== undefined ? `, which leads to ${answer.headers.location}` : '';
   const type = reason?.type === undefined ? '' : ` ${reason.type}`;
-  const words = reason === undefined ? excerpt(answer) : `: ${oneLine(reason.message, 400)}`;
+  const words =
+    reason === undefined ? excerpt(answer) : `: ${oneLine(reason.message.replaceAll(/<br *\/?>/g, ' '), 400)}`;
   return new BerthError(code, sentenceOf(asked, answer, `${status}${type}${location}${words}`), { cause });
 }
 
@@ -128,8 +129,8 @@ function codeOf(service: ServiceName, status: number, type: string | undefined):
   if (status === 401) return 'KEYSTONE_REFUSED';
   if (status === 429 || status === 503) return 'OPENSTACK_BUSY';
   if (status >= 500) return 'OPENSTACK_FAILED';
-  // All that is asked of Keystone is a token.
-  if (service === 'Keystone') return status === 404 ? 'OPENSTACK_BAD_ANSWER' : 'KEYSTONE_REFUSED';
+  // All that is asked of Keystone is a token; a token that is none of its own it does not find (404).
+  if (service === 'Keystone') return 'KEYSTONE_REFUSED';
   if (type !== undefined && QUOTA_TYPES.has(type)) return 'NEUTRON_QUOTA';
   if (status === 403) return 'NEUTRON_DENIED';
   if (status === 404) return 'NEUTRON_NOT_FOUND';
