@@ -45,7 +45,7 @@ function closeSessions(): void {
   for (const session of sessions.splice(0)) session.close();
 }
 
-describe('Keystone', { timeout: 300_000 }, () => {
+describe('Keystone', { timeout: 600_000 }, () => {
   let stack: OpenStack;
   before(async () => {
     stack = await startOpenStack();
@@ -167,7 +167,7 @@ describe('Keystone', { timeout: 300_000 }, () => {
   });
 });
 
-describe('tokens of a short life, over TLS', { timeout: 300_000 }, () => {
+describe('tokens of a short life, over TLS', { timeout: 600_000 }, () => {
   let stack: OpenStack;
   const path = (name: string) => join(folder, name);
   const text = (name: string) => readFileSync(path(name), 'utf8');
@@ -244,7 +244,7 @@ describe('tokens of a short life, over TLS', { timeout: 300_000 }, () => {
   });
 });
 
-describe('Neutron', { timeout: 300_000 }, () => {
+describe('Neutron', { timeout: 600_000 }, () => {
   let stack: OpenStack;
   let admin: Neutron;
   let tenant: Neutron;
