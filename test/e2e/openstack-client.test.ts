@@ -2,48 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { readKuryrConf } from '../../src/openstack/conf/kuryr-conf.ts';
 import { detailsOf } from '../../src/openstack/failure.ts';
-import { openSession, type Session, type SessionSettings } from '../../src/openstack/keystone/session.ts';
 import { createNeutron, type Neutron } from '../../src/openstack/neutron/neutron.ts';
 import { failureOf } from '../../src/openstack/testing/fake-cloud.ts';
-import type { UserName } from './bed/openstack/identity.ts';
 import { type OpenStack, startOpenStack } from './bed/openstack/openstack.ts';
-
-const folder = mkdtempSync(join(tmpdir(), 'openstack-client-'));
-const sessions: Session[] = [];
-after(() => rmSync(folder, { recursive: true }));
-
-/** A session as kuryr.conf asks for it. */
-function sessionFor(lines: Readonly<Record<string, string | undefined>>, more: Partial<SessionSettings> = {}): Session {
-  const file = join(folder, 'kuryr.conf');
-  const text = Object.entries(lines).map(([key, value]) => (value === undefined ? '' : `${key} = ${value}`));
-  writeFileSync(file, ['[neutron]', ...text].join('\n'), { mode: 0o600 });
-  const session = openSession({ ...readKuryrConf({ files: [file], dirs: [], env: {} }).conf.session, ...more });
-  sessions.push(session);
-  return session;
-}
-
-function asUser(stack: OpenStack, name: UserName): Record<string, string> {
-  const user = stack.identity.users[name];
-  return {
-    auth_type: 'password',
-    auth_url: stack.authUrl,
-    username: user.name,
-    user_domain_name: user.domain,
-    password: user.password,
-    project_name: user.project,
-    project_domain_name: user.domain,
-  };
-}
-
-function closeSessions(): void {
-  for (const session of sessions.splice(0)) session.close();
-}
+import { asUser, closeSessions, folder, sessionFor } from './suites/openstack-sessions.ts';
 
 describe('Keystone', { timeout: 600_000 }, () => {
   let stack: OpenStack;
