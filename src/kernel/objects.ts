@@ -65,6 +65,11 @@ export interface BridgeLink extends LinkCommon {
   readonly forwardDelay?: number;
   readonly vlanFiltering?: boolean;
   readonly multicastSnooping?: boolean;
+  /**
+   * Others plug into it as well, and may have made it: one without our alias is left as it is, and ours goes only when nothing is
+   * plugged into it any more.
+   */
+  readonly common?: true;
 }
 
 export interface VxlanLink extends LinkCommon {

@@ -29,7 +29,7 @@ import { belongingKind } from './kinds/belonging.ts';
 import { fdbKind, fdbRequest } from './kinds/fdb.ts';
 import { filterKind } from './kinds/filter.ts';
 import { groupBy, type Kind } from './kinds/kind.ts';
-import { linkKind } from './kinds/link.ts';
+import { isCommon, linkKind } from './kinds/link.ts';
 import { neighbourKind, neighbourRequest } from './kinds/neighbour.ts';
 import { pluggedOf } from './kinds/plugged.ts';
 import { qdiscKind } from './kinds/qdisc.ts';
@@ -238,8 +238,8 @@ export function openRtnetlinkDriver(options: RtnetlinkOptions = {}): RtnetlinkDr
       );
       if (session === undefined) return;
       const records = group.flatMap((link) => {
-        // One that may be in a container is looked for there, too.
-        if (pluggedOf(link) !== undefined) return [];
+        // One that may be in a container is looked for there, too; one that others use, for what they have on it.
+        if (isApart(link)) return [];
         const record = session.links.byName(link.name);
         return record?.type === link.type ? [record] : [];
       });
@@ -248,9 +248,10 @@ export function openRtnetlinkDriver(options: RtnetlinkOptions = {}): RtnetlinkDr
       session.socket.request(records.flatMap((record) => changeLink(record.index, { group: number })));
       deleting();
       const [outcome] = session.socket.request([deleteLinkGroup(number)]);
-      if (outcome!.errno === 0) group = group.filter((link) => pluggedOf(link) !== undefined);
+      if (outcome!.errno === 0) group = group.filter(isApart);
     }
-    for (const link of group) unmake(link);
+    // Of what is left, bridges come after what is plugged into them.
+    for (const link of group.toSorted((a, b) => Number(isCommon(a)) - Number(isCommon(b)))) unmake(link);
   }
 }
 
@@ -272,6 +273,9 @@ function* runs(objects: readonly KernelObject[]): Generator<KernelObject[]> {
 function isEntry(object: KernelObject): object is Neighbour | FdbEntry {
   return object.kind === 'fdb' || object.kind === 'neighbour';
 }
+
+/** Links that are not deleted with others in one go. */
+const isApart = (link: Link): boolean => pluggedOf(link) !== undefined || isCommon(link);
 
 function makeTogether(
   run: readonly KernelObject[],

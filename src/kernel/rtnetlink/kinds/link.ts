@@ -10,10 +10,12 @@ import {
   changeLink,
   createLink,
   deleteLink,
+  getLinks,
   type LinkChange,
   type LinkRecord,
   type LinkReferences,
   PORT_FLAGS,
+  readLink,
   setsAddressGeneration,
   setsProtoDown,
 } from '../link.ts';
@@ -37,7 +39,11 @@ export function linkKind(owns: (link: MadeLink) => boolean, deleting: () => void
     find(wanted, session, found) {
       for (const link of wanted) {
         const [place] = standingPlacesOf(link, session);
-        if (place !== undefined) found.set(objectKey(link), foundLink(link, place.record, session.links));
+        if (place !== undefined)
+          found.set(
+            objectKey(link),
+            isForeign(link, place.record) ? link : foundLink(link, place.record, session.links),
+          );
         // The engine has it, and nobody knows where: nothing can be said against it.
         else if (pluggedOf(link) === 'somewhere') found.set(objectKey(link), link);
       }
@@ -59,6 +65,7 @@ export function linkKind(owns: (link: MadeLink) => boolean, deleting: () => void
         if (link.deliver === true && place.session === session) deliverNic(link, place.record, session);
         return;
       }
+      if (place !== undefined && isForeign(link, place.record)) return;
       if (place !== undefined && unchangeable(link, place.record, session.links) === undefined) {
         change(link, place.record, place.session, session.links);
         return;
@@ -67,6 +74,7 @@ export function linkKind(owns: (link: MadeLink) => boolean, deleting: () => void
       if (create(link, session)) return;
       const record = openLinkTable(session.socket).byName(link.name);
       if (record === undefined) throw new Refusal(constants.errno.EEXIST);
+      if (isForeign(link, record)) return;
       const obstacle = unchangeable(link, record, session.links);
       if (obstacle === undefined) {
         change(link, record, session);
@@ -87,13 +95,25 @@ export function linkKind(owns: (link: MadeLink) => boolean, deleting: () => void
       }
       for (const { record, session: there } of placesOf(link, session)) {
         // Another type of link under this name is not the one that was made.
-        if (record.type !== link.type) continue;
+        if (record.type !== link.type || isForeign(link, record)) continue;
+        if (isCommon(link) && hasPorts(record, there)) continue;
         deleting();
         const [outcome] = there.socket.request([deleteLink(record.index)]);
         if (outcome!.errno !== 0 && !meansAbsent(outcome!.errno)) throw new Refusal(outcome!.errno, outcome!.message);
       }
     },
   };
+}
+
+/** Whether others plug into a link as well. */
+export const isCommon = (link: Link): boolean => link.type === 'bridge' && link.common === true;
+
+/** Whether it is a bridge of somebody else's, which stands where ours would. */
+const isForeign = (link: Link, record: LinkRecord): boolean =>
+  isCommon(link) && record.type === 'bridge' && record.alias !== link.alias;
+
+function hasPorts({ index }: LinkRecord, { socket }: Session): boolean {
+  return socket.dump(getLinks(), readLink).some(({ master }) => master === index);
 }
 
 /** A link in the terms of the declared one; `links` are those that its parent and its master are among. */
