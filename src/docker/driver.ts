@@ -137,6 +137,13 @@ export interface RequestAddress {
 }
 
 export interface IpamDriver {
+  /**
+   * That the engine chooses each MAC address before it asks for the addresses that go with it, and tells it then. Absent: the
+   * endpoint's driver chooses it.
+   */
+  readonly requiresMac?: boolean;
+  /** Whether an engine that starts tells again which pools and addresses it holds. Absent: yes. */
+  readonly replays?: boolean;
   addressSpaces(call: Call): { readonly local: string; readonly global: string };
   requestPool(request: RequestPool, call: Call): Promise<RequestedPool>;
   releasePool(pool: PoolId, call: Call): Promise<void>;

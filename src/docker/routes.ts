@@ -144,7 +144,10 @@ const networkRoutes: Readonly<Record<string, Route>> = {
 
 const ipamRoutes: Readonly<Record<string, Route>> = {
   // Replay makes the engine tell at its start which pools and addresses it holds.
-  GetCapabilities: plain(() => ({ RequiresMACAddress: false, RequiresRequestReplay: true })),
+  GetCapabilities: plain(({ ipam: { requiresMac = false, replays = true } }) => ({
+    RequiresMACAddress: requiresMac,
+    RequiresRequestReplay: replays,
+  })),
   GetDefaultAddressSpaces: plain(({ ipam }, call) => {
     const spaces = ipam.addressSpaces(call);
     return { LocalDefaultAddressSpace: spaces.local, GlobalDefaultAddressSpace: spaces.global };
