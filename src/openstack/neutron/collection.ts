@@ -44,8 +44,8 @@ export interface Collection<Item, New, Change> extends Readable<Item> {
   createMany(what: readonly New[], bounds?: Bounds): Promise<Item[]>;
   /** @throws BerthError NEUTRON_NOT_FOUND; NEUTRON_CHANGED, where another revision was demanded. */
   update(id: string, change: Change, options?: UpdateOptions): Promise<Item>;
-  /** @returns whether there was one. */
-  remove(id: string, bounds?: Bounds): Promise<boolean>;
+  /** @returns whether there was one. @throws BerthError NEUTRON_CHANGED, where another revision was demanded. */
+  remove(id: string, options?: UpdateOptions): Promise<boolean>;
 }
 
 export interface Taggable {
@@ -144,10 +144,9 @@ export function collection<Schema extends z.ZodObject, New extends object, Chang
       const body = { [kind.one]: change };
       if (ifRevision === undefined) return one(session, kind, { method: 'PUT', path, body, bounds });
       // A second one would be refused because of the first.
-      const headers = { 'If-Match': `revision_number=${ifRevision}` };
-      return one(session, kind, { method: 'PUT', path, body, headers, repeatable: false, bounds });
+      return one(session, kind, { method: 'PUT', path, body, headers: ifMatch(ifRevision), repeatable: false, bounds });
     },
-    remove: (id, bounds = {}) => removed(session, `${kind.path}/${segment(id)}`, bounds),
+    remove: (id, { ifRevision, ...bounds } = {}) => removed(session, `${kind.path}/${segment(id)}`, bounds, ifRevision),
   };
 }
 
@@ -164,6 +163,9 @@ export function taggable(session: Session, path: string): Taggable {
   };
 }
 
+/** Also of DELETE (extension `revision-if-match`). */
+const ifMatch = (revision: number) => ({ 'If-Match': `revision_number=${revision}` });
+
 /** Asks for one object. */
 async function one<Schema extends z.ZodObject>(
   session: Session,
@@ -174,9 +176,10 @@ async function one<Schema extends z.ZodObject>(
   return checked(`${call.method} ${call.path}`, z.object({ [name]: schema }), body)[name] as z.infer<Schema>;
 }
 
-async function removed(session: Session, path: string, bounds: Bounds): Promise<boolean> {
+async function removed(session: Session, path: string, bounds: Bounds, ifRevision?: number): Promise<boolean> {
+  const headers = ifRevision === undefined ? {} : { headers: ifMatch(ifRevision) };
   try {
-    await session.call({ method: 'DELETE', path, bounds });
+    await session.call({ method: 'DELETE', path, bounds, ...headers });
     return true;
   } catch (error) {
     if (isGone(error)) return false;
