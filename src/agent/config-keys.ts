@@ -102,7 +102,7 @@ export const configKeys: readonly ConfigKey[] = [
     key: 'plugins',
     values: 'name=fabric[:scope], separated by commas',
     default: 'berth=cluster,berth-lan=lan,local=lan',
-    help: 'The driver names that Docker knows us by; fabric is cluster or lan, scope local (the default), global, or auto: global on an engine with a cluster store.',
+    help: 'The driver names that Docker knows us by; fabric is cluster, lan or neutron, scope local (the default), global, or auto: global on an engine with a cluster store.',
   },
   {
     key: 'bridge',
@@ -115,6 +115,12 @@ export const configKeys: readonly ConfigKey[] = [
     values: 'unix:/path or tcp:address:port',
     default: 'unix:/run/openvswitch/db.sock',
     help: "Where the database of this host's Open vSwitch listens, for lan networks with mode=ovs.",
+  },
+  {
+    key: 'kuryr-conf',
+    values: 'file',
+    default: 'the first of ~/.kuryr/kuryr.conf, ~/kuryr.conf, /etc/kuryr/kuryr.conf, /etc/kuryr.conf',
+    help: 'Where OpenStack is, and who we are there, for plugins of the fabric neutron: a kuryr.conf as it is.',
   },
   {
     key: 'default-pools',

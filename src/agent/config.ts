@@ -73,6 +73,8 @@ export interface Config {
   readonly plugins: readonly PluginConfig[];
   readonly bridge: string;
   readonly ovsDatabase: DatabaseAddress;
+  /** Where Neutron is, and who we are there. Absent: the usual places of kuryr.conf. */
+  readonly kuryrConf: string | undefined;
   readonly defaultPools: readonly PoolBase[];
   readonly tls: TlsConfig | undefined;
   readonly metricsAddress: { readonly host: string; readonly port: number } | undefined;
@@ -126,6 +128,7 @@ export function loadConfig(
     plugins: pluginList(value('plugins')),
     bridge: interfaceName(value('bridge')),
     ovsDatabase: ovsDatabase(value('ovs-database')),
+    kuryrConf: confFile(chosen('kuryr-conf')),
     defaultPools: poolBases(value('default-pools')),
     tls: tlsConfig(optional),
     metricsAddress: hostPort(value('metrics-address')),
@@ -172,6 +175,11 @@ function readConfigFile(file: string): RawConfig {
       return [key, String(value)];
     }),
   );
+}
+
+/** @returns undefined where none is named. */
+function confFile(given: Given | undefined): string | undefined {
+  return given === undefined ? undefined : folder(given);
 }
 
 function folder(given: Given): string {
@@ -255,8 +263,11 @@ function seconds(given: Given, least: number, most: number): number {
 
 function pluginList(given: Given): GivenPlugin[] {
   const plugins = given.text.split(',').map((item): GivenPlugin => {
-    const match = /^([0-9A-Za-z][0-9A-Za-z_.-]{0,62})=(cluster|lan)(?::(local|global|auto))?$/.exec(item.trim());
-    if (match === null) throw bad(given, 'name=fabric[:scope], separated by commas, with fabric cluster or lan');
+    const match = /^([0-9A-Za-z][0-9A-Za-z_.-]{0,62})=(cluster|lan|neutron)(?::(local|global|auto))?$/.exec(
+      item.trim(),
+    );
+    if (match === null)
+      throw bad(given, 'name=fabric[:scope], separated by commas, with fabric cluster, lan or neutron');
     return {
       name: match[1]!,
       fabric: match[2] as FabricKind,

@@ -27,7 +27,6 @@ import { hostKey, openBook } from './dhcp/book.ts';
 import { readMarks } from './dhcp/engine-files.ts';
 import { createDhcp } from './dhcp/manager.ts';
 import { mountPoints } from './dhcp/mounts.ts';
-import { withDhcpPools } from './dhcp/pools.ts';
 import { createPorts } from './dhcp/ports.ts';
 import { followCluster } from './engine-networks/follow-cluster.ts';
 import { openEvents } from './events.ts';
@@ -38,9 +37,11 @@ import { createLifecycle } from './lifecycle.ts';
 import { createMetrics } from './metrics.ts';
 import { createNames } from './names.ts';
 import { createNetworkDriver } from './network-driver.ts';
+import { startNeutron } from './neutron/start.ts';
 import { serviceManager } from './notify.ts';
 import { mayBeOccupied } from './occupied.ts';
 import { listenAt, makeFolder, refuseServed, socketOf } from './places.ts';
+import { createPluginDrivers } from './plugin-drivers.ts';
 import { createReaching } from './reach/reaching.ts';
 import { createRegistration } from './registration.ts';
 import { createSandboxes } from './sandboxes.ts';
@@ -48,7 +49,6 @@ import { settleScopes } from './scopes.ts';
 import { openState, storeNotes } from './state.ts';
 import { createStatus } from './status.ts';
 import { awayIsNoFailure, openStores } from './stores.ts';
-import { withSwarm } from './swarm/ipam.ts';
 import { createSwarmNetworks } from './swarm/networks.ts';
 
 /** Engines that crash on a driver which returns a gateway (moby#51554). */
@@ -148,6 +148,9 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
       : undefined;
   if (cluster !== undefined) cleanup.defer(() => cluster.close());
 
+  const neutron = await startNeutron({ config, env: process.env, notes, events, now });
+  if (neutron !== undefined) cleanup.defer(() => neutron.close());
+
   const lifecycle = createLifecycle({
     state,
     kernel,
@@ -155,6 +158,7 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
     notes,
     events,
     cluster: cluster?.view,
+    neutron: neutron?.view,
     defaults: { bridge: config.bridge, ovsDatabase: config.ovsDatabase },
     engineRefusesGateway: () => REFUSES_GATEWAY.test(collector.engine().info?.version ?? ''),
     linger: config.linger,
@@ -271,7 +275,7 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
     },
     state,
     lifecycle,
-    leases,
+    leases: neutron === undefined ? leases : neutron.withLeases(leases),
     names,
     events,
     metrics,
@@ -336,6 +340,7 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
     cleanup.defer(() => master.close());
   }
   await cluster?.start();
+  await neutron?.recover();
   await lifecycle.recover();
   await attachments.recover();
   // What a network that was on its way out when we died still held; where the store is away, the next look does it.
@@ -388,36 +393,27 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
     await Promise.all(servers.map((server) => server.close()));
     await lifecycle.settled();
   });
-  const swarmNetworks = createSwarmNetworks({ cluster, nodes: () => collector.engine().info?.nodes });
-  const swarmIpam = withSwarm(leases.driver, { ipam, plugins, managed });
+  const driversOf = createPluginDrivers({
+    state,
+    lifecycle,
+    networkDriver,
+    leases,
+    ipam,
+    dhcp,
+    attachments,
+    sandboxes,
+    swarmNetworks: createSwarmNetworks({ cluster, nodes: () => collector.engine().info?.nodes }),
+    engineNetworks,
+    cluster,
+    neutron,
+    plugins,
+    bridge: config.bridge,
+    managed,
+  });
   for (const plugin of config.plugins) {
     const server = createPluginServer({
       name: plugin.name,
-      network: engineNetworks.network({
-        ...networkDriver,
-        allocateNetwork: swarmNetworks.allocate,
-        freeNetwork: (id, call) => swarmNetworks.free(id, call.signal),
-        createNetwork: async (request, call) => {
-          if (plugin.scope === 'global') await swarmNetworks.heardOf(request.options, call.signal);
-          await networkDriver.createNetwork(request, call);
-        },
-        deleteEndpoint: async (network, id, call) => {
-          await networkDriver.deleteEndpoint(network, id, call);
-          await cluster?.told();
-          // What a node of a swarm gives back it gives back to the leader.
-          if (managed && plugin.scope === 'global') await leases.endpointGone({ id });
-        },
-        deleteNetwork: async (id, call) => {
-          await attachments.networkGoes(id);
-          await networkDriver.deleteNetwork(id, call);
-        },
-        join: async (request, call) => {
-          const joined = await networkDriver.join(request, call);
-          sandboxes.watch(request.endpoint, joined.sourceName);
-          return joined;
-        },
-      }),
-      ipam: withDhcpPools(engineNetworks.ipam(swarmIpam), { state, dhcp, bridge: config.bridge }),
+      ...driversOf(plugin),
       logger,
       onCall: ({ method, code, milliseconds }) => {
         metrics.pluginCall(plugin.name, method, code ?? 'ok', milliseconds / 1000);

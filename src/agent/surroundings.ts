@@ -2,6 +2,7 @@
 
 import type { ClusterView } from '../fabric/cluster/view.ts';
 import type { FabricContext, FabricDefaults, Notes } from '../fabric/fabric.ts';
+import type { NeutronView } from '../fabric/neutron/view.ts';
 import type { HostView, Kernel } from '../kernel/kernel.ts';
 import type { Events } from './events.ts';
 import type { HostFacts } from './host.ts';
@@ -16,6 +17,8 @@ export interface SurroundingsParts {
   readonly defaults: FabricDefaults;
   /** Absent: this host is alone. */
   readonly cluster?: ClusterView | undefined;
+  /** Absent: no plugin of this host is for Neutron. */
+  readonly neutron?: NeutronView | undefined;
   engineRefusesGateway(): boolean;
 }
 
@@ -66,6 +69,7 @@ export function createSurroundings(parts: SurroundingsParts): Surroundings {
       engineRefusesGateway: parts.engineRefusesGateway(),
       tell: parts.events.emit,
       ...(parts.cluster === undefined ? {} : { cluster: parts.cluster }),
+      ...(parts.neutron === undefined ? {} : { neutron: parts.neutron }),
     }),
     learnBridges(bridges) {
       told = bridges;

@@ -15,6 +15,7 @@ import type { Endpoint, FabricKind, Json, Network, Subnet } from '../model/netwo
 import type { Prefix } from '../model/prefix.ts';
 import type { DatabaseAddress } from '../ovs/address.ts';
 import type { ClusterView } from './cluster/view.ts';
+import type { NeutronView } from './neutron/view.ts';
 
 /** One `-o` or `--driver-opt` option; docs/options.md is compared with these. */
 export interface OptionSpec {
@@ -60,6 +61,8 @@ export interface FabricContext {
   readonly defaults: FabricDefaults;
   /** Absent: this host shares no store with others. */
   readonly cluster?: ClusterView;
+  /** Absent: no plugin of this host is for Neutron. */
+  readonly neutron?: NeutronView;
   /** Bridges of the engine's own networks, besides `docker0` and `docker_gwbridge`. */
   readonly engineBridges: readonly string[];
   /** This engine crashes on a driver that returns a gateway (29.0.0 to 29.0.2, moby#51554). */

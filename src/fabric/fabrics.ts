@@ -5,8 +5,9 @@ import type { FabricKind } from '../model/network.ts';
 import { cluster } from './cluster/cluster.ts';
 import type { Fabric } from './fabric.ts';
 import { lan } from './lan/lan.ts';
+import { neutron } from './neutron/neutron.ts';
 
-export const fabrics: readonly Fabric[] = [cluster, lan];
+export const fabrics: readonly Fabric[] = [cluster, lan, neutron];
 
 /** @throws BerthError BAD_CONFIG when this build has no such fabric. */
 export function fabricOf(kind: FabricKind): Fabric {

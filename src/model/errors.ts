@@ -139,6 +139,12 @@ const catalogue = {
     next: 'Check that it exists and is visible to the project of the user: openstack network list',
   },
   NEUTRON_CONFLICT: { status: 409, next: 'Choose what is free, or remove what uses it first.' },
+  PORT_UNBOUND: {
+    status: 502,
+    next: 'See which agents Neutron has on which hosts: openstack network agent list; the host must be called the same there.',
+  },
+  PORT_UNSUPPORTED: { status: 409, next: 'Use a port of another kind; docs/neutron.md lists those that can be wired.' },
+  NEUTRON_AMBIGUOUS: { status: 409, next: 'Name it by its UUID.' },
   NEUTRON_QUOTA: { status: 409, next: 'Remove what is not needed, or have the quota raised: openstack quota show' },
   NEUTRON_CHANGED: { status: 412, next: 'Try again: somebody else changed the same object meanwhile.' },
 

@@ -1,0 +1,175 @@
+/**
+ * Docker's calls for networks of Neutron. Unlike the other fabrics, whose addresses are leased in our store, here Neutron is asked; so
+ * everything that may wait for it is in this folder, and has the time that Docker gives.
+ */
+
+import type { IpamDriver, NetworkDriver } from '../../docker/driver.ts';
+import { chosenMac, planContainer } from '../../fabric/container-options.ts';
+import { checkBinding } from '../../fabric/neutron/binding.ts';
+import type { Book } from '../../fabric/neutron/book.ts';
+import type { Networks } from '../../fabric/neutron/networks.ts';
+import type { Pools } from '../../fabric/neutron/pools.ts';
+import type { HeldPort, Place, Ports } from '../../fabric/neutron/ports.ts';
+import type { PoolRecord } from '../../fabric/neutron/records.ts';
+import { type NetworkSettings, networkSettings } from '../../fabric/neutron/settings.ts';
+import { parseAddress } from '../../model/address.ts';
+import { BerthError } from '../../model/errors.ts';
+import type { NetworkId, PoolId } from '../../model/ids.ts';
+import type { Endpoint, Json, Network, Subnet } from '../../model/network.ts';
+import type { Bounds } from '../../openstack/bounds.ts';
+import type { Lifecycle } from '../lifecycle.ts';
+import type { State } from '../state.ts';
+
+/** Docker waits for 10 s; what is left is for the answer. Milliseconds. */
+const PATIENCE = 9000;
+/** Neutron has only networks of its own: no overlap with other spaces is looked for (moby `libnetwork/ipams/remote`). */
+const SPACE = 'neutron';
+
+export interface NeutronDriverParts {
+  readonly state: State;
+  readonly lifecycle: Lifecycle;
+  readonly book: Book;
+  readonly pools: Pools;
+  readonly networks: Networks;
+  readonly ports: Ports;
+  /** `binding:host_id`. */
+  readonly host: string;
+  /** Of Neutron on this host, for a message: `Open vSwitch agent (alive)`. */
+  agents(bounds: Bounds): Promise<readonly string[]>;
+  /** What is the same for all fabrics. */
+  readonly base: NetworkDriver;
+  now(): number;
+}
+
+export function createNeutronDriver(parts: NeutronDriverParts): {
+  readonly network: NetworkDriver;
+  readonly ipam: IpamDriver;
+} {
+  const { state, lifecycle, book, pools, networks, ports, base } = parts;
+  const within = (signal: AbortSignal): Bounds => ({ signal, until: performance.now() + PATIENCE });
+
+  function poolOf(id: PoolId): PoolRecord {
+    const pool = book.pools.get(id);
+    if (pool !== undefined) return pool;
+    throw new BerthError('POOL_UNKNOWN', `the pool ${id.slice(0, 64)} is not known to Berth`);
+  }
+
+  function placeOf(id: NetworkId): Place {
+    const network = state.networks.get(id);
+    if (network?.fabric === 'neutron') return { network: id, settings: networkSettings(network) };
+    throw new BerthError('NETWORK_UNKNOWN', `the network ${id.slice(0, 12)} is not known to Berth`);
+  }
+
+  /** A gateway that the user left open is Neutron's; one that was given is the user's, whatever Neutron calls its own. */
+  function subnetAsMade(subnet: Subnet, pool: PoolRecord, { subnets }: NetworkSettings): Subnet {
+    if (pool.gateway?.chosen !== true) return subnet;
+    const { gateway: _guessed, ...rest } = subnet;
+    const gateway = parseAddress(subnets.find((one) => one.pool === pool.id)?.gateway ?? '');
+    return gateway === undefined ? rest : { ...rest, gateway };
+  }
+
+  async function checked(port: HeldPort, bounds: Bounds): Promise<void> {
+    try {
+      checkBinding(port.binding, parts.host, []);
+    } catch (error) {
+      if (!(error instanceof BerthError) || error.code !== 'PORT_UNBOUND') throw error;
+      checkBinding(port.binding, parts.host, await parts.agents(bounds).catch(() => []));
+    }
+  }
+
+  const ipam: IpamDriver = {
+    // The port is made with it, and by it the two requests of a container with two addresses are known to be one's.
+    requiresMac: true,
+    // A pool's id is the pool: an engine that asked for it again would get another.
+    replays: false,
+    addressSpaces: () => ({ local: SPACE, global: SPACE }),
+
+    async requestPool(request, { signal }) {
+      const { id, subnet } = await pools.open(request, within(signal));
+      return { id, subnet };
+    },
+
+    async releasePool(id) {
+      // One that became part of a network goes with it.
+      if (book.pools.get(id)?.network === undefined) await book.pools.delete(id);
+    },
+
+    async requestAddress({ pool: id, purpose, address, mac, name }, { signal }) {
+      const pool = poolOf(id);
+      if (purpose === 'gateway' || pool.network === undefined) {
+        const kept = await pools.keep(pool, address, purpose === 'gateway' ? 'gateway' : 'auxiliary');
+        return { address: kept, length: pool.subnet.length };
+      }
+      const wanted = { ...(address && { address }), ...(mac && { mac }), ...(name && { name }) };
+      return await ports.acquire(placeOf(pool.network), id, wanted, within(signal));
+    },
+
+    releaseAddress: (pool, address) => ports.release(pool, address),
+  };
+
+  const network: NetworkDriver = {
+    ...base,
+
+    createNetwork: (request, { plugin, signal }) =>
+      lifecycle.serialise(request.id, async () => {
+        if (state.networks.has(request.id)) return;
+        const subnets = request.subnets.filter(({ prefix }) => prefix.length > 0);
+        if (subnets.length === 0)
+          throw new BerthError('BAD_SUBNET', `a network of Neutron needs a subnet: --ipam-driver ${plugin}`);
+        const { id, internal, options } = request;
+        const plan = { id, plugin, subnets, internal, options };
+        const own = pools.settle(id, subnets);
+        const settings = await networks.open(plan, own, within(signal));
+        const made: Network = {
+          ...plan,
+          fabric: 'neutron',
+          subnets: subnets.map((subnet, index) => subnetAsMade(subnet, own[index]!, settings)),
+          leased: true,
+          pools: own.map((pool) => pool.id),
+          settings,
+          createdAt: parts.now(),
+        };
+        try {
+          await lifecycle.addNetwork(made);
+        } catch (error) {
+          await networks.close(id);
+          throw error;
+        }
+      }),
+
+    createEndpoint: (request, { signal }) =>
+      lifecycle.serialise(request.endpoint, async () => {
+        const place = placeOf(request.network);
+        const on = state.networks.get(request.network)!;
+        const known = state.endpoints.get(request.endpoint);
+        const answer = (endpoint: Endpoint) =>
+          request.mac === undefined ? { addresses: [], mac: endpoint.mac } : { addresses: [] };
+        if (known !== undefined && known.phase !== 'removing') return answer(known);
+        const container = planContainer(on, request.options);
+        const bounds = within(signal);
+        const mac = request.mac ?? chosenMac({ settings: container });
+        const port = await ports.bind(place, request.endpoint, request.addresses, mac, bounds);
+        try {
+          await checked(port, bounds);
+          const endpoint: Endpoint = {
+            id: request.endpoint,
+            network: request.network,
+            phase: 'created',
+            addresses: request.addresses,
+            mac: port.mac,
+            publishes: request.publishes,
+            options: request.options,
+            settings: { ...(container as object), port: port.port, vif: port.binding as unknown as Json },
+            createdAt: parts.now(),
+          };
+          await lifecycle.addEndpoint(endpoint);
+          return answer(endpoint);
+        } catch (error) {
+          // Docker gives the addresses back, and says nothing more of the endpoint.
+          await ports.endpointGone(request.endpoint);
+          throw error;
+        }
+      }),
+  };
+  return { network, ipam };
+}

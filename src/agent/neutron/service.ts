@@ -1,0 +1,99 @@
+/** Everything that this host has to do with Neutron, put together. */
+
+import type { IpamDriver, NetworkDriver } from '../../docker/driver.ts';
+import type { Notes } from '../../fabric/fabric.ts';
+import { createAddressChoice } from '../../fabric/neutron/address-choice.ts';
+import { type Book, openBook } from '../../fabric/neutron/book.ts';
+import { createDepartures } from '../../fabric/neutron/departures.ts';
+import { createNetworks } from '../../fabric/neutron/networks.ts';
+import { createPools } from '../../fabric/neutron/pools.ts';
+import { createPorts } from '../../fabric/neutron/ports.ts';
+import type { NeutronView } from '../../fabric/neutron/view.ts';
+import type { EndpointId } from '../../model/ids.ts';
+import type { Neutron } from '../../openstack/neutron/neutron.ts';
+import type { Events } from '../events.ts';
+import type { Lifecycle } from '../lifecycle.ts';
+import type { State } from '../state.ts';
+import { createNeutronDriver } from './driver.ts';
+
+export interface NeutronConfig {
+  /** As Neutron's agent on this host calls it. */
+  readonly host: string;
+  readonly defaultPools: { readonly 4: string; readonly 6: string };
+  readonly dhcp: boolean;
+  readonly interfacePrefix: string;
+}
+
+export interface NeutronServiceParts {
+  readonly client: Neutron;
+  readonly config: NeutronConfig;
+  readonly notes: Notes;
+  readonly events: Pick<Events, 'emit'>;
+  now(): number;
+}
+
+export interface NeutronService {
+  readonly view: NeutronView;
+  /** What waits to be removed from Neutron. */
+  waiting(): { readonly count: number; readonly problem?: string };
+  endpointGone(endpoint: EndpointId): Promise<void>;
+  /** Finishes what a crash interrupted, in the background. */
+  recover(): Promise<void>;
+  drivers(parts: { readonly state: State; readonly lifecycle: Lifecycle; readonly base: NetworkDriver }): {
+    readonly network: NetworkDriver;
+    readonly ipam: IpamDriver;
+  };
+  close(): void;
+}
+
+export async function createNeutronService(parts: NeutronServiceParts): Promise<NeutronService> {
+  const { client, config, notes, events, now } = parts;
+  const { host } = config;
+  const book: Book = await openBook(notes, (key) =>
+    events.emit('neutron.unreadable', `the record ${key} in the store is not readable`),
+  );
+  const departures = createDepartures((key, sentence) =>
+    events.emit('neutron.failed', `cannot remove ${key} from Neutron yet: ${sentence}`),
+  );
+  const choice = createAddressChoice(client);
+  const pools = createPools({ book, neutron: client, defaults: { pools: config.defaultPools }, now });
+  const networks = createNetworks({
+    book,
+    neutron: client,
+    departures,
+    host,
+    defaults: config,
+    left: (network, sentence) => events.emit('neutron.left', sentence, { network }),
+  });
+  const ports = createPorts({ book, neutron: client, departures, choice, host, owner: 'compute:kuryr', now });
+
+  return {
+    view: { close: networks.close },
+    waiting: departures.waiting,
+    endpointGone: ports.endpointGone,
+    async recover() {
+      await ports.recover();
+      await networks.recover();
+    },
+    drivers: ({ state, lifecycle, base }) =>
+      createNeutronDriver({
+        state,
+        lifecycle,
+        book,
+        pools,
+        networks,
+        ports,
+        host,
+        base,
+        now,
+        async agents(bounds) {
+          const found = await client.agents.list({ host }, { ...bounds, fields: ['agent_type', 'alive'] });
+          return found.map(({ agent_type, alive }) => `${agent_type} (${alive ? 'alive' : 'not alive'})`);
+        },
+      }),
+    close() {
+      departures.close();
+      client.close();
+    },
+  };
+}

@@ -1,0 +1,61 @@
+/** Neutron, where a plugin of this host is for it: found and logged in as kuryr.conf says. */
+
+import type { Notes } from '../../fabric/fabric.ts';
+import type { EndpointId } from '../../model/ids.ts';
+import { describeFinding, readKuryrConf } from '../../openstack/conf/kuryr-conf.ts';
+import { openSession } from '../../openstack/keystone/session.ts';
+import { createNeutron } from '../../openstack/neutron/neutron.ts';
+import type { Config } from '../config.ts';
+import type { Events } from '../events.ts';
+import { createNeutronService, type NeutronService } from './service.ts';
+
+export interface StartNeutronParts {
+  readonly config: Pick<Config, 'plugins' | 'kuryrConf' | 'host'>;
+  readonly env: NodeJS.ProcessEnv;
+  readonly notes: Notes;
+  readonly events: Pick<Events, 'emit'>;
+  now(): number;
+}
+
+/** Frees what an endpoint held that the engine has forgotten. */
+interface EndpointLeases {
+  endpointGone(endpoint: { readonly id: EndpointId }): Promise<void>;
+}
+
+export interface StartedNeutron extends NeutronService {
+  /** The same, and the endpoint's port goes as well. */
+  withLeases<Of extends EndpointLeases>(leases: Of): Of;
+}
+
+/**
+ * Asks nothing of Neutron yet: it may be away, and the agent serves all the same.
+ *
+ * @returns undefined where no plugin is for Neutron.
+ * @throws BerthError KURYR_CONF_INVALID, BAD_CONFIG
+ */
+export async function startNeutron(parts: StartNeutronParts): Promise<StartedNeutron | undefined> {
+  const { config, env, events } = parts;
+  if (!config.plugins.some(({ fabric }) => fabric === 'neutron')) return undefined;
+  const { conf, remarks } = readKuryrConf({ env, ...(config.kuryrConf && { files: [config.kuryrConf] }) });
+  for (const remark of remarks) events.emit('neutron.conf', describeFinding(remark));
+  const service = await createNeutronService({
+    ...parts,
+    client: createNeutron(openSession(conf.session)),
+    config: {
+      host: config.host,
+      defaultPools: conf.defaultSubnetPools,
+      dhcp: conf.enableDhcp,
+      interfacePrefix: conf.binding.containerPrefix,
+    },
+  });
+  return {
+    ...service,
+    withLeases: (leases) => ({
+      ...leases,
+      async endpointGone(endpoint) {
+        await leases.endpointGone(endpoint);
+        await service.endpointGone(endpoint.id);
+      },
+    }),
+  };
+}

@@ -1,0 +1,66 @@
+/** The records of Neutron's objects, in memory, with every change written down first. */
+
+import type { NetworkId, PoolId } from '../../model/ids.ts';
+import type { Json } from '../../model/network.ts';
+import type { Notes } from '../fabric.ts';
+import {
+  decodeNetworkRecord,
+  decodePool,
+  decodePort,
+  encodeNetworkRecord,
+  encodePool,
+  encodePort,
+  type NetworkRecord,
+  type PoolRecord,
+  type PortRecord,
+} from './records.ts';
+
+/** The records of one kind. */
+export interface Shelf<Key extends string, Kept> {
+  get(key: Key): Kept | undefined;
+  all(): readonly Kept[];
+  /** Durable when it resolves; seen at once by whoever asks. */
+  put(record: Kept): Promise<void>;
+  delete(key: Key): Promise<void>;
+}
+
+export interface Book {
+  readonly pools: Shelf<PoolId, PoolRecord>;
+  readonly networks: Shelf<NetworkId, NetworkRecord>;
+  readonly ports: Shelf<string, PortRecord>;
+}
+
+/** @param unreadable told of each record that had to be passed over. */
+export async function openBook(notes: Notes, unreadable: (key: string) => void): Promise<Book> {
+  async function shelf<Key extends string, Kept>(
+    prefix: string,
+    keyOf: (record: Kept) => Key,
+    encode: (record: Kept) => Json,
+    decode: (note: Json) => Kept | undefined,
+  ): Promise<Shelf<Key, Kept>> {
+    const records = new Map<Key, Kept>();
+    for (const [name, note] of await notes.list(prefix)) {
+      const record = decode(note);
+      if (record === undefined) unreadable(name);
+      else records.set(keyOf(record), record);
+    }
+    return {
+      get: (key) => records.get(key),
+      all: () => [...records.values()],
+      async put(record) {
+        records.set(keyOf(record), record);
+        await notes.put(prefix + keyOf(record), encode(record));
+      },
+      async delete(key) {
+        records.delete(key);
+        await notes.delete(prefix + key);
+      },
+    };
+  }
+
+  return {
+    pools: await shelf('neutron/pool/', ({ id }: PoolRecord) => id, encodePool, decodePool),
+    networks: await shelf('neutron/network/', ({ id }: NetworkRecord) => id, encodeNetworkRecord, decodeNetworkRecord),
+    ports: await shelf('neutron/port/', ({ key }: PortRecord) => key, encodePort, decodePort),
+  };
+}

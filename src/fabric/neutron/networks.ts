@@ -1,0 +1,377 @@
+/**
+ * Networks: made with two calls, or taken as they are and marked as used by this host. What this host has made goes with Docker's
+ * network, unless somebody else uses it by then; what was there before is left as it was.
+ */
+
+import { formatAddress, parseAddress } from '../../model/address.ts';
+import { BerthError } from '../../model/errors.ts';
+import type { NetworkId } from '../../model/ids.ts';
+import { formatPrefix, parsePrefix, samePrefix } from '../../model/prefix.ts';
+import type { Bounds } from '../../openstack/bounds.ts';
+import { detailsOf } from '../../openstack/failure.ts';
+import type { Neutron } from '../../openstack/neutron/neutron.ts';
+import type { Network, Subnet } from '../../openstack/neutron/objects.ts';
+import type { SubnetRequest } from '../../openstack/neutron/requests.ts';
+import type { NetworkRequest } from '../fabric.ts';
+import { ETHERNET_MTU } from '../mtu.ts';
+import type { Book } from './book.ts';
+import type { Departures } from './departures.ts';
+import { findOne } from './find.ts';
+import { freeRanges } from './free-ranges.ts';
+import { type Reference, readWishes, type Wishes } from './options.ts';
+import type { NetworkRecord, PoolRecord } from './records.ts';
+import type { NetworkSettings, SubnetSettings } from './settings.ts';
+
+export interface NetworksParts {
+  readonly book: Pick<Book, 'networks' | 'pools'>;
+  readonly neutron: Pick<Neutron, 'networks' | 'subnets' | 'ports' | 'securityGroups' | 'qosPolicies'>;
+  readonly departures: Departures;
+  /** As what we make and mark is known to be of this host. */
+  readonly host: string;
+  readonly defaults: { readonly dhcp: boolean; readonly interfacePrefix: string };
+  /** Tells whoever follows events of what has been left in Neutron, because others use it. */
+  left(network: NetworkId, sentence: string): void;
+}
+
+export interface Networks {
+  /**
+   * Makes it in Neutron, or finds it there. Safe to repeat: what an earlier attempt has made is removed.
+   *
+   * @param pools of its subnets, in their order; they are its own from now on.
+   * @throws BerthError BAD_OPTION, NEUTRON_…, OPENSTACK_…: then nothing of it stays in Neutron.
+   */
+  open(request: NetworkRequest, pools: readonly PoolRecord[], bounds: Bounds): Promise<NetworkSettings>;
+  /** Docker has no such network any more. Written down when it resolves; Neutron hears of it in the background. */
+  close(network: NetworkId): Promise<void>;
+  recover(): Promise<void>;
+}
+
+/** How objects of a Docker network are known in Neutron: in the description of what we made, or as a tag on what was there. */
+export const markOf = (host: string, network: NetworkId): string => `berth/${host}/${network.slice(0, 12)}`;
+
+export function createNetworks({ book, neutron, departures, host, defaults, left }: NetworksParts): Networks {
+  const { networks } = book;
+
+  async function idsOf(
+    groups: readonly Reference[] | undefined,
+    bounds: Bounds,
+  ): Promise<readonly string[] | undefined> {
+    if (groups === undefined) return undefined;
+    return await Promise.all(
+      groups.map(async (group) =>
+        'uuid' in group ? group.uuid : (await findOne(neutron.securityGroups, 'security group', group, bounds)).id,
+      ),
+    );
+  }
+
+  async function policyOf({ qosPolicy }: Wishes, bounds: Bounds): Promise<string | undefined> {
+    if (qosPolicy === undefined || 'uuid' in qosPolicy) return qosPolicy?.uuid;
+    return (await findOne(neutron.qosPolicies, 'QoS policy', qosPolicy, bounds)).id;
+  }
+
+  function subnetRequest(
+    pool: PoolRecord,
+    key: string,
+    network: string,
+    wishes: Wishes,
+    request: NetworkRequest,
+  ): SubnetRequest {
+    const { subnet, range, auxiliary, subnetPool, gateway } = pool;
+    const told = request.subnets.find(({ prefix }) => samePrefix(prefix, subnet))?.gateway;
+    const via = request.internal ? undefined : told;
+    const kept = [
+      ...auxiliary,
+      ...(via === undefined ? [] : [via]),
+      ...(gateway === undefined ? [] : [gateway.address]),
+    ];
+    const pools = range === undefined && auxiliary.length === 0 ? undefined : freeRanges(subnet, range, kept);
+    return {
+      network_id: network,
+      name: `${prefixName(request)}-subnet-${formatPrefix(subnet)}`,
+      description: key,
+      ip_version: subnet.address.family,
+      cidr: formatPrefix(subnet),
+      gateway_ip: via === undefined ? null : formatAddress(via),
+      enable_dhcp: wishes.dhcp ?? defaults.dhcp,
+      ...(pools && {
+        allocation_pools: pools.map(({ first, last }) => ({ start: formatAddress(first), end: formatAddress(last) })),
+      }),
+      ...(subnetPool && { subnetpool_id: subnetPool }),
+    };
+  }
+
+  async function create(request: NetworkRequest, pools: readonly PoolRecord[], wishes: Wishes, bounds: Bounds) {
+    const key = markOf(host, request.id);
+    const policy = await policyOf(wishes, bounds);
+    const record: NetworkRecord = { id: request.id, phase: 'making', origin: 'created', key, subnets: [], tags: [] };
+    await networks.put(record);
+    try {
+      const network = await neutron.networks.create(
+        {
+          name: `${prefixName(request)}-net-${request.id.slice(0, 8)}`,
+          description: key,
+          admin_state_up: true,
+          ...(wishes.shared === undefined ? {} : { shared: wishes.shared }),
+          ...(wishes.mtu === undefined ? {} : { mtu: wishes.mtu }),
+          ...(wishes.portSecurity === undefined ? {} : { port_security_enabled: wishes.portSecurity }),
+          ...(policy === undefined ? {} : { qos_policy_id: policy }),
+          ...(wishes.dnsDomain === undefined ? {} : { dns_domain: wishes.dnsDomain }),
+        },
+        bounds,
+      );
+      await networks.put({ ...record, network: network.id });
+      const wanted = pools.map((pool) => subnetRequest(pool, key, network.id, wishes, request));
+      const subnets = await neutron.subnets.createMany(wanted, bounds);
+      // Subnets that are made together count as one change of their network.
+      const revision = network.revision_number === undefined ? {} : { revision: network.revision_number + 1 };
+      await networks.put({ ...record, network: network.id, phase: 'held', ...revision });
+      return { network, subnets };
+    } catch (error) {
+      await begone(request.id);
+      throw error;
+    }
+  }
+
+  async function adopt(
+    request: NetworkRequest,
+    pools: readonly PoolRecord[],
+    wishes: Wishes & { network: Reference },
+    bounds: Bounds,
+  ) {
+    const network = await findOne(neutron.networks, 'network', wishes.network, bounds);
+    if (wishes.shared !== undefined && wishes.shared !== (network.shared ?? false))
+      throw new BerthError(
+        'BAD_OPTION',
+        `the network '${network.name}' of Neutron is ${network.shared === true ? '' : 'not '}shared, other than neutron.net.shared says`,
+      );
+    const there = await neutron.subnets.list({ network_id: network.id }, bounds);
+    const key = markOf(host, request.id);
+    const found = pools.map((pool) => subnetOf(pool, there, wishes));
+    const missing = pools.filter((_pool, index) => found[index] === undefined);
+    const record: NetworkRecord = {
+      id: request.id,
+      phase: 'making',
+      origin: 'adopted',
+      key,
+      network: network.id,
+      subnets: [],
+      tags: [key],
+    };
+    await networks.put(record);
+    try {
+      await neutron.networks.addTag(network.id, key, bounds);
+      const made = await neutron.subnets.createMany(
+        missing.map((pool) => subnetRequest(pool, key, network.id, wishes, request)),
+        bounds,
+      );
+      await networks.put({ ...record, phase: 'held', subnets: made.map(({ id }) => id) });
+      const rest = [...made];
+      return { network, subnets: found.map((subnet) => subnet ?? rest.shift()!) };
+    } catch (error) {
+      await begone(request.id);
+      throw error;
+    }
+  }
+
+  async function begone(id: NetworkId): Promise<void> {
+    const record = networks.get(id);
+    if (record === undefined) return;
+    await networks.put({ ...record, phase: 'leaving' });
+    void leave(id);
+  }
+
+  function leave(id: NetworkId): Promise<void> {
+    return departures.begin(`network ${id}`, async (bounds) => {
+      const record = networks.get(id);
+      if (record === undefined) return;
+      if (record.origin === 'created') await removeCreated(record, bounds);
+      else await leaveAdopted(record, bounds);
+      await networks.delete(id);
+    });
+  }
+
+  async function removeCreated({ id, key, network, revision }: NetworkRecord, bounds: Bounds): Promise<void> {
+    if (network !== undefined && revision !== undefined) {
+      const removed = await unlessChanged(
+        unlessInUse(neutron.networks.remove(network, { ...bounds, ifRevision: revision }), id, network, bounds),
+      );
+      if (removed) return;
+    }
+    // Without an id, Neutron's answer never reached us, or was never given.
+    const found =
+      network === undefined
+        ? await neutron.networks.list({ description: key }, bounds)
+        : [await neutron.networks.get(network, bounds)];
+    for (const one of found) {
+      if (one === undefined) continue;
+      if (isUsedByOthers(one, key)) left(id, `the network ${one.id} stays in Neutron: other hosts use it`);
+      else {
+        const removal = neutron.networks.remove(one.id, { ...bounds, ifRevision: one.revision_number });
+        await unlessInUse(removal, id, one.id, bounds);
+      }
+    }
+  }
+
+  /** Another host has a Docker network on it. */
+  const isUsedByOthers = ({ tags = [] }: Network, key: string): boolean =>
+    tags.some((tag) => tag.startsWith('berth/') && tag !== key);
+
+  async function leaveAdopted({ id, network, key, subnets, tags }: NetworkRecord, bounds: Bounds): Promise<void> {
+    const made = new Set(subnets);
+    for (const { id: found } of await neutron.subnets.list(
+      { network_id: network!, description: key },
+      { ...bounds, fields: ['id'] },
+    ))
+      made.add(found);
+    for (const subnet of made) await unlessInUse(neutron.subnets.remove(subnet, bounds), id, network!, bounds);
+    for (const tag of tags) await neutron.networks.removeTag(network!, tag, bounds);
+  }
+
+  /** Ports that are not ours keep it: then it stays. Ours are on their way out. */
+  async function unlessInUse(removal: Promise<boolean>, id: NetworkId, network: string, bounds: Bounds): Promise<void> {
+    try {
+      await removal;
+    } catch (error) {
+      if (detailsOf(error)?.status !== 409) throw error;
+      const ports = await neutron.ports.list(
+        { network_id: network },
+        { ...bounds, fields: ['device_owner', 'description'] },
+      );
+      const others = ports.filter(
+        ({ device_owner = '', description = '' }) => device_owner !== 'network:dhcp' && description !== `berth/${host}`,
+      );
+      if (others.length === 0) throw error;
+      left(
+        id,
+        `the network ${network} stays in Neutron: ${others.length} port${others.length === 1 ? '' : 's'} of others are on it`,
+      );
+    }
+  }
+
+  return {
+    async open(request, pools, bounds) {
+      const earlier = networks.get(request.id);
+      if (earlier !== undefined) {
+        await begone(request.id);
+        if (!(await departures.done(`network ${request.id}`, bounds)))
+          throw new BerthError('OPENSTACK_TIMEOUT', 'what an earlier attempt has left in Neutron is not removed yet');
+      }
+      const wishes = wishesOf(request, pools);
+      const securityGroups = await idsOf(wishes.securityGroups, bounds);
+      const { network, subnets } =
+        wishes.network === undefined
+          ? await create(request, pools, wishes, bounds)
+          : await adopt(request, pools, { ...wishes, network: wishes.network }, bounds);
+      try {
+        const settings = settingsOf(network, subnets, pools, wishes);
+        for (const pool of pools) await book.pools.put({ ...pool, network: request.id });
+        const adoptedPolicy = wishes.network === undefined ? undefined : await policyOf(wishes, bounds);
+        return {
+          ...settings,
+          interfacePrefix: wishes.interfacePrefix ?? defaults.interfacePrefix,
+          ...(securityGroups && { securityGroups: [...securityGroups] }),
+          // Of a network that we have made, these are its own.
+          ...(wishes.network !== undefined &&
+            wishes.portSecurity !== undefined && { portSecurity: wishes.portSecurity }),
+          ...(adoptedPolicy && { qosPolicy: adoptedPolicy }),
+        };
+      } catch (error) {
+        await begone(request.id);
+        throw error;
+      }
+    },
+
+    async close(id) {
+      for (const pool of book.pools.all()) if (pool.network === id) await book.pools.delete(pool.id);
+      await begone(id);
+    },
+
+    async recover() {
+      for (const { id, phase } of networks.all()) {
+        if (phase === 'making') await begone(id);
+        else if (phase === 'leaving') void leave(id);
+      }
+    },
+  };
+}
+
+/** @returns false when somebody has changed it since. */
+async function unlessChanged(removal: Promise<void>): Promise<boolean> {
+  try {
+    await removal;
+    return true;
+  } catch (error) {
+    if (error instanceof BerthError && error.code === 'NEUTRON_CHANGED') return false;
+    throw error;
+  }
+}
+
+const prefixName = ({ plugin }: NetworkRequest): string => (plugin === 'kuryr' ? 'kuryr' : 'berth');
+
+/** Users give the same options to the driver and to IPAM, or to either. @throws BerthError BAD_OPTION */
+function wishesOf({ options }: NetworkRequest, pools: readonly PoolRecord[]): Wishes {
+  const wishes = [...pools.map((pool) => readWishes(pool.options)), readWishes(options)];
+  return {
+    ...Object.assign({}, ...wishes),
+    subnets: Object.assign({}, ...wishes.map(({ subnets }) => subnets)),
+    pools: Object.assign({}, ...wishes.map((one) => one.pools)),
+  };
+}
+
+function subnetOf({ subnet }: PoolRecord, there: readonly Subnet[], { subnets }: Wishes): Subnet | undefined {
+  const wanted = subnets[subnet.address.family];
+  const isIt = ({ id, name, cidr }: Subnet): boolean => {
+    if (wanted !== undefined) return 'uuid' in wanted ? wanted.uuid === id : wanted.name === name;
+    const prefix = parsePrefix(cidr);
+    return prefix !== undefined && samePrefix(prefix, subnet);
+  };
+  const found = there.filter(isIt);
+  if (wanted === undefined || found.length === 1) return found[0];
+  const called = 'uuid' in wanted ? wanted.uuid : `'${wanted.name}'`;
+  throw new BerthError(
+    'NEUTRON_NOT_FOUND',
+    `the network of Neutron has ${found.length === 0 ? 'no' : 'more than one'} subnet ${called}`,
+  );
+}
+
+function settingsOf(network: Network, subnets: readonly Subnet[], pools: readonly PoolRecord[], wishes: Wishes) {
+  const carried = network.mtu ?? ETHERNET_MTU;
+  if (wishes.mtu !== undefined && wishes.mtu > carried)
+    throw new BerthError(
+      'BAD_OPTION',
+      `the network of Neutron carries packets of ${carried} bytes, not of mtu=${wishes.mtu}`,
+    );
+  return {
+    network: network.id,
+    mtu: wishes.mtu ?? carried,
+    subnets: pools.map((pool, index): SubnetSettings => {
+      const subnet = subnets[index]!;
+      const choose = choiceFor(pool, subnet);
+      return {
+        id: subnet.id,
+        prefix: subnet.cidr,
+        ...(subnet.gateway_ip && { gateway: subnet.gateway_ip }),
+        pool: pool.id,
+        routes: (subnet.host_routes ?? []).map(({ destination, nexthop }) => ({ destination, via: nexthop })),
+        ...(choose && { choose }),
+      };
+    }),
+  };
+}
+
+/** Undefined where all that Neutron would give out is what Docker's network may have. */
+function choiceFor({ subnet, range, gateway, auxiliary }: PoolRecord, { allocation_pools = [] }: Subnet) {
+  const kept = [...auxiliary, ...(gateway === undefined ? [] : [gateway.address])];
+  const [usable] = freeRanges(subnet, range);
+  if (usable === undefined) return undefined;
+  const { first, last } = usable;
+  const given = allocation_pools.map(({ start, end }) => ({ start: parseAddress(start)!, end: parseAddress(end)! }));
+  const isOurs = given.every(
+    ({ start, end }) =>
+      start.value >= first.value &&
+      end.value <= last.value &&
+      !kept.some(({ value }) => value >= start.value && value <= end.value),
+  );
+  if (isOurs && given.length > 0) return undefined;
+  return { first: formatAddress(first), last: formatAddress(last), except: kept.map(formatAddress) };
+}

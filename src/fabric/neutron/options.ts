@@ -1,0 +1,189 @@
+/**
+ * The options of Neutron networks. Those of kuryr-libnetwork keep their names and meanings; the same names are taken with `-o` and
+ * with `--ipam-opt`, for its users give them with either.
+ */
+
+import type { Family } from '../../model/address.ts';
+import { BerthError } from '../../model/errors.ts';
+import { containerOptions, networkContainerOptions } from '../container-options.ts';
+import type { OptionSpec } from '../fabric.ts';
+import { GREATEST_MTU, LEAST_MTU } from '../mtu.ts';
+import { booleanOption, integerOption, linkOption, type OptionValues, printable, readOptions } from '../options.ts';
+
+/** One object of Neutron, as a user names it. */
+export type Reference = { readonly uuid: string } | { readonly name: string };
+
+export interface Wishes {
+  /** Absent: a network of its own is made. */
+  readonly network?: Reference;
+  readonly shared?: boolean;
+  readonly subnets: Readonly<Partial<Record<Family, Reference>>>;
+  /** Subnet pools, of which subnets are cut. */
+  readonly pools: Readonly<Partial<Record<Family, Reference>>>;
+  readonly dhcp?: boolean;
+  readonly portSecurity?: boolean;
+  readonly qosPolicy?: Reference;
+  readonly dnsDomain?: string;
+  readonly securityGroups?: readonly Reference[];
+  readonly mtu?: number;
+  readonly interfacePrefix?: string;
+}
+
+const object = (name: string, what: string, help: string): readonly OptionSpec[] => [
+  { name: `${name}.uuid`, values: 'a UUID', default: 'none', help },
+  {
+    name: `${name}.name`,
+    values: 'a name',
+    default: 'none',
+    help: `The same by its name, which only one ${what} may have.`,
+  },
+];
+
+const subnet = 'Use this subnet of Neutron instead of making one. --subnet is its CIDR, or is left out.';
+const pool = 'Cut the subnet from this subnet pool of Neutron.';
+
+export const networkOptions: readonly OptionSpec[] = [
+  ...object(
+    'neutron.net',
+    'network',
+    'Use this network of Neutron instead of making one. It is never renamed and never removed.',
+  ),
+  {
+    name: 'neutron.net.shared',
+    values: 'true, false',
+    default: 'false',
+    help: 'Make the network for all projects. With a network that is there already: it must be so.',
+  },
+  ...object('neutron.subnet', 'subnet', subnet),
+  ...object('neutron.subnet.v6', 'subnet', subnet),
+  ...object('neutron.pool', 'subnet pool', pool),
+  ...object('neutron.pool.v6', 'subnet pool', pool),
+  {
+    name: 'neutron.dhcp',
+    values: 'true, false',
+    default: 'enable_dhcp of kuryr.conf, which is true',
+    help: "Whether Neutron's DHCP serves the subnets that are made.",
+  },
+  {
+    name: 'neutron.security_groups',
+    values: 'UUIDs or names, with commas between them; or none',
+    default: "the project's default group",
+    help: 'Security groups of the ports.',
+  },
+  {
+    name: 'neutron.port_security',
+    values: 'true, false',
+    default: "the network's",
+    help: 'With false, ports may send with any address, and have no security groups. Of a network that is made, this is the default of all its ports.',
+  },
+  {
+    name: 'neutron.qos_policy',
+    values: 'UUID or name',
+    default: 'none',
+    help: 'QoS policy of the network that is made, or of the ports.',
+  },
+  {
+    name: 'neutron.dns_domain',
+    values: 'a domain',
+    default: 'none',
+    help: 'Domain in which Neutron enters the names of the ports.',
+  },
+  {
+    name: 'mtu',
+    aliases: ['com.docker.network.driver.mtu'],
+    values: '1280 to 65535',
+    default: "that of Neutron's network",
+    help: 'MTU of every hop from the container to the switch; at most what Neutron says that its network carries.',
+  },
+  {
+    name: 'interface_prefix',
+    aliases: ['com.docker.network.container_iface_prefix'],
+    values: 'up to 12 characters',
+    default: 'veth_dst_prefix of kuryr.conf, which is eth',
+    help: 'What the interface is called in the container; the engine appends a number.',
+  },
+  ...networkContainerOptions,
+];
+
+/** `--driver-opt` of one container. */
+export const endpointOptions: readonly OptionSpec[] = containerOptions;
+
+const UUID = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i;
+
+/** In Neutron's own form: lower case, with hyphens. */
+function uuidOf(text: string): string | undefined {
+  if (!UUID.test(text)) return undefined;
+  const digits = text.toLowerCase().replaceAll('-', '');
+  return [8, 12, 16, 20].reduceRight((all, at) => `${all.slice(0, at)}-${all.slice(at)}`, digits);
+}
+
+/** @throws BerthError BAD_OPTION when both are given, or what is given is neither. */
+function referenceOption(values: OptionValues, name: string): Reference | undefined {
+  const [uuid, called] = [values.get(`${name}.uuid`), values.get(`${name}.name`)];
+  if (uuid !== undefined && called !== undefined)
+    throw new BerthError('BAD_OPTION', `give '${name}.uuid' or '${name}.name', not both`);
+  if (called !== undefined) return { name: nameOf(`${name}.name`, called) };
+  if (uuid === undefined) return undefined;
+  const id = uuidOf(uuid);
+  if (id === undefined)
+    throw new BerthError('BAD_OPTION', `the option '${name}.uuid' is a UUID, not '${printable(uuid)}'`);
+  return { uuid: id };
+}
+
+function nameOf(option: string, text: string): string {
+  // Neutron's own limit (NAME_MAX_LEN, neutron-lib db/constants.py).
+  if (text !== '' && text.length <= 255) return text;
+  throw new BerthError(
+    'BAD_OPTION',
+    `the option '${option}' is a name of 1 to 255 characters, not '${printable(text)}'`,
+  );
+}
+
+const eitherOf = (option: string, text: string): Reference => {
+  const uuid = uuidOf(text);
+  return uuid === undefined ? { name: nameOf(option, text) } : { uuid };
+};
+
+function listOption(values: OptionValues, name: string): readonly Reference[] | undefined {
+  const text = values.get(name);
+  if (text === undefined) return undefined;
+  return text === 'none' ? [] : text.split(',').map((one) => eitherOf(name, one.trim()));
+}
+
+const optionalBoolean = (values: OptionValues, name: string): boolean | undefined =>
+  values.has(name) ? booleanOption(values, name, false) : undefined;
+
+/**
+ * What the options of a network ask for.
+ *
+ * @throws BerthError BAD_OPTION
+ */
+export function readWishes(given: Readonly<Record<string, string>>): Wishes {
+  const values = readOptions(given, networkOptions);
+  const byFamily = (name: string) => {
+    const [v4, v6] = [referenceOption(values, `neutron.${name}`), referenceOption(values, `neutron.${name}.v6`)];
+    return { ...(v4 && { 4: v4 }), ...(v6 && { 6: v6 }) };
+  };
+  const qos = values.get('neutron.qos_policy');
+  return withoutUndefined({
+    network: referenceOption(values, 'neutron.net'),
+    shared: optionalBoolean(values, 'neutron.net.shared'),
+    subnets: byFamily('subnet'),
+    pools: byFamily('pool'),
+    dhcp: optionalBoolean(values, 'neutron.dhcp'),
+    portSecurity: optionalBoolean(values, 'neutron.port_security'),
+    qosPolicy: qos === undefined ? undefined : eitherOf('neutron.qos_policy', qos),
+    dnsDomain: values.get('neutron.dns_domain'),
+    securityGroups: listOption(values, 'neutron.security_groups'),
+    mtu: integerOption(values, 'mtu', LEAST_MTU, GREATEST_MTU),
+    interfacePrefix: linkOption(values, 'interface_prefix', 12),
+  });
+}
+
+type Given<Of> = { [Key in keyof Of as undefined extends Of[Key] ? never : Key]: Of[Key] } & {
+  [Key in keyof Of as undefined extends Of[Key] ? Key : never]?: Exclude<Of[Key], undefined>;
+};
+
+function withoutUndefined<Of extends object>(of: Of): Given<Of> {
+  return Object.fromEntries(Object.entries(of).filter(([, value]) => value !== undefined)) as Given<Of>;
+}

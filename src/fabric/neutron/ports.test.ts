@@ -1,0 +1,245 @@
+/** What happens to ports when Neutron refuses, or its answer is lost. That the rest works is shown with a real Neutron. */
+
+import assert from 'node:assert/strict';
+import { after, describe, it } from 'node:test';
+import { formatAddress, parseAddress } from '../../model/address.ts';
+import { BerthError } from '../../model/errors.ts';
+import type { EndpointId, NetworkId, PoolId } from '../../model/ids.ts';
+import { parseMac } from '../../model/mac.ts';
+import { formatPrefix, parseInterfaceAddress } from '../../model/prefix.ts';
+import { within } from '../../openstack/bounds.ts';
+import { openSession } from '../../openstack/keystone/session.ts';
+import { createNeutron } from '../../openstack/neutron/neutron.ts';
+import { type Answer, failureOf, fakeCloud, hangUp, inTurn, json } from '../../openstack/testing/fake-cloud.ts';
+import { createAddressChoice } from './address-choice.ts';
+import { openBook } from './book.ts';
+import { createDepartures } from './departures.ts';
+import { createPorts, type Place } from './ports.ts';
+import { memoryNotes } from './testing/notes.ts';
+
+const cloud = await fakeCloud();
+const neutron = createNeutron(
+  openSession({ authentication: { kind: 'none', endpoint: cloud.url }, repeats: 0, backOff: 1 }),
+);
+after(() => neutron.close());
+
+const PORTS = '/v2.0/ports';
+const pool = 'neutron-1/10.0.0.0-24' as PoolId;
+const pool6 = 'neutron-2/fd00::-64' as PoolId;
+const mac = parseMac('02:42:0a:00:00:05')!;
+const v4 = { id: 's4', prefix: '10.0.0.0/24', pool, routes: [] };
+const v6 = { id: 's6', prefix: 'fd00::/64', pool: pool6, routes: [] };
+const place = (...subnets: Place['settings']['subnets']): Place => ({
+  network: 'a'.repeat(64) as NetworkId,
+  settings: { network: 'n1', mtu: 1450, interfacePrefix: 'eth', subnets },
+});
+
+interface Made {
+  readonly port: {
+    readonly device_id: string;
+    readonly fixed_ips: readonly { subnet_id: string; ip_address?: string }[];
+  };
+}
+/** As Neutron answers: with all that was asked for, and addresses where none were. */
+const making =
+  (more: object = {}): Answer =>
+  (asked, response, nth) => {
+    const { port } = asked.body as Made;
+    const fixed_ips = port.fixed_ips.map(({ subnet_id, ip_address }) => ({
+      subnet_id,
+      ip_address: ip_address ?? (subnet_id === 's4' ? '10.0.0.7' : 'fd00::7'),
+    }));
+    const answer = { id: `p${nth}`, mac_address: mac, 'binding:vif_type': 'bridge', ...port, fixed_ips, ...more };
+    json({ port: answer }, 201)(asked, response, nth);
+  };
+const refusing = (type: string, status = 409) => json({ NeutronError: { type, message: 'no', detail: '' } }, status);
+
+async function hold(kept = new Map()) {
+  const notes = memoryNotes(kept);
+  const book = await openBook(notes, (key) => assert.fail(key));
+  const departures = createDepartures(() => {}, { attempt: 5000, firstWait: 1, longestWait: 4 });
+  const ports = createPorts({
+    book,
+    neutron,
+    departures,
+    choice: createAddressChoice(neutron),
+    host: 'h1',
+    owner: 'compute:kuryr',
+    now: () => 1,
+  });
+  const idle = async () => {
+    while (departures.waiting().count > 0) await new Promise(setImmediate);
+  };
+  return { notes, book, departures, ports, idle };
+}
+
+const address = (text: string) => parseAddress(text)!;
+const bounds = () => within(5000);
+const codeOf = (error: unknown) => (error instanceof BerthError ? error.code : error);
+
+describe('a port', () => {
+  it('is made in one call, with both addresses, and removed in one when both have been given back', async () => {
+    cloud.answer({ [`POST ${PORTS}`]: making(), [`DELETE ${PORTS}/p0`]: json(undefined, 204) });
+    const { ports, book, idle, notes } = await hold();
+    const both = place(v4, v6);
+    assert.equal(formatPrefix(await ports.acquire(both, pool, { mac }, bounds())), '10.0.0.7/24');
+    assert.equal(formatPrefix(await ports.acquire(both, pool6, { mac }, bounds())), 'fd00::7/64');
+    assert.deepEqual(cloud.lines, [`POST ${PORTS}`]);
+    const { port } = cloud.asked[0]!.body as { port: Record<string, unknown> };
+    const { key } = book.ports.all()[0]!;
+    assert.deepEqual([port['binding:host_id'], port.device_id, port.mac_address], ['h1', key, mac]);
+
+    const on = parseInterfaceAddress('10.0.0.7/24')!;
+    const bound = await ports.bind(both, 'e'.repeat(64) as EndpointId, [on], mac, bounds());
+    assert.deepEqual([bound.port, bound.binding.type], ['p0', 'bridge']);
+    await ports.release(pool, address('10.0.0.7'));
+    assert.equal(cloud.lines.length, 1, 'one of its addresses is still in use');
+    await ports.release(pool6, address('fd00::7'));
+    await idle();
+    assert.deepEqual(cloud.lines, [`POST ${PORTS}`, `DELETE ${PORTS}/p0`]);
+    assert.deepEqual([...notes.kept], []);
+  });
+
+  it('that Neutron refuses leaves nothing behind', async () => {
+    cloud.answer({ [`POST ${PORTS}`]: refusing('OverQuota') });
+    const { ports, notes, departures } = await hold();
+    assert.equal(codeOf(await failureOf(ports.acquire(place(v4), pool, { mac }, bounds()))), 'NEUTRON_QUOTA');
+    assert.deepEqual([[...notes.kept], departures.waiting().count, cloud.lines.length], [[], 0, 1]);
+  });
+
+  it('whose answer is lost is looked for by its key, and removed', async () => {
+    let key = '';
+    cloud.answer({
+      [`POST ${PORTS}`]: (asked, response, nth) => {
+        key = (asked.body as Made).port.device_id;
+        hangUp(asked, response, nth);
+      },
+      [`GET ${PORTS}`]: inTurn(refusing('Boom', 500), json({ ports: [{ id: 'p9' }] })),
+      [`DELETE ${PORTS}/p9`]: json(undefined, 204),
+    });
+    const { ports, notes, idle } = await hold();
+    assert.equal(codeOf(await failureOf(ports.acquire(place(v4), pool, { mac }, bounds()))), 'OPENSTACK_UNREACHABLE');
+    await idle();
+    const search = `GET ${PORTS}?device_id=${key}&fields=id`;
+    assert.deepEqual(cloud.lines, [`POST ${PORTS}`, search, search, `DELETE ${PORTS}/p9`]);
+    assert.deepEqual([...notes.kept], []);
+  });
+
+  it('that was being made when the agent died goes at its next start; one that was held stays', async () => {
+    cloud.answer({ [`POST ${PORTS}`]: making() });
+    const first = await hold();
+    await first.ports.acquire(place(v4), pool, { mac }, bounds());
+    const [held] = first.book.ports.all();
+    const { port: _unknown, ...half } = held!;
+    await first.book.ports.put({ ...half, key: 'half', phase: 'making', addresses: [] });
+    first.departures.close();
+
+    cloud.answer({ [`GET ${PORTS}`]: json({ ports: [] }) });
+    const second = await hold(new Map(first.notes.kept));
+    await second.ports.recover();
+    await second.idle();
+    assert.equal(cloud.lines.at(-1), `GET ${PORTS}?device_id=half&fields=id`);
+    assert.deepEqual(
+      second.book.ports.all().map(({ key, phase }) => [key, phase]),
+      [[held!.key, 'held']],
+    );
+  });
+
+  it('whose address is asked for again at once is waited for until it is gone', async () => {
+    const gate = Promise.withResolvers<void>();
+    cloud.answer({
+      [`POST ${PORTS}`]: making(),
+      [`DELETE ${PORTS}/p0`]: (asked, response, nth) =>
+        void gate.promise.then(() => json(undefined, 204)(asked, response, nth)),
+    });
+    const { ports, departures } = await hold();
+    const wanted = { mac, address: address('10.0.0.9') };
+    await ports.acquire(place(v4), pool, wanted, bounds());
+    await ports.release(pool, wanted.address);
+    assert.equal(codeOf(await failureOf(ports.acquire(place(v4), pool, wanted, within(20)))), 'OPENSTACK_TIMEOUT');
+    const again = ports.acquire(place(v4), pool, wanted, bounds());
+    gate.resolve();
+    assert.equal(formatAddress((await again).address), '10.0.0.9');
+    departures.close();
+  });
+});
+
+describe('a port that is there already', () => {
+  const free = {
+    id: 'u1',
+    name: 'mine',
+    network_id: 'n1',
+    mac_address: mac,
+    fixed_ips: [{ subnet_id: 's4', ip_address: '10.0.0.9' }],
+    revision_number: 3,
+  };
+  const wanted = { mac, address: address('10.0.0.9') };
+
+  it('is taken over when nobody has it, and put back as it was', async () => {
+    let now: Record<string, unknown> = free;
+    const update: Answer = (asked, response, nth) => {
+      assert.equal(asked.headers['if-match'], `revision_number=${String(now.revision_number)}`);
+      now = { ...now, ...(asked.body as { port: object }).port, 'binding:vif_type': 'bridge', revision_number: 4 };
+      json({ port: now })(asked, response, nth);
+    };
+    cloud.answer({
+      [`POST ${PORTS}`]: refusing('IpAddressAlreadyAllocated'),
+      [`GET ${PORTS}`]: json({ ports: [free] }),
+      [`PUT ${PORTS}/u1`]: update,
+      [`GET ${PORTS}/u1`]: (asked, response, nth) => json({ port: now })(asked, response, nth),
+    });
+    const { ports, notes, idle } = await hold();
+    await ports.acquire(place(v4), pool, wanted, bounds());
+    assert.deepEqual([now['binding:host_id'], now.device_owner], ['h1', 'compute:kuryr']);
+    await ports.release(pool, wanted.address);
+    await idle();
+    assert.deepEqual([now.device_id, now.device_owner, now['binding:host_id']], ['', '', '']);
+    assert.deepEqual([...notes.kept], []);
+  });
+
+  it('of a machine is left alone, and named', async () => {
+    const taken = { ...free, device_id: 'vm', device_owner: 'compute:nova', 'binding:host_id': 'h9' };
+    cloud.answer({
+      [`POST ${PORTS}`]: refusing('IpAddressAlreadyAllocated'),
+      [`GET ${PORTS}`]: json({ ports: [taken] }),
+    });
+    const { ports, notes } = await hold();
+    const error = await failureOf(ports.acquire(place(v4), pool, wanted, bounds()));
+    assert.equal(codeOf(error), 'ADDRESS_TAKEN');
+    assert.match((error as Error).message, /10\.0\.0\.9 is held by a port of compute:nova in Neutron: 'mine' \(u1\)/);
+    assert.deepEqual([...notes.kept], []);
+    assert.equal(cloud.lines.length, 2);
+  });
+
+  it('is not given to a second container of this host, whatever Neutron would say', async () => {
+    cloud.answer({ [`POST ${PORTS}`]: making() });
+    const { ports } = await hold();
+    await ports.acquire(place(v4), pool, wanted, bounds());
+    const other = { ...wanted, mac: parseMac('02:42:0a:00:00:06')! };
+    assert.equal(codeOf(await failureOf(ports.acquire(place(v4), pool, other, bounds()))), 'ADDRESS_TAKEN');
+    assert.equal(cloud.lines.length, 1);
+  });
+});
+
+describe('a range that Neutron does not know', () => {
+  const choose = { first: '10.0.0.4', last: '10.0.0.6', except: ['10.0.0.5'] };
+
+  it('is gone through by us; what somebody else takes meanwhile is passed over', async () => {
+    const there = (...texts: string[]) =>
+      json({ ports: texts.map((ip_address) => ({ fixed_ips: [{ subnet_id: 's4', ip_address }] })) });
+    cloud.answer({
+      [`GET ${PORTS}`]: inTurn(there('10.0.0.200'), there('10.0.0.4', '10.0.0.200'), there('10.0.0.4', '10.0.0.6')),
+      [`POST ${PORTS}`]: inTurn(refusing('IpAddressAlreadyAllocated'), making()),
+    });
+    const { ports } = await hold();
+    const ranged = place({ ...v4, choose });
+    assert.equal(formatPrefix(await ports.acquire(ranged, pool, { mac }, bounds())), '10.0.0.6/24');
+    const asked = cloud.asked.filter(({ line }) => line.startsWith('POST'));
+    assert.deepEqual(
+      asked.map(({ body }) => (body as Made).port.fixed_ips[0]!.ip_address),
+      ['10.0.0.4', '10.0.0.6'],
+    );
+    const none = await failureOf(ports.acquire(ranged, pool, { mac: parseMac('02:42:0a:00:00:08')! }, bounds()));
+    assert.equal(codeOf(none), 'POOL_EXHAUSTED');
+  });
+});

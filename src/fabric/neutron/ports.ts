@@ -1,0 +1,385 @@
+/**
+ * Ports: one for each container. It is made with the first address that Docker asks for, with all that Neutron needs to know, so that
+ * a start is one call; and goes, without anybody waiting for it, when Docker has given back the last.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { type Address, formatAddress, parseAddress, sameAddress } from '../../model/address.ts';
+import { BerthError } from '../../model/errors.ts';
+import type { EndpointId, NetworkId, PoolId } from '../../model/ids.ts';
+import { type Mac, parseMac } from '../../model/mac.ts';
+import { formatPrefix, type InterfaceAddress, parsePrefix } from '../../model/prefix.ts';
+import type { Bounds } from '../../openstack/bounds.ts';
+import { detailsOf } from '../../openstack/failure.ts';
+import type { Neutron } from '../../openstack/neutron/neutron.ts';
+import type { Port } from '../../openstack/neutron/objects.ts';
+import type { PortRequest } from '../../openstack/neutron/requests.ts';
+import type { AddressChoice } from './address-choice.ts';
+import type { Book } from './book.ts';
+import type { Departures } from './departures.ts';
+import type { Binding, PortRecord } from './records.ts';
+import type { NetworkSettings } from './settings.ts';
+
+/** Where a port is to be: Docker's network, and what it is in Neutron. */
+export interface Place {
+  readonly network: NetworkId;
+  readonly settings: NetworkSettings;
+}
+
+export interface Wanted {
+  readonly address?: Address;
+  readonly mac?: Mac;
+  /** The container's name, where it is known. */
+  readonly name?: string;
+}
+
+export interface PortsParts {
+  readonly book: Pick<Book, 'ports'>;
+  readonly neutron: Pick<Neutron, 'ports'>;
+  readonly departures: Departures;
+  readonly choice: AddressChoice;
+  /** `binding:host_id`: as the agent of Neutron on this host calls it. */
+  readonly host: string;
+  /** `device_owner`. */
+  readonly owner: string;
+  now(): number;
+}
+
+export interface Ports {
+  /**
+   * Safe to repeat with the same MAC.
+   *
+   * @throws BerthError ADDRESS_TAKEN, MAC_IN_USE, POOL_EXHAUSTED, NEUTRON_…, OPENSTACK_…: nothing is left in Neutron.
+   */
+  acquire(place: Place, pool: PoolId, wanted: Wanted, bounds: Bounds): Promise<InterfaceAddress>;
+  /**
+   * Docker has made an endpoint of the addresses that it asked for.
+   *
+   * @throws BerthError ADDRESS_OUTSIDE when they were not asked for here.
+   */
+  bind(
+    place: Place,
+    endpoint: EndpointId,
+    addresses: readonly InterfaceAddress[],
+    mac: Mac | undefined,
+    bounds: Bounds,
+  ): Promise<HeldPort>;
+  /** Docker gives an address back. Of one that is not known, nothing. */
+  release(pool: PoolId, address: Address): Promise<void>;
+  /** An endpoint is gone, though nobody has given back its addresses. */
+  endpointGone(endpoint: EndpointId): Promise<void>;
+  /** At start: what an earlier process was about to make or to remove. */
+  recover(): Promise<void>;
+}
+
+/** One that Neutron has told of. */
+export interface HeldPort extends PortRecord {
+  readonly port: string;
+  readonly mac: Mac;
+  readonly binding: Binding;
+}
+
+export function createPorts({ book, neutron, departures, choice, host, owner, now }: PortsParts): Ports {
+  const { ports } = book;
+
+  const holds = (record: PortRecord, pool: PoolId, address: Address): boolean =>
+    record.addresses.some((held) => held.pool === pool && sameAddress(held.on.address, address));
+
+  /** What Neutron answers, as we keep it. */
+  function held(record: PortRecord, port: Port, { settings }: Place, taken: PoolId): HeldPort {
+    const mac = parseMac(port.mac_address ?? '');
+    const addresses = (port.fixed_ips ?? []).flatMap(({ subnet_id, ip_address }) => {
+      const subnet = settings.subnets.find(({ id }) => id === subnet_id);
+      const address = parseAddress(ip_address);
+      if (subnet === undefined || address === undefined) return [];
+      const pool = subnet.pool as PoolId;
+      return { pool, on: { address, length: parsePrefix(subnet.prefix)!.length }, taken: pool === taken };
+    });
+    if (mac === undefined || !addresses.some(({ pool }) => pool === taken))
+      throw new BerthError('OPENSTACK_BAD_ANSWER', `Neutron made the port ${port.id} without what was asked for`);
+    return { ...record, phase: 'held', port: port.id, mac, addresses, binding: bindingOf(port) };
+  }
+
+  function leave(record: PortRecord): Promise<void> {
+    return departures.begin(record.key, async (bounds) => {
+      const current = ports.get(record.key);
+      if (current === undefined) return;
+      if (current.origin === 'adopted') await putBack(current, bounds);
+      else await removeCreated(current, bounds);
+      await ports.delete(record.key);
+    });
+  }
+
+  async function removeCreated({ key, port }: PortRecord, bounds: Bounds): Promise<void> {
+    // Without an id, Neutron's answer never reached us, or was never given.
+    const found =
+      port === undefined ? await neutron.ports.list({ device_id: key }, { ...bounds, fields: ['id'] }) : [{ id: port }];
+    for (const { id } of found) await neutron.ports.remove(id, bounds);
+  }
+
+  /** Only what is still ours: somebody else may have taken it since. */
+  async function putBack({ key, port, before }: PortRecord, bounds: Bounds): Promise<void> {
+    const current = port === undefined ? undefined : await neutron.ports.get(port, bounds);
+    if (current === undefined || before === undefined || current.device_id !== key) return;
+    const { host: bound, mac_address, ...rest } = before;
+    const change = {
+      ...rest,
+      ...(mac_address && mac_address !== current.mac_address && { mac_address }),
+      'binding:host_id': bound,
+    };
+    await neutron.ports.update(current.id, change, { ...bounds, ifRevision: current.revision_number });
+  }
+
+  async function begone(record: PortRecord): Promise<void> {
+    const { endpoint: _gone, ...rest } = record;
+    await ports.put({ ...rest, phase: 'leaving' });
+    void leave(record);
+  }
+
+  async function make(place: Place, pool: PoolId, wanted: Wanted, bounds: Bounds): Promise<HeldPort> {
+    const { settings, network } = place;
+    const key = randomUUID();
+    const record: PortRecord = { key, phase: 'making', origin: 'created', network, addresses: [], createdAt: now() };
+    await ports.put(record);
+    try {
+      const port = await neutron.ports.create(await requestOf(key, settings, pool, wanted, bounds), bounds);
+      const made = held(record, port, place, pool);
+      await ports.put(made);
+      return made;
+    } catch (error) {
+      if (detailsOf(error)?.mayBeDone === false) await ports.delete(key);
+      else await begone(record);
+      throw error;
+    }
+  }
+
+  async function requestOf(
+    key: string,
+    settings: NetworkSettings,
+    pool: PoolId,
+    wanted: Wanted,
+    bounds: Bounds,
+  ): Promise<PortRequest> {
+    const asked = settings.subnets.find((subnet) => subnet.pool === pool)!;
+    const family = familyOf(asked.prefix);
+    // Docker asks for the other family next, for the same container: one port has both.
+    const other = settings.subnets.find((subnet) => familyOf(subnet.prefix) !== family);
+    const fixed = await Promise.all(
+      [asked, other].flatMap((subnet) => {
+        if (subnet === undefined) return [];
+        const given = subnet === asked ? wanted.address : undefined;
+        return fixedIp(subnet, given, bounds);
+      }),
+    );
+    const { securityGroups, portSecurity, qosPolicy } = settings;
+    return {
+      network_id: settings.network,
+      name: wanted.name ?? `container on ${host}`,
+      description: `berth/${host}`,
+      admin_state_up: true,
+      fixed_ips: fixed,
+      device_id: key,
+      device_owner: owner,
+      'binding:host_id': host,
+      ...(wanted.mac && { mac_address: wanted.mac }),
+      ...(securityGroups && portSecurity !== false && { security_groups: securityGroups }),
+      ...(portSecurity === undefined ? {} : { port_security_enabled: portSecurity }),
+      ...(qosPolicy && { qos_policy_id: qosPolicy }),
+    };
+  }
+
+  async function fixedIp(subnet: NetworkSettings['subnets'][number], given: Address | undefined, bounds: Bounds) {
+    const address = given ?? (await choice.next(subnet, bounds));
+    return { subnet_id: subnet.id, ...(address && { ip_address: formatAddress(address) }) };
+  }
+
+  /** A port that a user has made to be used: unbound, and of nobody. */
+  async function adopt(place: Place, pool: PoolId, port: Port, wanted: Wanted, bounds: Bounds): Promise<HeldPort> {
+    const key = randomUUID();
+    const before = {
+      device_id: port.device_id ?? '',
+      device_owner: port.device_owner ?? '',
+      host: port['binding:host_id'] ?? '',
+      ...(port.mac_address && { mac_address: port.mac_address }),
+    };
+    const record: PortRecord = {
+      key,
+      phase: 'making',
+      origin: 'adopted',
+      network: place.network,
+      port: port.id,
+      before,
+      addresses: [],
+      createdAt: now(),
+    };
+    await ports.put(record);
+    const mac =
+      wanted.mac !== undefined && wanted.mac !== port.mac_address?.toLowerCase() ? { mac_address: wanted.mac } : {};
+    const change = { device_id: key, device_owner: owner, 'binding:host_id': host, ...mac };
+    try {
+      const bound = await neutron.ports.update(port.id, change, { ...bounds, ifRevision: port.revision_number });
+      const made = held(record, bound, place, pool);
+      await ports.put(made);
+      return made;
+    } catch (error) {
+      if (detailsOf(error)?.mayBeDone === false) await ports.delete(key);
+      else await begone(record);
+      throw error;
+    }
+  }
+
+  /** Neutron says that the address or the MAC is another port's. */
+  async function takeOver(
+    place: Place,
+    pool: PoolId,
+    wanted: Wanted,
+    refusal: unknown,
+    bounds: Bounds,
+  ): Promise<HeldPort> {
+    const subnet = place.settings.subnets.find((one) => one.pool === pool)!;
+    const byMac = detailsOf(refusal)?.type === 'MacAddressInUse';
+    const which = byMac
+      ? { network_id: place.settings.network, mac_address: wanted.mac! }
+      : { fixed_ips: [`subnet_id=${subnet.id}`, `ip_address=${formatAddress(wanted.address!)}`] };
+    const [port] = await neutron.ports.list(which, bounds);
+    if (port === undefined) throw refusal;
+    const onSubnet = port.fixed_ips?.some(({ subnet_id }) => subnet_id === subnet.id) === true;
+    if (onSubnet && isFree(port)) return await adopt(place, pool, port, wanted, bounds);
+    const whose = port.device_owner ? `a port of ${port.device_owner}` : 'a port';
+    const name = port.name === '' ? port.id : `'${port.name}' (${port.id})`;
+    throw new BerthError(
+      byMac ? 'MAC_IN_USE' : 'ADDRESS_TAKEN',
+      `the ${byMac ? `MAC address ${wanted.mac}` : `address ${formatAddress(wanted.address!)}`} is held by ${whose} in Neutron: ${name}`,
+      { cause: refusal },
+    );
+  }
+
+  async function makeOrTakeOver(place: Place, pool: PoolId, wanted: Wanted, bounds: Bounds): Promise<HeldPort> {
+    const chosen = place.settings.subnets.some(({ choose }) => choose !== undefined);
+    for (;;) {
+      try {
+        return await make(place, pool, wanted, bounds);
+      } catch (error) {
+        const type = detailsOf(error)?.type;
+        if (type === 'IpAddressGenerationFailure')
+          throw new BerthError('POOL_EXHAUSTED', 'the subnet has no free address in Neutron', { cause: error });
+        const inUse = type !== undefined && ADDRESS_IN_USE.has(type);
+        if ((inUse && wanted.address !== undefined) || (type === 'MacAddressInUse' && wanted.mac !== undefined))
+          return await takeOver(place, pool, wanted, error, bounds);
+        // Somebody else has taken what we chose: what is free is found out anew.
+        if (!inUse || !chosen) throw error;
+        for (const subnet of place.settings.subnets) choice.forget(subnet);
+      }
+    }
+  }
+
+  /** The same container's, which has been given an address of the other family, or asks again. */
+  async function known(pool: PoolId, { mac, address }: Wanted): Promise<InterfaceAddress | undefined> {
+    if (mac === undefined) return undefined;
+    for (const record of ports.all()) {
+      if (record.phase !== 'held' || record.mac !== mac) continue;
+      const found = record.addresses.find((one) => one.pool === pool);
+      if (found === undefined || (address !== undefined && !sameAddress(found.on.address, address))) continue;
+      if (!found.taken)
+        await ports.put({
+          ...record,
+          addresses: record.addresses.map((one) => (one === found ? { ...one, taken: true } : one)),
+        });
+      return found.on;
+    }
+    return undefined;
+  }
+
+  /** What has just been given back is free again as soon as Neutron has heard of it. */
+  async function waitFor(pool: PoolId, { mac, address }: Wanted, bounds: Bounds): Promise<void> {
+    for (const record of ports.all()) {
+      if (record.phase === 'held' && address !== undefined && holds(record, pool, address) && record.mac !== mac)
+        throw new BerthError(
+          'ADDRESS_TAKEN',
+          `the address ${formatAddress(address)} is held by another container on this host`,
+        );
+      if (record.phase !== 'leaving') continue;
+      const same = (address !== undefined && holds(record, pool, address)) || (mac !== undefined && record.mac === mac);
+      if (same && !(await departures.done(record.key, bounds)))
+        throw new BerthError('OPENSTACK_TIMEOUT', 'Neutron has not yet removed the port that had this address before');
+    }
+  }
+
+  return {
+    async acquire(place, pool, wanted, bounds) {
+      const before = await known(pool, wanted);
+      if (before !== undefined) return before;
+      await waitFor(pool, wanted, bounds);
+      const { addresses } = await makeOrTakeOver(place, pool, wanted, bounds);
+      return addresses.find((one) => one.pool === pool)!.on;
+    },
+
+    async bind(place, endpoint, addresses, mac, bounds) {
+      const record = ports
+        .all()
+        .find(
+          ({ network, phase, addresses: own }) =>
+            phase === 'held' &&
+            network === place.network &&
+            addresses.some((on) => own.some((one) => formatPrefix(one.on) === formatPrefix(on))),
+        );
+      if (record?.port === undefined || record.mac === undefined || record.binding === undefined)
+        throw new BerthError(
+          'ADDRESS_OUTSIDE',
+          `the address ${addresses.map(formatPrefix).join(', ') || '(none)'} was not asked of Neutron: the network needs --ipam-driver of the same plugin`,
+        );
+      const { port, mac: own, binding } = record;
+      const bound: HeldPort = { ...record, port, mac: own, binding, endpoint };
+      if (mac === undefined || mac === own) {
+        await ports.put(bound);
+        return bound;
+      }
+      // Chosen by the user, of an engine that tells it only now.
+      const changed = await neutron.ports.update(port, { mac_address: mac }, bounds);
+      const result = { ...bound, mac, binding: bindingOf(changed) };
+      await ports.put(result);
+      return result;
+    },
+
+    async release(pool, address) {
+      const record = ports.all().find((one) => one.phase === 'held' && holds(one, pool, address));
+      if (record === undefined) return;
+      const addresses = record.addresses.map((one) =>
+        one.pool === pool && sameAddress(one.on.address, address) ? { ...one, taken: false } : one,
+      );
+      if (addresses.some(({ taken }) => taken)) await ports.put({ ...record, addresses });
+      else await begone(record);
+    },
+
+    async endpointGone(endpoint) {
+      const record = ports.all().find((one) => one.endpoint === endpoint && one.phase === 'held');
+      if (record !== undefined) await begone(record);
+    },
+
+    async recover() {
+      for (const record of ports.all()) {
+        if (record.phase === 'making') await begone(record);
+        else if (record.phase === 'leaving') void leave(record);
+      }
+    },
+  };
+}
+
+/** neutron.ipam.exceptions, and neutron_lib.exceptions of older releases. */
+const ADDRESS_IN_USE = new Set(['IpAddressAlreadyAllocated', 'IpAddressInUse']);
+
+const isFree = (port: Port): boolean => !port.device_id && !port.device_owner && !port['binding:host_id'];
+
+const familyOf = (prefix: string): 4 | 6 => parsePrefix(prefix)!.address.family;
+
+/** @throws BerthError NEUTRON_DENIED when we are not told: by default only an administrator is. */
+function bindingOf(port: Port): Binding {
+  const type = port['binding:vif_type'];
+  if (type === undefined)
+    throw new BerthError(
+      'NEUTRON_DENIED',
+      `Neutron does not tell how the port ${port.id} is bound: its policy must allow get_port:binding:vif_type and get_port:binding:vif_details`,
+    );
+  const details = (port['binding:vif_details'] ?? {}) as Binding['details'];
+  return { type, details, nic: port['binding:vnic_type'] ?? 'normal' };
+}

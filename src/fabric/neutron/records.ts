@@ -1,0 +1,116 @@
+/**
+ * What is written down of Neutron's objects before they are asked for, so that a crash at any point leaves nothing in Neutron that
+ * nobody remembers. What is there already is `adopted`: it is never removed, and put back as it was.
+ */
+
+import * as z from 'zod';
+import { formatAddress, parseAddress } from '../../model/address.ts';
+import type { EndpointId, NetworkId, PoolId } from '../../model/ids.ts';
+import { parseMac } from '../../model/mac.ts';
+import type { Json } from '../../model/network.ts';
+import { formatPrefix, parseInterfaceAddress, parsePrefix } from '../../model/prefix.ts';
+import { parsed } from '../../store/record.ts';
+
+const address = parsed(parseAddress, 'an address');
+const origin = z.enum(['created', 'adopted']);
+const id = <Id extends string>() => z.string().transform((text) => text as Id);
+
+/**
+ * - `making`: it may or may not be in Neutron, under its key.
+ * - `held`: it is.
+ * - `leaving`: it is to go (or to be put back as it was), and the record goes after it.
+ */
+const phase = z.enum(['making', 'held', 'leaving']);
+
+/** A pool as Docker has asked for it. Nothing in Neutron: Docker's networks have pools before they have an id. */
+const PoolSchema = z.object({
+  id: id<PoolId>(),
+  subnet: parsed(parsePrefix, 'a subnet'),
+  range: parsed(parsePrefix, 'a subnet').optional(),
+  /** Neutron's subnet pool that it is cut from. */
+  subnetPool: z.string().optional(),
+  /** The user's `--ipam-opt`. */
+  options: z.record(z.string(), z.string()),
+  gateway: z.object({ address, chosen: z.boolean() }).optional(),
+  auxiliary: z.array(address),
+  /** Docker's network that it has become part of. */
+  network: id<NetworkId>().optional(),
+  createdAt: z.number(),
+});
+export type PoolRecord = Readonly<z.infer<typeof PoolSchema>>;
+
+/** A network of Docker, and what it is in Neutron. */
+const NetworkSchema = z.object({
+  id: id<NetworkId>(),
+  phase,
+  origin,
+  /** Stands in the description of what we make: by it an object is found again whose id we were never told. */
+  key: z.string(),
+  network: z.string().optional(),
+  /** Of a network that we have made: its revision when it was ready. Nobody has touched it while it has that. */
+  revision: z.number().optional(),
+  /** Those that we have made on a network that was there already; those on a network of ours go with it. */
+  subnets: z.array(z.string()),
+  /** Tags that we have put on a network that was there already. */
+  tags: z.array(z.string()),
+});
+export type NetworkRecord = Readonly<z.infer<typeof NetworkSchema>>;
+
+const BindingSchema = z.object({
+  /** `binding:vif_type`: how the port is to be wired on this host. */
+  type: z.string(),
+  details: z.record(z.string(), z.json()),
+  /** `binding:vnic_type`. */
+  nic: z.string(),
+});
+export type Binding = Readonly<z.infer<typeof BindingSchema>>;
+
+const PortSchema = z.object({
+  /** Its `device_id` in Neutron, which we choose before Docker tells us of an endpoint. */
+  key: z.string(),
+  phase,
+  origin,
+  /** Docker's network. */
+  network: id<NetworkId>(),
+  port: z.string().optional(),
+  mac: parsed(parseMac, 'a MAC address').optional(),
+  /** With whom Docker reckons: it gives each back. */
+  addresses: z.array(
+    z.object({ pool: id<PoolId>(), on: parsed(parseInterfaceAddress, 'an address with a length'), taken: z.boolean() }),
+  ),
+  endpoint: id<EndpointId>().optional(),
+  binding: BindingSchema.optional(),
+  /** Of an adopted port: what is to be put back. */
+  before: z
+    .object({
+      device_id: z.string(),
+      device_owner: z.string(),
+      mac_address: z.string().optional(),
+      host: z.string(),
+    })
+    .optional(),
+  createdAt: z.number(),
+});
+export type PortRecord = Readonly<z.infer<typeof PortSchema>>;
+
+/** @returns undefined for what cannot be read. */
+export const decodePool = (note: Json): PoolRecord | undefined => PoolSchema.safeParse(note).data;
+export const decodeNetworkRecord = (note: Json): NetworkRecord | undefined => NetworkSchema.safeParse(note).data;
+export const decodePort = (note: Json): PortRecord | undefined => PortSchema.safeParse(note).data;
+
+export const encodePool = ({ subnet, range, gateway, auxiliary, ...pool }: PoolRecord): Json => ({
+  ...pool,
+  subnet: formatPrefix(subnet),
+  range: range && formatPrefix(range),
+  gateway: gateway && { ...gateway, address: formatAddress(gateway.address) },
+  auxiliary: auxiliary.map(formatAddress),
+});
+
+export const encodeNetworkRecord = (network: NetworkRecord): Json => ({ ...network });
+
+export const encodePort = ({ addresses, binding, before, ...port }: PortRecord): Json => ({
+  ...port,
+  addresses: addresses.map(({ on, ...rest }) => ({ ...rest, on: formatPrefix(on) })),
+  binding: binding && { ...binding, details: binding.details as Json },
+  before: before && { ...before },
+});

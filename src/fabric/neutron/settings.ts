@@ -1,0 +1,55 @@
+/** What is kept with a network and an endpoint of Neutron: enough to declare their kernel objects without asking Neutron again. */
+
+import * as z from 'zod';
+import type { Endpoint, Network } from '../../model/network.ts';
+
+const NetworkSettings = z.object({
+  /** Neutron's id of it. */
+  network: z.string(),
+  mtu: z.number(),
+  interfacePrefix: z.string(),
+  subnets: z.array(
+    z.object({
+      /** Neutron's id. */
+      id: z.string(),
+      prefix: z.string(),
+      gateway: z.string().optional(),
+      /** Docker's pool on it. */
+      pool: z.string(),
+      routes: z.array(z.object({ destination: z.string(), via: z.string() })),
+      /** Addresses are chosen by us, from here, and not by Neutron: its subnet gives out others as well. Both ends included. */
+      choose: z.object({ first: z.string(), last: z.string(), except: z.array(z.string()) }).optional(),
+    }),
+  ),
+  /** Ids of the groups that its ports have; absent: what Neutron gives them. */
+  securityGroups: z.array(z.string()).optional(),
+  portSecurity: z.boolean().optional(),
+  qosPolicy: z.string().optional(),
+});
+export type NetworkSettings = Readonly<z.infer<typeof NetworkSettings>>;
+export type SubnetSettings = NetworkSettings['subnets'][number];
+
+const EndpointSettings = z.looseObject({
+  /** Neutron's id of the port. */
+  port: z.string(),
+  vif: z.object({ type: z.string(), details: z.record(z.string(), z.json()), nic: z.string() }),
+});
+export type EndpointSettings = Readonly<z.infer<typeof EndpointSettings>>;
+
+const known = new WeakMap<object, unknown>();
+
+/** Asked for each network of a host at each start of a container: read once. */
+function once<Settings>(schema: z.ZodType<Settings>, json: unknown): Settings {
+  const object = json as object;
+  const before = known.get(object);
+  if (before !== undefined) return before as Settings;
+  const settings = schema.parse(json);
+  known.set(object, settings);
+  return settings;
+}
+
+export const networkSettings = ({ settings }: Pick<Network, 'settings'>): NetworkSettings =>
+  once(NetworkSettings, settings);
+
+export const endpointSettings = ({ settings }: Pick<Endpoint, 'settings'>): EndpointSettings =>
+  once(EndpointSettings, settings);

@@ -1,0 +1,95 @@
+/** Containers as ports of a real Neutron; ports bind without an agent (nobody wires them but Berth), so this is one host. */
+
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { type Bed, openBed } from './bed/bed.ts';
+import type { Host } from './bed/host.ts';
+import { type OpenStack, startOpenStack } from './bed/openstack/openstack.ts';
+import { waitFor } from './bed/process.ts';
+import { addressOf, start } from './suites/containers.ts';
+import { neutronHost } from './suites/neutron.ts';
+
+let bed: Bed;
+let stack: OpenStack;
+let h1: Host;
+
+interface Port {
+  readonly id: string;
+  readonly mac_address: string;
+  readonly device_id: string;
+  readonly device_owner: string;
+  readonly fixed_ips: readonly { readonly subnet_id: string; readonly ip_address: string }[];
+  readonly 'binding:host_id': string;
+  readonly 'binding:vif_type': string;
+}
+
+const portsOf = async (network: string): Promise<readonly Port[]> =>
+  (await stack.neutron.get<Port[]>(`/ports?network_id=${network}`)).filter(({ device_owner }) =>
+    device_owner.startsWith('compute:'),
+  );
+
+const create = (host: Host, driver: string, name: string, ...flags: readonly string[]) =>
+  host.docker('network', 'create', '--driver', driver, '--ipam-driver', driver, ...flags, name);
+
+/** Everything of Docker's network, once Neutron has heard that it is gone. */
+const gone = (path: string) =>
+  waitFor(
+    () => `Neutron to have nothing at ${path}`,
+    async () => (await stack.neutron.get<unknown[]>(path)).length === 0,
+    20_000,
+    100,
+  );
+
+before(async () => {
+  bed = await openBed('neutron');
+  const lan = await bed.lan({ name: 'management', subnet: '10.8.65.0/24', gateway: '10.8.65.1' });
+  stack = await startOpenStack({ on: { bed, lan, address: '10.8.65.11' }, hosts: ['h1', 'h2'] });
+  // The first calls of a Neutron take seconds: it loads what it needs when it needs it.
+  const { id } = await stack.neutron.post<{ id: string }>('/networks', { name: 'warm' });
+  await stack.neutron.post('/subnets', { network_id: id, ip_version: 4, cidr: '10.99.0.0/24' });
+  await stack.neutron.delete(`/networks/${id}`);
+  h1 = await neutronHost(bed, lan, 'h1', '10.8.65.79/24', stack);
+  // What an agent of Neutron does once it has looked at a port: the engine drops everything that is forwarded, also on a bridge.
+  await h1.exec(['iptables', '-A', 'FORWARD', '-i', 'brq+', '-j', 'ACCEPT']);
+});
+afterEach(() => {
+  stack.calls.heal();
+  stack.calls.clear();
+});
+after(() => bed[Symbol.asyncDispose]());
+
+describe('a network that Berth makes', () => {
+  test('takes two calls, a container one to start and one to stop, and its removal one', async () => {
+    await create(h1, 'berth-neutron', 'blue', '--subnet', '10.21.0.0/24', '--gateway', '10.21.0.1');
+    const counts = stack.calls.counts({ service: 'neutron' });
+    assert.deepEqual(counts, { 'POST /v2.0/networks': 1, 'POST /v2.0/subnets': 1 });
+    stack.calls.clear();
+    await start(h1, 'one', '--network blue');
+    assert.deepEqual(stack.calls.counts({ service: 'neutron' }), { 'POST /v2.0/ports': 1 });
+    const [net] = (await stack.neutron.get<{ id: string; name: string }[]>('/networks')).filter(({ name }) =>
+      name.startsWith('berth-net-'),
+    );
+    const [port, ...others] = await portsOf(net!.id);
+    assert.deepEqual(others, []);
+    assert.equal(port!.fixed_ips[0]!.ip_address, await addressOf(h1, 'one'));
+    assert.deepEqual([port!['binding:host_id'], port!['binding:vif_type']], ['h1', 'bridge']);
+
+    await start(h1, 'two', '--network blue');
+    const two = (await addressOf(h1, 'two'))!;
+    await h1.docker('exec', 'one', 'ping', '-c', '1', '-W', '2', two);
+
+    stack.calls.clear();
+    await h1.docker('rm', '-f', 'two');
+    await waitFor('the port to go', async () => (await portsOf(net!.id)).length === 1);
+    assert.deepEqual(stack.calls.counts({ service: 'neutron' }), { 'DELETE /v2.0/ports/{id}': 1 });
+    await h1.docker('rm', '-f', 'one');
+    await waitFor('the other to go', async () => (await portsOf(net!.id)).length === 0);
+
+    stack.calls.clear();
+    await h1.docker('network', 'rm', 'blue');
+    await gone(`/networks?id=${net!.id}`);
+    assert.deepEqual(stack.calls.counts({ service: 'neutron' }), { 'DELETE /v2.0/networks/{id}': 1 });
+    const left = await h1.exec(['ip', '-o', 'link']);
+    assert.doesNotMatch(left.stdout, /tap|brq|t_c/);
+  });
+});

@@ -1,0 +1,65 @@
+/** Hosts whose containers are ports of a bed's OpenStack. */
+
+import { writeFileSync } from 'node:fs';
+import type { Bed } from '../bed/bed.ts';
+import type { EngineVersion } from '../bed/engines.ts';
+import type { Host } from '../bed/host.ts';
+import type { Lan } from '../bed/lan.ts';
+import type { OpenStack } from '../bed/openstack/openstack.ts';
+
+export const PLUGINS = ['berth-neutron', 'kuryr'] as const;
+
+/** kuryr.conf as an installation of kuryr-libnetwork has it. */
+export function kuryrConf(stack: OpenStack, more: Readonly<Record<string, string>> = {}): string {
+  const { operator } = stack.identity.users;
+  const keys = {
+    auth_type: 'password',
+    auth_url: stack.authUrl,
+    username: operator.name,
+    password: operator.password,
+    user_domain_name: operator.domain,
+    project_name: operator.project,
+    project_domain_name: operator.domain,
+    region_name: 'RegionOne',
+    ...more,
+  };
+  const lines = Object.entries(keys).map(([key, value]) => `${key} = ${value}`);
+  return `[DEFAULT]\nbindir = /usr/libexec/kuryr\n\n[neutron]\n${lines.join('\n')}\n`;
+}
+
+/** A host with an agent that knows both plugin names. */
+export async function neutronHost(
+  bed: Bed,
+  lan: Lan,
+  name: string,
+  address: string,
+  stack: OpenStack,
+  { engine = '28.5', flags = [] }: { engine?: EngineVersion; flags?: readonly string[] } = {},
+): Promise<Host> {
+  const host = await bed.host(name, { engine, underlay: false });
+  await lan.plug(host, { addresses: [address] });
+  writeFileSync(host.path('/etc/kuryr.conf'), kuryrConf(stack), { mode: 0o600 });
+  await startNeutronAgent(host, flags);
+  return host;
+}
+
+export function startNeutronAgent(host: Host, flags: readonly string[] = []): Promise<unknown> {
+  const plugins = PLUGINS.map((plugin) => `${plugin}=neutron`).join(',');
+  return host.startBerth(
+    [
+      '--plugins',
+      plugins,
+      '--kuryr-conf',
+      '/etc/kuryr.conf',
+      '--gc-grace',
+      '1',
+      '--audit-interval',
+      '2',
+      '--linger',
+      '0',
+      ...flags,
+    ],
+    {},
+    { plugins: PLUGINS },
+  );
+}
