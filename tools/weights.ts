@@ -71,6 +71,7 @@ export const table: Readonly<Record<string, readonly [weight: number, seconds: n
   'netctl-masters': [0.8, 25],
   netctl: [0.8, 35],
   netplugin: [0.8, 12],
+  neutron: [1.3, 30],
   'openstack-client': [1, 150],
   ovs: [1, 280],
   'ping-here': [0.7, 20],
