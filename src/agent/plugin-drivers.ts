@@ -59,7 +59,7 @@ export function createPluginDrivers(parts: PluginDriversParts): (plugin: PluginC
       return joined;
     },
   };
-  const ofNeutron = parts.neutron?.drivers({ state: parts.state, lifecycle: parts.lifecycle, base: watched });
+  const ofNeutron = parts.neutron?.drivers({ lifecycle: parts.lifecycle, base: watched });
 
   return (plugin) => {
     if (plugin.fabric === 'neutron') return ofNeutron!;

@@ -9,12 +9,14 @@ import { createNetworks } from '../../fabric/neutron/networks.ts';
 import { createPools } from '../../fabric/neutron/pools.ts';
 import { createPorts } from '../../fabric/neutron/ports.ts';
 import type { NeutronView } from '../../fabric/neutron/view.ts';
+import { asBerthError } from '../../model/errors.ts';
 import type { EndpointId } from '../../model/ids.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';
 import type { Events } from '../events.ts';
 import type { Lifecycle } from '../lifecycle.ts';
 import type { State } from '../state.ts';
 import { createNeutronDriver } from './driver.ts';
+import { createSweep } from './sweep.ts';
 
 export interface NeutronConfig {
   /** As Neutron's agent on this host calls it. */
@@ -29,7 +31,12 @@ export interface NeutronServiceParts {
   readonly config: NeutronConfig;
   readonly notes: Notes;
   readonly events: Pick<Events, 'emit'>;
+  readonly state: State;
+  /** Milliseconds: how long something may be without an owner, and how often that is looked for. */
+  readonly grace: number;
+  readonly interval: number;
   now(): number;
+  monotonic(): number;
 }
 
 export interface NeutronService {
@@ -39,7 +46,7 @@ export interface NeutronService {
   endpointGone(endpoint: EndpointId): Promise<void>;
   /** Finishes what a crash interrupted, in the background. */
   recover(): Promise<void>;
-  drivers(parts: { readonly state: State; readonly lifecycle: Lifecycle; readonly base: NetworkDriver }): {
+  drivers(parts: { readonly lifecycle: Lifecycle; readonly base: NetworkDriver }): {
     readonly network: NetworkDriver;
     readonly ipam: IpamDriver;
   };
@@ -47,7 +54,7 @@ export interface NeutronService {
 }
 
 export async function createNeutronService(parts: NeutronServiceParts): Promise<NeutronService> {
-  const { client, config, notes, events, now } = parts;
+  const { client, config, notes, events, state, now } = parts;
   const { host } = config;
   const book: Book = await openBook(notes, (key) =>
     events.emit('neutron.unreadable', `the record ${key} in the store is not readable`),
@@ -67,6 +74,14 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
   });
   const ports = createPorts({ book, neutron: client, departures, choice, host, owner: 'compute:kuryr', now });
 
+  const sweep = createSweep({ ...parts, book, networks, ports });
+  const looking = setInterval(() => {
+    void sweep().catch((error: unknown) =>
+      events.emit('neutron.failed', `cannot write down what goes: ${asBerthError(error).message}`),
+    );
+  }, parts.interval);
+  looking.unref();
+
   return {
     view: { close: networks.close },
     waiting: departures.waiting,
@@ -75,7 +90,7 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
       await ports.recover();
       await networks.recover();
     },
-    drivers: ({ state, lifecycle, base }) =>
+    drivers: ({ lifecycle, base }) =>
       createNeutronDriver({
         state,
         lifecycle,
@@ -92,6 +107,7 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
         },
       }),
     close() {
+      clearInterval(looking);
       departures.close();
       client.close();
     },

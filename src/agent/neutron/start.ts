@@ -1,20 +1,16 @@
 /** Neutron, where a plugin of this host is for it: found and logged in as kuryr.conf says. */
 
-import type { Notes } from '../../fabric/fabric.ts';
 import type { EndpointId } from '../../model/ids.ts';
 import { describeFinding, readKuryrConf } from '../../openstack/conf/kuryr-conf.ts';
 import { openSession } from '../../openstack/keystone/session.ts';
 import { createNeutron } from '../../openstack/neutron/neutron.ts';
 import type { Config } from '../config.ts';
-import type { Events } from '../events.ts';
-import { createNeutronService, type NeutronService } from './service.ts';
+import { createNeutronService, type NeutronService, type NeutronServiceParts } from './service.ts';
 
-export interface StartNeutronParts {
-  readonly config: Pick<Config, 'plugins' | 'kuryrConf' | 'host'>;
+export interface StartNeutronParts
+  extends Pick<NeutronServiceParts, 'notes' | 'events' | 'state' | 'now' | 'monotonic'> {
+  readonly config: Pick<Config, 'plugins' | 'kuryrConf' | 'host' | 'gcGrace' | 'auditInterval'>;
   readonly env: NodeJS.ProcessEnv;
-  readonly notes: Notes;
-  readonly events: Pick<Events, 'emit'>;
-  now(): number;
 }
 
 /** Frees what an endpoint held that the engine has forgotten. */
@@ -40,6 +36,8 @@ export async function startNeutron(parts: StartNeutronParts): Promise<StartedNeu
   for (const remark of remarks) events.emit('neutron.conf', describeFinding(remark));
   const service = await createNeutronService({
     ...parts,
+    grace: config.gcGrace,
+    interval: config.auditInterval,
     client: createNeutron(openSession(conf.session)),
     config: {
       host: config.host,

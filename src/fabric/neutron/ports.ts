@@ -68,6 +68,8 @@ export interface Ports {
   release(pool: PoolId, address: Address): Promise<void>;
   /** An endpoint is gone, though nobody has given back its addresses. */
   endpointGone(endpoint: EndpointId): Promise<void>;
+  /** One that nobody comes back to. */
+  abandon(key: string): Promise<void>;
   /** At start: what an earlier process was about to make or to remove. */
   recover(): Promise<void>;
 }
@@ -354,6 +356,11 @@ export function createPorts({ book, neutron, departures, choice, host, owner, no
     async endpointGone(endpoint) {
       const record = ports.all().find((one) => one.endpoint === endpoint && one.phase === 'held');
       if (record !== undefined) await begone(record);
+    },
+
+    async abandon(key) {
+      const record = ports.get(key);
+      if (record?.phase === 'held') await begone(record);
     },
 
     async recover() {

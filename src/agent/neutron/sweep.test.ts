@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { openBook } from '../../fabric/neutron/book.ts';
+import type { PoolRecord, PortRecord } from '../../fabric/neutron/records.ts';
+import { memoryNotes } from '../../fabric/neutron/testing/notes.ts';
+import type { EndpointId, NetworkId, PoolId } from '../../model/ids.ts';
+import type { Endpoint, Network } from '../../model/network.ts';
+import { parsePrefix } from '../../model/prefix.ts';
+import { createSweep } from './sweep.ts';
+
+const network = 'a'.repeat(64) as NetworkId;
+const lost = 'b'.repeat(64) as NetworkId;
+const endpoint = 'e'.repeat(64) as EndpointId;
+const port = (key: string, more: Partial<PortRecord> = {}): PortRecord => ({
+  key,
+  phase: 'held',
+  origin: 'created',
+  network,
+  addresses: [],
+  createdAt: 0,
+  ...more,
+});
+const pool = (id: string, of?: NetworkId): PoolRecord => ({
+  id: id as PoolId,
+  subnet: parsePrefix('10.0.0.0/24')!,
+  options: {},
+  auxiliary: [],
+  ...(of && { network: of }),
+  createdAt: 0,
+});
+
+test('what nobody owns goes after the grace, and nothing else', async () => {
+  const book = await openBook(memoryNotes(), assert.fail);
+  for (const id of [network, lost])
+    await book.networks.put({ id, phase: 'held', origin: 'created', key: id, subnets: [], tags: [] });
+  for (const one of [port('used', { endpoint }), port('forgotten'), port('made', { phase: 'making' })])
+    await book.ports.put(one);
+  for (const one of [pool('of', network), pool('asked')]) await book.pools.put(one);
+  const gone: string[] = [];
+  let now = 0;
+  const sweep = createSweep({
+    book,
+    networks: { close: (id) => Promise.resolve(void gone.push(id)) },
+    ports: { abandon: (key) => Promise.resolve(void gone.push(key)) },
+    state: { networks: new Map([[network, {} as Network]]), endpoints: new Map([[endpoint, {} as Endpoint]]) },
+    grace: 10,
+    monotonic: () => now,
+  });
+  await sweep();
+  now = 9;
+  await sweep();
+  assert.deepEqual(gone, []);
+
+  // It turns out that it has an owner after all, and is without one again later.
+  await book.ports.put(port('forgotten', { endpoint }));
+  await sweep();
+  await book.ports.put(port('forgotten'));
+  now = 11;
+  await sweep();
+  assert.deepEqual(gone, [lost]);
+  assert.deepEqual(
+    book.pools.all().map(({ id }) => id),
+    ['of'],
+  );
+  await book.networks.delete(lost);
+  now = 22;
+  await sweep();
+  assert.deepEqual(gone, [lost, 'forgotten']);
+});

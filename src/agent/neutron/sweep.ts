@@ -1,0 +1,48 @@
+/**
+ * What Docker has asked for and never come back to: an engine that was killed between two of its calls, or an agent that was. What
+ * has had no owner for as long as the grace goes.
+ */
+
+import type { Book } from '../../fabric/neutron/book.ts';
+import type { Networks } from '../../fabric/neutron/networks.ts';
+import type { Ports } from '../../fabric/neutron/ports.ts';
+import type { State } from '../state.ts';
+
+export interface SweepParts {
+  readonly book: Book;
+  readonly networks: Pick<Networks, 'close'>;
+  readonly ports: Pick<Ports, 'abandon'>;
+  readonly state: Pick<State, 'networks' | 'endpoints'>;
+  /** Milliseconds. */
+  readonly grace: number;
+  /** Milliseconds of a clock that nobody sets. */
+  monotonic(): number;
+}
+
+/** @returns what looks once; to be called again and again. */
+export function createSweep({ book, networks, ports, state, grace, monotonic }: SweepParts): () => Promise<void> {
+  const firstSeen = new Map<string, number>();
+
+  /** Whether this has been without an owner at every look, since so long ago. */
+  function isDue(name: string, found: Set<string>): boolean {
+    found.add(name);
+    const since = firstSeen.get(name) ?? monotonic();
+    firstSeen.set(name, since);
+    return monotonic() - since >= grace;
+  }
+
+  return async () => {
+    const found = new Set<string>();
+    for (const record of book.ports.all()) {
+      const owned = record.endpoint !== undefined && state.endpoints.has(record.endpoint);
+      if (record.phase === 'held' && !owned && isDue(`port ${record.key}`, found)) await ports.abandon(record.key);
+    }
+    for (const { id, phase } of book.networks.all())
+      if (phase === 'held' && !state.networks.has(id) && isDue(`network ${id}`, found)) await networks.close(id);
+    for (const { id, network } of book.pools.all()) {
+      const owned = network !== undefined && book.networks.get(network) !== undefined;
+      if (!owned && isDue(`pool ${id}`, found)) await book.pools.delete(id);
+    }
+    for (const name of firstSeen.keys()) if (!found.has(name)) firstSeen.delete(name);
+  };
+}
