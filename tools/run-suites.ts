@@ -145,7 +145,7 @@ export function summary(outcomes: readonly Outcome[], wallSeconds: number): stri
   const lines = [
     '    the slowest, and their processor time:',
     ...slowest.map((outcome) => `    ${costs(outcome)}  ${outcome.suite.file}`),
-    `    ${outcomes.length} files took ${minutes(wallSeconds)} side by side, ${minutes(whole)} one after the other, ${minutes(cpu)} of processor time`,
+    `    ${outcomes.length} ${outcomes.length === 1 ? 'file' : 'files'} took ${minutes(wallSeconds)} side by side, ${minutes(whole)} one after the other, ${minutes(cpu)} of processor time`,
   ];
   return `${lines.join('\n')}\n`;
 }
