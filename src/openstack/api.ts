@@ -5,7 +5,7 @@
 
 import type { BerthError } from '../model/errors.ts';
 import { type Availability, createAvailability } from './availability.ts';
-import { type Bounds, pause, timeLeft } from './bounds.ts';
+import { type Bounds, pause } from './bounds.ts';
 import { badAnswer, detailsOf, excerpt, knownAway, noAnswer, refused, type ServiceName } from './failure.ts';
 import { createHttp, type HttpAnswer, HttpFailure, type HttpOptions, type Method } from './http.ts';
 
@@ -113,8 +113,8 @@ export function createApi(options: ApiOptions = {}): Api {
           return await once(call, availability);
         } catch (error) {
           const wait = repetition(call, error, failures, availability);
-          // Of no use when nothing could be answered in what is left then.
-          if (wait === undefined || wait >= timeLeft(bounds) || !(await pause(wait, bounds))) throw error;
+          // There is no pause that would leave no time for the answer.
+          if (wait === undefined || !(await pause(wait, bounds))) throw error;
         }
       }
     },
