@@ -107,7 +107,7 @@ export async function startContainer(host: PluginHost, name: string, network: Pl
     ${mac === undefined ? '' : `link set ${link} address ${mac}`}
     ${addresses.map((address) => `address add ${address} dev ${link}${address.includes(':') ? ' nodad' : ''}`).join('\n')}
     link set ${link} up
-    ${[joined.Gateway, joined.GatewayIPv6].flatMap((via) => (via ? [`route add default via ${String(via)}`] : [])).join('\n')}
+    ${[joined.Gateway, joined.GatewayIPv6].flatMap((via) => (typeof via === 'string' && via !== '' ? [`route add default via ${via}`] : [])).join('\n')}
 END`);
   return {
     name: sandbox,
