@@ -46,8 +46,9 @@ docs: $(INSTALLED) ## writes the reference pages that are generated from the cod
 test: $(INSTALLED) ## everything: installs what it needs, builds, checks, and runs all tests on real engines (root)
 	@$(NODE) tools/test.ts
 
-churn: build ## containers come and go on three hosts while everything is killed at random (root)
-	@$(NODE) --test test/e2e/cluster-churn.ts
+churn: build ## containers come and go on three hosts while everything is killed at random, for five minutes (root)
+	@BERTH_CHURN_SECONDS=$${BERTH_CHURN_SECONDS:-300} BERTH_CHURN_CONTAINERS=$${BERTH_CHURN_CONTAINERS:-30} \
+	  $(NODE) --test test/e2e/cluster-churn.test.ts
 
 bench: build ## benchmarks, each printing one table (root); ARGS='calls --runs 50' chooses
 	@$(NODE) bench/main.ts $(ARGS)

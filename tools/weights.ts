@@ -27,6 +27,7 @@ export const table: Readonly<Record<string, readonly [weight: number, seconds: n
   'cluster-access': [1.4, 45],
   'cluster-addresses': [1.4, 35],
   'cluster-basic': [1.4, 70],
+  'cluster-churn': [1.6, 60],
   'cluster-compose': [1.4, 30],
   'cluster-datapath': [1.4, 150],
   'cluster-guide': [1.4, 25],

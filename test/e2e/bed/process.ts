@@ -173,7 +173,7 @@ export async function start(command: readonly string[], options: StartOptions): 
 /** SIGSTOP, and waits until the process stands still. */
 export async function freeze(pid: number): Promise<void> {
   signal(pid, 'SIGSTOP');
-  await waitFor(`process ${pid} to stand still`, () => processState(pid) === 'T', 10_000);
+  await waitFor(`process ${pid} to stand still`, () => processState(pid) === 'T');
 }
 
 export function thaw(pid: number): void {

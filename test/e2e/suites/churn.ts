@@ -95,6 +95,9 @@ export function churn(cluster: Cluster, perHost: number, networks: readonly stri
   const slots = cluster.hosts.flatMap((host) =>
     Array.from({ length: perHost }, (_, number) => slot(host, number, chance(Math.floor(random() * 2 ** 32)))),
   );
+  const ended = Promise.all(slots);
+  // Seen when they are stopped.
+  ended.catch(() => {});
   return {
     holds,
     doubt(host) {
@@ -102,7 +105,7 @@ export function churn(cluster: Cluster, perHost: number, networks: readonly stri
     },
     async stop() {
       going = false;
-      return (await Promise.all(slots)).reduce((sum, ran) => sum + ran, 0);
+      return (await ended).reduce((sum, ran) => sum + ran, 0);
     },
   };
 }
