@@ -173,6 +173,24 @@ for (const [who, outcome] of [
   });
 }
 
+test('an endpoint that the engine is still waiting for is not forgotten, and has its grace when it has been answered', async () => {
+  const answer = Promise.withResolvers<void>();
+  const asked = collector.whileAsked(forgotten.id, () => answer.promise);
+  endpoints.set(forgotten.id, forgotten);
+  await collector.pass();
+  clock += 2 * GRACE;
+  await collector.pass();
+  assert.ok(endpoints.has(forgotten.id), 'it is being made');
+  answer.resolve();
+  await asked;
+  clock += GRACE - 1;
+  await collector.pass();
+  assert.ok(endpoints.has(forgotten.id), 'its container is about to be plugged in');
+  clock += 1;
+  await collector.pass();
+  assert.ok(!endpoints.has(forgotten.id));
+});
+
 const shared = { id: forgotten.network, fabric: 'cluster', subnets: [] } as unknown as Network;
 const seen = {
   id: forgotten.network,

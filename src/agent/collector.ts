@@ -5,7 +5,7 @@
 
 import type { Engine, EngineEvent, EngineInfo, EngineNetwork } from '../docker/engine.ts';
 import { asBerthError } from '../model/errors.ts';
-import { type NetworkId, parseNetworkId } from '../model/ids.ts';
+import { type EndpointId, type NetworkId, parseNetworkId } from '../model/ids.ts';
 import { formatPrefix } from '../model/prefix.ts';
 import type { Adoption } from './adoption.ts';
 import type { GarbageView } from './api.ts';
@@ -42,6 +42,10 @@ export interface Collector {
   networkGone(id: NetworkId): Promise<void>;
   /** Follows the engine until the signal aborts: connects again when it goes, and looks at each change. */
   follow(signal: AbortSignal): Promise<void>;
+  /**
+   * While the engine is being answered about an endpoint, it does not list it yet, however long that takes; nor right afterwards.
+   */
+  whileAsked<Result>(endpoint: EndpointId, work: () => Promise<Result>): Promise<Result>;
   /** Called by a plugin activation: a new engine process is about to repeat its requests. */
   engineStarted(): void;
 }
@@ -83,6 +87,8 @@ const MOST_SETTLE = 10_000;
 export function createCollector(parts: CollectorParts): Collector {
   const { engine, state, lifecycle, leases, names, events, metrics, plugins } = parts;
   const firstSeen = new Map<string, number>();
+  /** When the engine was last answered about an endpoint; Infinity while it is waiting. */
+  const answeredAt = new Map<EndpointId, number>();
   /** Networks that have gone elsewhere, and that this engine may list for another moment: they are not to be taken over again. */
   const goneElsewhere = new Set<NetworkId>();
   /** Why a network could not be taken over, as it was last told. */
@@ -170,6 +176,7 @@ export function createCollector(parts: CollectorParts): Collector {
   function lastAsked(garbage: Garbage): number {
     switch (garbage.kind) {
       case 'endpoint':
+        return answeredAt.get(garbage.endpoint.id) ?? Number.NEGATIVE_INFINITY;
       case 'network':
         return Number.NEGATIVE_INFINITY;
       case 'lease':
@@ -239,6 +246,7 @@ export function createCollector(parts: CollectorParts): Collector {
     leases.reconciled();
     const ids = new Set(garbage.map(garbageId));
     for (const id of firstSeen.keys()) if (!ids.has(id)) firstSeen.delete(id);
+    for (const [endpoint, at] of answeredAt) if (asked - at >= parts.grace) answeredAt.delete(endpoint);
     const due = garbage.filter((item) => {
       const id = garbageId(item);
       const since = firstSeen.get(id) ?? answered;
@@ -294,6 +302,14 @@ export function createCollector(parts: CollectorParts): Collector {
 
   return {
     pass,
+    async whileAsked(endpoint, work) {
+      answeredAt.set(endpoint, Number.POSITIVE_INFINITY);
+      try {
+        return await work();
+      } finally {
+        answeredAt.set(endpoint, parts.monotonic());
+      }
+    },
     learnNames: async () => names.learn((await engine.networks()).filter(served)),
     engine: () => ({ reachable, strange, id: info?.id ?? knownEngine, ...(info === undefined ? {} : { info }) }),
     engineStarted() {

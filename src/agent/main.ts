@@ -404,6 +404,7 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
     sandboxes,
     swarmNetworks: createSwarmNetworks({ cluster, nodes: () => collector.engine().info?.nodes }),
     engineNetworks,
+    collector,
     cluster,
     neutron,
     plugins,

@@ -4,6 +4,7 @@ import type { IpamDriver, NetworkDriver } from '../docker/driver.ts';
 import type { Ipam } from '../ipam/ipam.ts';
 import type { Attachments } from './attachments.ts';
 import type { Cluster } from './cluster/cluster.ts';
+import type { Collector } from './collector.ts';
 import type { PluginConfig } from './config.ts';
 import type { Dhcp } from './dhcp/manager.ts';
 import { withDhcpPools } from './dhcp/pools.ts';
@@ -27,6 +28,7 @@ export interface PluginDriversParts {
   readonly sandboxes: Pick<Sandboxes, 'watch'>;
   readonly swarmNetworks: SwarmNetworks;
   readonly engineNetworks: Pick<ClusterFollowing, 'network' | 'ipam'>;
+  readonly collector: Pick<Collector, 'whileAsked'>;
   readonly cluster: Pick<Cluster, 'told'> | undefined;
   readonly neutron: NeutronService | undefined;
   readonly plugins: ReadonlyMap<string, PluginConfig>;
@@ -61,8 +63,15 @@ export function createPluginDrivers(parts: PluginDriversParts): (plugin: PluginC
   };
   const ofNeutron = parts.neutron?.drivers({ lifecycle: parts.lifecycle, base: watched });
 
+  /** The collector is not to take for forgotten what the engine is still waiting for. */
+  const answering = (network: NetworkDriver): NetworkDriver => ({
+    ...network,
+    createEndpoint: (request, call) =>
+      parts.collector.whileAsked(request.endpoint, () => network.createEndpoint(request, call)),
+  });
+
   return (plugin) => {
-    if (plugin.fabric === 'neutron') return ofNeutron!;
+    if (plugin.fabric === 'neutron') return { ...ofNeutron!, network: answering(ofNeutron!.network) };
     const network = engineNetworks.network({
       ...watched,
       allocateNetwork: swarmNetworks.allocate,
@@ -78,6 +87,6 @@ export function createPluginDrivers(parts: PluginDriversParts): (plugin: PluginC
         if (managed && plugin.scope === 'global') await leases.endpointGone({ id });
       },
     });
-    return { network, ipam: ownIpam };
+    return { network: answering(network), ipam: ownIpam };
   };
 }
