@@ -137,6 +137,8 @@ export interface Found {
   readonly index: number;
   /** A route that the kernel makes with an address. It need not be put anywhere, but may stay behind when that one goes. */
   readonly implied?: true | undefined;
+  /** A route that a router has advertised. Put by somebody else than the kernel, it keeps the kernel from heeding that router. */
+  readonly advertised?: true | undefined;
   /** A neighbour that the kernel has learnt, and would soon learn again: to be put, so that nobody waits for that. */
   readonly learnt?: true | undefined;
   /** As `ip` would say it, for people. */

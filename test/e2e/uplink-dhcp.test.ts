@@ -94,12 +94,18 @@ describe('a card with leased addresses becomes a bridge', () => {
     const { host } = stage();
     const held = async (link: string) => (await addresses(host, link)).map(({ local }) => local as string).toSorted();
     const original = await held(NIC);
+    const [router] = await advertised(host);
     await docker(
       host,
       `network create -d berth-lan --ipam-driver berth-lan -o parent=${NIC} --subnet 192.168.170.0/24 --ip-range 192.168.170.192/27 phys`,
     );
     assert.deepEqual(await held(BRIDGE), original);
     await sessions.goOn();
+
+    // An advertisement that reaches the card while it is being made a port leaves a route there.
+    const left = `default via ${router!.gateway} dev ${NIC} proto ra metric 1024 expires 55`;
+    await host.net(['ip', '-6', 'route', 'add', ...left.split(' ')]);
+    await waitFor('the route to leave the card', async () => (await advertised(host)).every(({ dev }) => dev !== NIC));
 
     // A router goes on to advertise: the kernel finds the address and the route to be its own, and gives them more time.
     let last = Number.POSITIVE_INFINITY;

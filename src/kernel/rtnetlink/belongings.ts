@@ -55,7 +55,9 @@ export function readBelongings(link: string, { socket, links }: Session): Found[
     if (record.link !== index && !hopsOf(message.body).includes(index)) return undefined;
     const route = found('route', message, routeText(record));
     const implied = record.protocol === rt.RTPROT_KERNEL;
-    return { direct: record.via === undefined, found: implied ? { ...route, implied } : route };
+    const advertised = record.protocol === rt.RTPROT_RA;
+    const known = { ...route, ...(implied && { implied }), ...(advertised && { advertised }) };
+    return { direct: record.via === undefined, found: known };
   });
   const rules = ([4, 6] as const).flatMap((family) =>
     socket.dump(getRules(family), (message) => {

@@ -162,6 +162,7 @@ export const RTA_TABLE = 15;
 export const RTA_EXPIRES = 23;
 export const RTA_NH_ID = 30;
 export const RTPROT_KERNEL = 2;
+export const RTPROT_RA = 9;
 export const RTNH_F_PERVASIVE = 2;
 export const RTA_VIA = 18;
 export const RTN_UNICAST = 1;

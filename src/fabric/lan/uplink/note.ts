@@ -9,6 +9,7 @@ const Found = z.object({
   index: z.number(),
   implied: z.literal(true).optional(),
   learnt: z.literal(true).optional(),
+  advertised: z.literal(true).optional(),
   text: z.string(),
 });
 

@@ -3,6 +3,7 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HostLink, HostView } from '../../../kernel/kernel.ts';
+import { RTPROT_RA } from '../../../kernel/rtnetlink/constants.ts';
 import { formatAddress } from '../../../model/address.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { formatPrefix, prefixOf } from '../../../model/prefix.ts';
@@ -132,8 +133,6 @@ export async function planUplink(request: PlanRequest, context: FabricContext, r
 }
 
 const SSH = 22;
-/** Of routes that a router has advertised (linux/rtnetlink.h). */
-const RTPROT_RA = 9;
 
 /** VLANs of an interface: the kernel takes tagged frames for them before the bridge sees any, so they go on as before. */
 function vlansOn(link: HostLink, host: HostView): readonly string[] {

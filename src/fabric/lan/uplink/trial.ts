@@ -1,6 +1,7 @@
 /** A bridge made from a NIC is on trial until it is certain that the host is still reached through it. */
 
 import type { HostView } from '../../../kernel/kernel.ts';
+import { RTPROT_RA } from '../../../kernel/rtnetlink/constants.ts';
 import { asBerthError, BerthError } from '../../../model/errors.ts';
 import type { Json, Network } from '../../../model/network.ts';
 import type { FabricContext } from '../../fabric.ts';
@@ -97,11 +98,12 @@ export function uplinksDisturbed(context: FabricContext): boolean {
     const settings = network.fabric === 'lan' ? settingsOf(network) : undefined;
     if (settings?.mode !== 'bridge' || settings.parent === undefined || settings.returned === true) return false;
     const { parent, bridge } = settings;
-    const { links, addresses } = context.host;
+    const { links, addresses, routes } = context.host;
     const nic = links.find(({ name }) => name === parent);
     const gone = nic !== undefined && !links.some(({ name }) => name === bridge);
     const pulled = nic?.running === false && trials.has(parent);
-    return gone || pulled || addresses.some(({ link, scope }) => link === parent && scope === 'global');
+    const advertised = routes.some(({ link, protocol }) => link === parent && protocol === RTPROT_RA);
+    return gone || pulled || advertised || addresses.some(({ link, scope }) => link === parent && scope === 'global');
   });
 }
 

@@ -64,7 +64,9 @@ export async function remakeUplink(note: UplinkNote, context: FabricContext): Pr
 
 /**
  * Somebody (a DHCP client that renewed its lease, a network manager) has given the NIC addresses or routes while it is a port:
- * they belong on the bridge, with the new lifetimes.
+ * they belong on the bridge, with the new lifetimes. But what the kernel took from an advertisement that still reached the NIC is only
+ * taken off: the bridge hears the router itself, and the kernel would heed none of what it says beside a route to it that is not its own
+ * (ndisc_router_discovery, net/ipv6/ndisc.c: rt6_add_dflt_router finds none).
  *
  * @returns what moved, in words.
  */
@@ -73,9 +75,11 @@ export async function followUplink(note: UplinkNote, context: FabricContext): Pr
     ({ text, learnt }) => !LINK_LOCAL.test(text) && learnt === undefined,
   );
   if (!found.some(({ implied }) => implied === undefined)) return [];
-  await context.kernel.execute([...put(found, note.parent, note.bridge, 0), ...take(found, note.parent, note.parent)]);
+  const hears = (await readText(`/proc/sys/net/ipv6/conf/${note.bridge}/accept_ra`))?.trim() !== '0';
+  const moving = found.filter(({ advertised }) => advertised === undefined || !hears);
+  await context.kernel.execute([...put(moving, note.parent, note.bridge, 0), ...take(found, note.parent, note.parent)]);
   await writeNote(context.notes, { ...note, ...(await holdings(note.bridge, context)) });
-  return found.filter(({ implied }) => implied === undefined).map(({ text }) => text);
+  return moving.filter(({ implied }) => implied === undefined).map(({ text }) => text);
 }
 
 export async function settle(note: UplinkNote, context: FabricContext): Promise<void> {
