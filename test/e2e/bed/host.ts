@@ -29,6 +29,8 @@ export interface Host extends Machine {
   engine(): Process;
   /** Asks dockerd to end (SIGTERM), and waits. It stops its containers, unless `--live-restore`. */
   stopEngine(): Promise<void>;
+  /** Ends dockerd and starts it again, with the same flags. */
+  restartEngine(): Promise<void>;
   /** SIGKILL. Containers keep running. */
   killEngine(): Promise<void>;
   /** The docker command of the host's engine. Its standard output, trimmed. @throws CommandError. */
@@ -64,6 +66,7 @@ const pidFile = '/run/dockerd.pid';
 export function asHost(machine: Machine, version: EngineVersion, cgroup: string): Host {
   const images = new Set<ImageName>();
   let engine: Process | undefined;
+  let engineFlags: readonly string[] = [];
   let agent: Process | undefined;
   let runDir = '/run/berth';
 
@@ -74,6 +77,7 @@ export function asHost(machine: Machine, version: EngineVersion, cgroup: string)
 
   const startEngine = async (flags: readonly string[] = []): Promise<Process> => {
     if (engine?.running()) throw new Error(`dockerd is running on ${machine.name} already`);
+    engineFlags = flags;
     // A killed dockerd leaves its file, and its number may have been given to another process since.
     rmSync(machine.path(pidFile), { force: true });
     const fixed = ['--data-root', '/var/lib/docker', '--exec-root', '/run/docker', '--pidfile', pidFile];
@@ -143,6 +147,10 @@ export function asHost(machine: Machine, version: EngineVersion, cgroup: string)
     engine: () => running(engine, 'dockerd'),
     stopEngine: async () => {
       await running(engine, 'dockerd').stop('SIGTERM', 60_000);
+    },
+    restartEngine: async () => {
+      await host.stopEngine();
+      await startEngine(engineFlags);
     },
     killEngine: async () => {
       await running(engine, 'dockerd').stop('SIGKILL');
