@@ -41,13 +41,14 @@ export async function served(server: DhcpServer, addresses: readonly string[]): 
   await leased(() => server.leases(), addresses);
 }
 
-/** The same of what `leases` tells. */
+/** The same of what `leases` tells, twice in succession: dnsmasq empties its file before it writes it anew (lease_update_file, lease.c). */
 export async function leased(
   leases: () => readonly { readonly address: string }[],
   addresses: readonly string[],
 ): Promise<void> {
   const wanted = addresses.toSorted().join();
   let seen = '';
+  let times = 0;
   await waitFor(
     () => `the server to have leased ${wanted || 'nothing'}, not ${seen}`,
     () => {
@@ -55,7 +56,8 @@ export async function leased(
         .map(({ address }) => address)
         .toSorted()
         .join();
-      return seen === wanted;
+      times = seen === wanted ? times + 1 : 0;
+      return times === 2;
     },
     30_000,
     50,
