@@ -138,21 +138,27 @@ export function createPorts({ book, neutron, departures, choice, host, owner, no
     void leave(record);
   }
 
+  /** Written down before Neutron is asked; undone when it refuses, or its answer does not come or is not what was asked for. */
+  async function obtain(record: PortRecord, place: Place, pool: PoolId, ask: () => Promise<Port>): Promise<HeldPort> {
+    await ports.put(record);
+    try {
+      const made = held(record, await ask(), place, pool);
+      await ports.put(made);
+      return made;
+    } catch (error) {
+      if (detailsOf(error)?.mayBeDone === false) await ports.delete(record.key);
+      else await begone(record);
+      throw error;
+    }
+  }
+
   async function make(place: Place, pool: PoolId, wanted: Wanted, bounds: Bounds): Promise<HeldPort> {
     const { settings, network } = place;
     const key = randomUUID();
     const record: PortRecord = { key, phase: 'making', origin: 'created', network, addresses: [], createdAt: now() };
-    await ports.put(record);
-    try {
-      const port = await neutron.ports.create(await requestOf(key, settings, pool, wanted, bounds), bounds);
-      const made = held(record, port, place, pool);
-      await ports.put(made);
-      return made;
-    } catch (error) {
-      if (detailsOf(error)?.mayBeDone === false) await ports.delete(key);
-      else await begone(record);
-      throw error;
-    }
+    return await obtain(record, place, pool, async () =>
+      neutron.ports.create(await requestOf(key, settings, pool, wanted, bounds), bounds),
+    );
   }
 
   async function requestOf(
@@ -214,20 +220,12 @@ export function createPorts({ book, neutron, departures, choice, host, owner, no
       addresses: [],
       createdAt: now(),
     };
-    await ports.put(record);
     const mac =
       wanted.mac !== undefined && wanted.mac !== port.mac_address?.toLowerCase() ? { mac_address: wanted.mac } : {};
     const change = { device_id: key, device_owner: owner, 'binding:host_id': host, ...mac };
-    try {
-      const bound = await neutron.ports.update(port.id, change, { ...bounds, ifRevision: port.revision_number });
-      const made = held(record, bound, place, pool);
-      await ports.put(made);
-      return made;
-    } catch (error) {
-      if (detailsOf(error)?.mayBeDone === false) await ports.delete(key);
-      else await begone(record);
-      throw error;
-    }
+    return await obtain(record, place, pool, () =>
+      neutron.ports.update(port.id, change, { ...bounds, ifRevision: port.revision_number }),
+    );
   }
 
   /** Neutron says that the address or the MAC is another port's. */
