@@ -5,26 +5,18 @@ import type { Bed } from '../bed/bed.ts';
 import type { EngineVersion } from '../bed/engines.ts';
 import type { Host } from '../bed/host.ts';
 import type { Lan } from '../bed/lan.ts';
+import { ini } from '../bed/openstack/ini.ts';
+import { credentials } from '../bed/openstack/kuryr.ts';
 import type { OpenStack } from '../bed/openstack/openstack.ts';
 
 export const PLUGINS = ['berth-neutron', 'kuryr'] as const;
 
 /** kuryr.conf as an installation of kuryr-libnetwork has it. */
 export function kuryrConf(stack: OpenStack, more: Readonly<Record<string, string>> = {}): string {
-  const { operator } = stack.identity.users;
-  const keys = {
-    auth_type: 'password',
-    auth_url: stack.authUrl,
-    username: operator.name,
-    password: operator.password,
-    user_domain_name: operator.domain,
-    project_name: operator.project,
-    project_domain_name: operator.domain,
-    region_name: 'RegionOne',
-    ...more,
-  };
-  const lines = Object.entries(keys).map(([key, value]) => `${key} = ${value}`);
-  return `[DEFAULT]\nbindir = /usr/libexec/kuryr\n\n[neutron]\n${lines.join('\n')}\n`;
+  return ini({
+    DEFAULT: { bindir: '/usr/libexec/kuryr' },
+    neutron: { ...credentials(stack), region_name: 'RegionOne', ...more },
+  });
 }
 
 /** A host with an agent that knows both plugin names. */

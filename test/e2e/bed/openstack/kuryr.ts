@@ -24,12 +24,25 @@ export function findKuryr(variable = process.env.BERTH_KURYR): { readonly home: 
   return missing === undefined ? { home: variable } : { absent: `${missing} of BERTH_KURYR is missing` };
 }
 
+/** The keys of kuryr.conf by which the user `operator` logs in. */
+export function credentials({ authUrl, identity: { users } }: OpenStack): Readonly<Record<string, string>> {
+  const { operator } = users;
+  return {
+    auth_type: 'password',
+    auth_url: authUrl,
+    username: operator.name,
+    password: operator.password,
+    user_domain_name: operator.domain,
+    project_name: operator.project,
+    project_domain_name: operator.domain,
+  };
+}
+
 /**
  * Starts its server on a host of engine 20.10, for the plugin name `kuryr`; it speaks to Neutron by way of the proxies, as the
  * user `operator`. Needs `kuryrEngineFlags`, and the OpenStack on a LAN of the host.
  */
 export async function startKuryr(home: string, host: Host, stack: OpenStack): Promise<Process> {
-  const { operator } = stack.identity.users;
   const config = join(host.dir, 'kuryr.conf');
   const text = ini({
     DEFAULT: {
@@ -40,13 +53,7 @@ export async function startKuryr(home: string, host: Host, stack: OpenStack): Pr
     },
     oslo_concurrency: { lock_path: join(host.dir, 'kuryr-lock') },
     neutron: {
-      auth_type: 'password',
-      auth_url: stack.authUrl,
-      username: operator.name,
-      password: operator.password,
-      user_domain_name: operator.domain,
-      project_name: operator.project,
-      project_domain_name: operator.domain,
+      ...credentials(stack),
       // Ports become active only where an agent wires them.
       vif_plugging_is_fatal: false,
     },
