@@ -318,10 +318,10 @@ export interface OvsPort extends Placed {
   readonly name: string;
   readonly bridge: string;
   /** The VLAN of an access port, or the native one. */
-  readonly tag: number | null;
+  readonly tag?: number | null;
   /** As `10,20,30-40`, in order; empty: all, where the mode is one that trunks. */
-  readonly trunks: string;
-  readonly vlanMode: 'access' | 'trunk' | 'native-tagged' | 'native-untagged' | 'dot1q-tunnel' | null;
+  readonly trunks?: string;
+  readonly vlanMode?: 'access' | 'trunk' | 'native-tagged' | 'native-untagged' | 'dot1q-tunnel' | null;
   /** It counts as made when the switch has taken it in: somebody is about to send there. Else nobody waits for that. */
   readonly awaited?: true;
   /** `berth-endpoint` is among them: it says that the port is ours to remove. */

@@ -9,12 +9,12 @@ import { type Atom, map, namedUuid, optional, readUuids, set, uuid, type Value }
 export interface PortSettings {
   readonly name: string;
   readonly bridge: string;
-  /** The VLAN of an access port, or the native one. */
-  readonly tag: number | null;
+  /** The VLAN of an access port, or the native one. Absent, as the next two: somebody else says it, and is not contradicted. */
+  readonly tag?: number | null;
   /** None: all of them, where the mode is one that trunks. */
-  readonly trunks: readonly number[];
+  readonly trunks?: readonly number[];
   /** null: `access` with a tag, else `trunk`. */
-  readonly vlanMode: string | null;
+  readonly vlanMode?: string | null;
   /** Set on the port and on its interface; what others keep there stays. */
   readonly externalIds: Readonly<Record<string, string>>;
 }
@@ -80,7 +80,9 @@ export function changePort(id: string, bridge: string | undefined, port: PortSet
   const ids = setIds(port.externalIds);
   return [
     ...(bridge === port.bridge ? [] : move(id, port.bridge)),
-    { op: 'update', table: 'Port', where: [['_uuid', '==', uuid(id)]], row: vlans(port) },
+    ...(Object.keys(vlans(port)).length === 0
+      ? []
+      : [{ op: 'update', table: 'Port', where: [['_uuid', '==', uuid(id)]], row: vlans(port) } as const]),
     { op: 'mutate', table: 'Port', where: [['_uuid', '==', uuid(id)]], mutations: ids },
     { op: 'mutate', table: 'Interface', where: [['name', '==', name]], mutations: ids },
     { op: 'comment', comment: `berth: change port ${name} of ${port.bridge}` },
@@ -145,7 +147,11 @@ function unplug(id: string): Operation {
 }
 
 function vlans({ tag, trunks, vlanMode }: PortSettings): Readonly<Record<string, Value>> {
-  return { tag: optional(tag), trunks: set(trunks), vlan_mode: optional(vlanMode) };
+  return {
+    ...(tag === undefined ? {} : { tag: optional(tag) }),
+    ...(trunks === undefined ? {} : { trunks: set(trunks) }),
+    ...(vlanMode === undefined ? {} : { vlan_mode: optional(vlanMode) }),
+  };
 }
 
 /** `insert` leaves a key that is there already as it is, so it is deleted first. */

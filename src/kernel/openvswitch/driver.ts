@@ -138,15 +138,15 @@ export function foundPort(wanted: OvsPort, port: Port): OvsPort {
     ...wanted,
     // Every port that is there belongs to a bridge; it may be on its way from one to another.
     bridge: port.bridge ?? '',
-    tag: port.tag,
-    trunks: formatVlans(port.trunks),
-    vlanMode: port.vlanMode as OvsPort['vlanMode'],
+    ...(wanted.tag === undefined ? {} : { tag: port.tag }),
+    ...(wanted.trunks === undefined ? {} : { trunks: formatVlans(port.trunks) }),
+    ...(wanted.vlanMode === undefined ? {} : { vlanMode: port.vlanMode as OvsPort['vlanMode'] & (string | null) }),
     externalIds: Object.fromEntries(both) as OvsPort['externalIds'],
   };
 }
 
-function settingsOf(port: OvsPort): PortSettings {
-  return { ...port, trunks: port.trunks === '' ? [] : (parseVlans(port.trunks) ?? []) };
+function settingsOf({ trunks, ...port }: OvsPort): PortSettings {
+  return { ...port, ...(trunks === undefined ? {} : { trunks: trunks === '' ? [] : (parseVlans(trunks) ?? []) }) };
 }
 
 function explained<T>(doing: string, action: () => T): T {
