@@ -8,7 +8,9 @@ import { chosenMac, planContainer } from '../../fabric/container-options.ts';
 import { checkBinding } from '../../fabric/neutron/binding.ts';
 import type { Book } from '../../fabric/neutron/book.ts';
 import type { Networks } from '../../fabric/neutron/networks.ts';
+import { readPortWishes } from '../../fabric/neutron/options.ts';
 import type { Pools } from '../../fabric/neutron/pools.ts';
+import { checkPort, type WishResolver } from '../../fabric/neutron/port-wishes.ts';
 import type { HeldPort, Place, Ports } from '../../fabric/neutron/ports.ts';
 import type { PoolRecord } from '../../fabric/neutron/records.ts';
 import { type NetworkSettings, networkSettings } from '../../fabric/neutron/settings.ts';
@@ -36,6 +38,7 @@ export interface NeutronDriverParts {
   readonly host: string;
   /** Of Neutron on this host, for a message: `Open vSwitch agent (alive)`. */
   agents(bounds: Bounds): Promise<readonly string[]>;
+  readonly resolve: WishResolver;
   /** What is the same for all fabrics. */
   readonly base: NetworkDriver;
   now(): number;
@@ -145,12 +148,15 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
         const answer = (endpoint: Endpoint) =>
           request.mac === undefined ? { addresses: [], mac: endpoint.mac } : { addresses: [] };
         if (known !== undefined && known.phase !== 'removing') return answer(known);
-        const container = planContainer(on, request.options);
+        const { wishes, rest } = readPortWishes(request.options);
+        const container = planContainer(on, rest);
         const bounds = within(signal);
         const mac = request.mac ?? chosenMac({ settings: container });
         const port = await ports.bind(place, request.endpoint, request.addresses, mac, bounds);
         try {
+          checkPort(wishes.port, port.port);
           await checked(port, bounds);
+          await ports.amend(port, await parts.resolve(wishes, bounds), bounds);
           const endpoint: Endpoint = {
             id: request.endpoint,
             network: request.network,

@@ -7,6 +7,7 @@ import { type Book, openBook } from '../../fabric/neutron/book.ts';
 import { createDepartures } from '../../fabric/neutron/departures.ts';
 import { createNetworks } from '../../fabric/neutron/networks.ts';
 import { createPools } from '../../fabric/neutron/pools.ts';
+import { createWishResolver } from '../../fabric/neutron/port-wishes.ts';
 import { createPorts } from '../../fabric/neutron/ports.ts';
 import type { NeutronView } from '../../fabric/neutron/view.ts';
 import { asBerthError } from '../../model/errors.ts';
@@ -99,6 +100,7 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
         networks,
         ports,
         host,
+        resolve: createWishResolver(client),
         base,
         now,
         async agents(bounds) {

@@ -32,9 +32,52 @@ const wirings: Readonly<Record<string, Wiring>> = {
     network: (network) => [sharedBridge(network)],
     endpoint: (network, endpoint) => [{ ...pair(network, endpoint), master: sharedBridge(network).name }],
   },
+  ovs: { network: none, endpoint: switchPort },
   // Whoever watches for such links routes or bridges them itself.
   tap: { network: none, endpoint: (network, endpoint) => [pair(network, endpoint)] },
 };
+
+/** Where the agent has not been told of another (neutron.conf.agent.ovs_conf, integration_bridge). */
+const INTEGRATION_BRIDGE = 'br-int';
+
+/**
+ * A port of the agent's Open vSwitch, by whose `iface-id` the agent (or ovn-controller) knows it, and gives it a VLAN. Where the agent
+ * filters with iptables, that needs a Linux bridge in between: `qbr`, joined to the switch by the pair `qvb` and `qvo`.
+ */
+function switchPort(network: Network, endpoint: Endpoint): readonly KernelObject[] {
+  const settings = endpointSettings(endpoint);
+  const { details } = settings.vif;
+  const { mtu } = networkSettings(network);
+  const own = pair(network, endpoint);
+  const named = (prefix: string) => `${prefix}${settings.port.slice(0, ID_LENGTH)}`;
+  const port = (name: string): KernelObject => ({
+    kind: 'ovs-port',
+    name,
+    bridge:
+      typeof details.bridge_name === 'string' && details.bridge_name !== '' ? details.bridge_name : INTEGRATION_BRIDGE,
+    externalIds: {
+      'berth-endpoint': endpoint.id,
+      'iface-id': settings.port,
+      'iface-status': 'active',
+      'attached-mac': endpoint.mac,
+      'vm-uuid': endpoint.id,
+    },
+  });
+  // The datapath in user space takes packets as they are, with checksums that nobody has computed.
+  const inUserSpace = details.datapath_type === 'netdev';
+  if (details.ovs_hybrid_plug !== true)
+    return [{ ...own, peer: { ...own.peer, ...(inUserSpace ? { txChecksum: false as const } : {}) } }, port(own.name)];
+  const common = { kind: 'link', mtu, up: true, noLinkLocal: true } as const;
+  const alias = endpointAlias(endpoint);
+  return [
+    { ...common, type: 'bridge', name: named('qbr'), stp: false, forwardDelay: 0, multicastSnooping: false, alias },
+    { ...common, type: 'veth', name: named('qvb'), master: named('qbr'), alias, peer: { name: named('qvo'), mtu } },
+    // Made with the pair, and goes with it.
+    { ...common, type: 'adopted', name: named('qvo') },
+    { ...own, master: named('qbr') },
+    port(named('qvo')),
+  ];
+}
 
 function sharedBridge(network: Network): BridgeLink {
   const settings = networkSettings(network);

@@ -4,7 +4,10 @@
  */
 
 import type { Family } from '../../model/address.ts';
+import { parseAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
+import { parseMac } from '../../model/mac.ts';
+import { parsePrefix } from '../../model/prefix.ts';
 import { containerOptions, networkContainerOptions } from '../container-options.ts';
 import type { OptionSpec } from '../fabric.ts';
 import { GREATEST_MTU, LEAST_MTU } from '../mtu.ts';
@@ -106,7 +109,85 @@ export const networkOptions: readonly OptionSpec[] = [
 ];
 
 /** `--driver-opt` of one container. */
-export const endpointOptions: readonly OptionSpec[] = containerOptions;
+export const endpointOptions: readonly OptionSpec[] = [
+  {
+    name: 'neutron.port.uuid',
+    values: 'a UUID',
+    default: 'none',
+    help: 'The port must be this one, which is there already. Docker must ask for its address, too: --ip.',
+  },
+  {
+    name: 'neutron.security_groups',
+    values: 'UUIDs or names, with commas between them; or none',
+    default: "the network's",
+    help: 'Security groups of the port.',
+  },
+  {
+    name: 'neutron.port_security',
+    values: 'true, false',
+    default: "the network's",
+    help: 'With false, the container may send with any address, and has no security groups.',
+  },
+  {
+    name: 'neutron.allowed_address_pairs',
+    values: 'ADDRESS or PREFIX, perhaps with a MAC address behind a space; with commas between them',
+    default: 'none',
+    help: 'Addresses with which the container may send and receive besides its own.',
+  },
+  { name: 'neutron.qos_policy', values: 'UUID or name', default: "the network's", help: 'QoS policy of the port.' },
+  {
+    name: 'neutron.dns_name',
+    values: 'a name',
+    default: 'none',
+    help: 'Name by which Neutron enters the port into DNS.',
+  },
+  ...containerOptions,
+];
+
+/** What one container wants of its port. */
+export interface PortWishes {
+  readonly port?: string;
+  readonly securityGroups?: readonly Reference[];
+  readonly portSecurity?: boolean;
+  readonly allowedAddressPairs?: readonly { readonly ip_address: string; readonly mac_address?: string }[];
+  readonly qosPolicy?: Reference;
+  readonly dnsName?: string;
+}
+
+/**
+ * What the options of an endpoint ask for, and what is left of them: what all fabrics' containers have.
+ *
+ * @throws BerthError BAD_OPTION
+ */
+export function readPortWishes(given: Readonly<Record<string, string>>): {
+  readonly wishes: PortWishes;
+  readonly rest: Readonly<Record<string, string>>;
+} {
+  const values = readOptions(given, endpointOptions);
+  const qos = values.get('neutron.qos_policy');
+  const wishes = withoutUndefined({
+    port: idOption(values, 'neutron.port.uuid'),
+    securityGroups: listOption(values, 'neutron.security_groups'),
+    portSecurity: optionalBoolean(values, 'neutron.port_security'),
+    allowedAddressPairs: values.get('neutron.allowed_address_pairs')?.split(',').map(readPair),
+    qosPolicy: qos === undefined ? undefined : eitherOf('neutron.qos_policy', qos),
+    dnsName: values.get('neutron.dns_name'),
+  });
+  if (wishes.portSecurity === false && wishes.securityGroups !== undefined && wishes.securityGroups.length > 0)
+    throw new BerthError('BAD_OPTION', "'neutron.security_groups' needs 'neutron.port_security'");
+  return { wishes, rest: Object.fromEntries(Object.entries(given).filter(([name]) => !name.startsWith('neutron.'))) };
+}
+
+function readPair(text: string): { ip_address: string; mac_address?: string } {
+  const [on = '', mac, ...more] = text.trim().split(/\s+/);
+  const isPlace = parseAddress(on) !== undefined || parsePrefix(on) !== undefined;
+  if (!isPlace || more.length > 0 || (mac !== undefined && parseMac(mac) === undefined))
+    throw new BerthError(
+      'BAD_OPTION',
+      `the option 'neutron.allowed_address_pairs' is such as '10.0.0.9' or '10.0.1.0/24 02:00:00:00:00:09', not '${printable(text)}'`,
+    );
+  return { ip_address: on, ...(mac && { mac_address: mac }) };
+}
 
 const UUID = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i;
 
@@ -123,11 +204,16 @@ function referenceOption(values: OptionValues, name: string): Reference | undefi
   if (uuid !== undefined && called !== undefined)
     throw new BerthError('BAD_OPTION', `give '${name}.uuid' or '${name}.name', not both`);
   if (called !== undefined) return { name: nameOf(`${name}.name`, called) };
-  if (uuid === undefined) return undefined;
-  const id = uuidOf(uuid);
-  if (id === undefined)
-    throw new BerthError('BAD_OPTION', `the option '${name}.uuid' is a UUID, not '${printable(uuid)}'`);
-  return { uuid: id };
+  const id = idOption(values, `${name}.uuid`);
+  return id === undefined ? undefined : { uuid: id };
+}
+
+function idOption(values: OptionValues, name: string): string | undefined {
+  const text = values.get(name);
+  if (text === undefined) return undefined;
+  const id = uuidOf(text);
+  if (id !== undefined) return id;
+  throw new BerthError('BAD_OPTION', `the option '${name}' is a UUID, not '${printable(text)}'`);
 }
 
 function nameOf(option: string, text: string): string {

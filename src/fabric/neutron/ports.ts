@@ -13,7 +13,7 @@ import type { Bounds } from '../../openstack/bounds.ts';
 import { detailsOf } from '../../openstack/failure.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';
 import type { Port } from '../../openstack/neutron/objects.ts';
-import type { PortRequest } from '../../openstack/neutron/requests.ts';
+import type { PortChange, PortRequest } from '../../openstack/neutron/requests.ts';
 import type { AddressChoice } from './address-choice.ts';
 import type { Book } from './book.ts';
 import type { Departures } from './departures.ts';
@@ -64,6 +64,8 @@ export interface Ports {
     mac: Mac | undefined,
     bounds: Bounds,
   ): Promise<HeldPort>;
+  /** Changes what is held, as one container wants it; an adopted port gets back what it had. */
+  amend(port: HeldPort, change: PortChange, bounds: Bounds): Promise<void>;
   /** Docker gives an address back. Of one that is not known, nothing. */
   release(pool: PoolId, address: Address): Promise<void>;
   /** An endpoint is gone, though nobody has given back its addresses. */
@@ -124,12 +126,10 @@ export function createPorts({ book, neutron, departures, choice, host, owner, no
     const current = port === undefined ? undefined : await neutron.ports.get(port, bounds);
     if (current === undefined || before === undefined || current.device_id !== key) return;
     const { host: bound, mac_address, ...rest } = before;
-    const change = {
-      ...rest,
-      ...(mac_address && mac_address !== current.mac_address && { mac_address }),
-      'binding:host_id': bound,
-    };
-    await neutron.ports.update(current.id, change, { ...bounds, ifRevision: current.revision_number });
+    const change = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as PortChange;
+    const mac = mac_address !== undefined && mac_address !== current.mac_address ? { mac_address } : {};
+    const back = { ...change, ...mac, 'binding:host_id': bound };
+    await neutron.ports.update(current.id, back, { ...bounds, ifRevision: current.revision_number });
   }
 
   async function begone(record: PortRecord): Promise<void> {
@@ -341,6 +341,17 @@ export function createPorts({ book, neutron, departures, choice, host, owner, no
       return result;
     },
 
+    async amend({ key, port, origin }, change, bounds) {
+      if (Object.keys(change).length === 0) return;
+      if (origin === 'adopted') {
+        const record = ports.get(key);
+        const found = await neutron.ports.get(port, bounds);
+        if (record?.before !== undefined && found !== undefined)
+          await ports.put({ ...record, before: { ...record.before, ...before(found, change) } });
+      }
+      await neutron.ports.update(port, change, bounds);
+    },
+
     async release(pool, address) {
       const record = ports.all().find((one) => one.phase === 'held' && holds(one, pool, address));
       if (record === undefined) return;
@@ -367,6 +378,19 @@ export function createPorts({ book, neutron, departures, choice, host, owner, no
         else if (record.phase === 'leaving') void leave(record);
       }
     },
+  };
+}
+
+/** Of what is going to be changed, what there is. */
+function before(port: Port, change: PortChange): Partial<NonNullable<PortRecord['before']>> {
+  return {
+    ...(change.security_groups && { security_groups: port.security_groups ?? [] }),
+    ...(change.port_security_enabled === undefined
+      ? {}
+      : { port_security_enabled: port.port_security_enabled ?? true }),
+    ...(change.allowed_address_pairs && { allowed_address_pairs: port.allowed_address_pairs ?? [] }),
+    ...(change.qos_policy_id === undefined ? {} : { qos_policy_id: port.qos_policy_id ?? null }),
+    ...(change.dns_name === undefined ? {} : { dns_name: port.dns_name ?? '' }),
   };
 }
 

@@ -87,6 +87,13 @@ const PortSchema = z.object({
       device_owner: z.string(),
       mac_address: z.string().optional(),
       host: z.string(),
+      security_groups: z.array(z.string()).optional(),
+      port_security_enabled: z.boolean().optional(),
+      allowed_address_pairs: z
+        .array(z.object({ ip_address: z.string(), mac_address: z.string().optional() }))
+        .optional(),
+      qos_policy_id: z.string().nullable().optional(),
+      dns_name: z.string().optional(),
     })
     .optional(),
   createdAt: z.number(),
