@@ -8,8 +8,8 @@ unitdir=${UNITDIR:-/usr/lib/systemd/system}
 root=${DESTDIR:-}
 lib=$root$prefix/lib/berth
 bin=$root$prefix/bin/berth
-# Contiv's names.
-old_names=(netctl netmaster netplugin)
+# Contiv's names, and kuryr-libnetwork's.
+old_names=(netctl netmaster netplugin kuryr-server)
 units=(berth.service berth-master.service)
 
 # Where files go into a package's staging directory, the systemd of this machine is none of our business.
@@ -41,7 +41,7 @@ mv "$new" "$lib"
 rm -rf "$lib.old"
 ln -sfn ../lib/berth/bin/berth "$bin"
 for name in "${old_names[@]}"; do
-  # One that is Contiv's own stays what it is.
+  # One that is Contiv's or kuryr's own stays what it is.
   if [ -e "$root$prefix/bin/$name" ] && [ ! -L "$root$prefix/bin/$name" ]; then
     echo "left $prefix/bin/$name alone: it is not Berth's; ours is $prefix/lib/berth/bin/$name"
   else

@@ -118,9 +118,9 @@ export const configKeys: readonly ConfigKey[] = [
   },
   {
     key: 'kuryr-conf',
-    values: 'file',
+    values: 'files and folders, separated by commas',
     default: 'the first of ~/.kuryr/kuryr.conf, ~/kuryr.conf, /etc/kuryr/kuryr.conf, /etc/kuryr.conf',
-    help: 'Where OpenStack is, and who we are there, for plugins of the fabric neutron: a kuryr.conf as it is.',
+    help: 'Where OpenStack is, and who we are there, for plugins of the fabric neutron: a kuryr.conf as it is, or several, of which later ones count. Of a folder, all *.conf.',
   },
   {
     key: 'default-pools',

@@ -74,7 +74,7 @@ export interface Config {
   readonly bridge: string;
   readonly ovsDatabase: DatabaseAddress;
   /** Where Neutron is, and who we are there. Absent: the usual places of kuryr.conf. */
-  readonly kuryrConf: string | undefined;
+  readonly kuryrConf: readonly string[] | undefined;
   readonly defaultPools: readonly PoolBase[];
   readonly tls: TlsConfig | undefined;
   readonly metricsAddress: { readonly host: string; readonly port: number } | undefined;
@@ -128,7 +128,7 @@ export function loadConfig(
     plugins: pluginList(value('plugins')),
     bridge: interfaceName(value('bridge')),
     ovsDatabase: ovsDatabase(value('ovs-database')),
-    kuryrConf: confFile(chosen('kuryr-conf')),
+    kuryrConf: confFiles(chosen('kuryr-conf')),
     defaultPools: poolBases(value('default-pools')),
     tls: tlsConfig(optional),
     metricsAddress: hostPort(value('metrics-address')),
@@ -178,8 +178,8 @@ function readConfigFile(file: string): RawConfig {
 }
 
 /** @returns undefined where none is named. */
-function confFile(given: Given | undefined): string | undefined {
-  return given === undefined ? undefined : folder(given);
+function confFiles(given: Given | undefined): readonly string[] | undefined {
+  return given?.text.split(',').map((text) => folder({ ...given, text: text.trim() }));
 }
 
 function folder(given: Given): string {

@@ -5,6 +5,7 @@ import { version } from '../model/version.ts';
 import { agentCommand } from './commands/agent.ts';
 import { attachCommands } from './commands/attach.ts';
 import { clusterCommands, masterOptions } from './commands/cluster.ts';
+import { kuryrServerCommand } from './commands/kuryr-server.ts';
 import { masterCommand } from './commands/master.ts';
 import { netpluginCommand } from './commands/netplugin.ts';
 import { reachCommands } from './commands/reach.ts';
@@ -130,6 +131,7 @@ export function buildProgram(surroundings: Surroundings, finish: (code: ExitCode
   agentCommand(program);
   masterCommand(program);
   netpluginCommand(program);
+  kuryrServerCommand(program);
 
   program.commandsGroup('Other:');
   guide(

@@ -20,6 +20,10 @@ export async function runBerth(words: readonly string[], surroundings: Surroundi
     const { runNetplugin } = await import('./commands/netplugin.ts');
     return await runNetplugin(words.slice(1), surroundings).catch((error: unknown) => explain(error, surroundings));
   }
+  if (words[0] === 'kuryr-server') {
+    const { runKuryrServer } = await import('./commands/kuryr-server.ts');
+    return await runKuryrServer(words.slice(1), surroundings).catch((error: unknown) => explain(error, surroundings));
+  }
   const program = buildProgram(surroundings, (given) => (code = given));
   try {
     if (words.length === 0) program.outputHelp();
@@ -38,7 +42,7 @@ function explain(error: unknown, { stderr }: Surroundings): ExitCode {
   if (error instanceof Failure || error instanceof BerthError) {
     stderr.write(`berth: ${error.message.replaceAll('\n', '\n  ')}\n  next: ${error.next}\n`);
     if (error instanceof Failure) return error.exitCode;
-    return error.code === 'BAD_CONFIG' ? exitCode.usage : exitCode.failed;
+    return error.code === 'BAD_CONFIG' || error.code === 'KURYR_CONF_INVALID' ? exitCode.usage : exitCode.failed;
   }
   stderr.write(`berth: a defect: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   stderr.write('  next: Please report it, with what you typed.\n');

@@ -2,6 +2,7 @@
 
 import type { EndpointId } from '../../model/ids.ts';
 import { describeFinding, readKuryrConf } from '../../openstack/conf/kuryr-conf.ts';
+import { namedSources } from '../../openstack/conf/sources.ts';
 import { openSession } from '../../openstack/keystone/session.ts';
 import { createNeutron } from '../../openstack/neutron/neutron.ts';
 import type { Config } from '../config.ts';
@@ -32,7 +33,7 @@ export interface StartedNeutron extends NeutronService {
 export async function startNeutron(parts: StartNeutronParts): Promise<StartedNeutron | undefined> {
   const { config, env, events } = parts;
   if (!config.plugins.some(({ fabric }) => fabric === 'neutron')) return undefined;
-  const { conf, remarks } = readKuryrConf({ env, ...(config.kuryrConf && { files: [config.kuryrConf] }) });
+  const { conf, remarks } = readKuryrConf({ env, ...namedSources(config.kuryrConf) });
   for (const remark of remarks) events.emit('neutron.conf', describeFinding(remark));
   const service = await createNeutronService({
     ...parts,

@@ -33,6 +33,13 @@ function usualDirs(home: string | undefined): string[] {
   return [...own, '/etc/kuryr/kuryr.conf.d', '/etc/kuryr.conf.d'];
 }
 
+/** What a user names, files and folders in one list. Without either of them, the usual ones are read. */
+export function namedSources(paths: readonly string[] = []): Pick<ConfSources, 'files' | 'dirs'> {
+  const isDir = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  const [dirs, files] = [paths.filter(isDir), paths.filter((path) => !isDir(path))];
+  return { ...(files.length > 0 && { files }), ...(dirs.length > 0 && { dirs }) };
+}
+
 /** @throws BerthError KURYR_CONF_INVALID for a file or folder that is named and cannot be read. */
 export function readSources({ files: namedFiles, dirs: namedDirs, env }: ConfSources): ConfText {
   const first = (paths: readonly string[]) => paths.filter((path) => existsSync(path)).slice(0, 1);
