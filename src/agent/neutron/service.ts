@@ -70,10 +70,21 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
     neutron: client,
     departures,
     host,
+    settle: parts.grace,
+    now,
     defaults: config,
     left: (network, sentence) => events.emit('neutron.left', sentence, { network }),
   });
-  const ports = createPorts({ book, neutron: client, departures, choice, host, owner: 'compute:kuryr', now });
+  const ports = createPorts({
+    book,
+    neutron: client,
+    departures,
+    choice,
+    host,
+    owner: 'compute:kuryr',
+    settle: parts.grace,
+    now,
+  });
 
   const sweep = createSweep({ ...parts, book, networks, ports });
   const looking = setInterval(() => {

@@ -19,7 +19,7 @@ import {
 export interface Shelf<Key extends string, Kept> {
   get(key: Key): Kept | undefined;
   all(): readonly Kept[];
-  /** Durable when it resolves; seen at once by whoever asks. */
+  /** Durable when it resolves; seen at once by whoever asks. What the store refuses is as it was before. */
   put(record: Kept): Promise<void>;
   delete(key: Key): Promise<void>;
 }
@@ -48,12 +48,20 @@ export async function openBook(notes: Notes, unreadable: (key: string) => void):
       get: (key) => records.get(key),
       all: () => [...records.values()],
       async put(record) {
-        records.set(keyOf(record), record);
-        await notes.put(prefix + keyOf(record), encode(record));
+        const key = keyOf(record);
+        const before = records.get(key);
+        records.set(key, record);
+        try {
+          await notes.put(prefix + key, encode(record));
+        } catch (error) {
+          if (records.get(key) === record && before === undefined) records.delete(key);
+          else if (records.get(key) === record && before !== undefined) records.set(key, before);
+          throw error;
+        }
       },
       async delete(key) {
-        records.delete(key);
         await notes.delete(prefix + key);
+        records.delete(key);
       },
     };
   }

@@ -7,13 +7,17 @@ import { asBerthError } from '../../model/errors.ts';
 import { type Bounds, within } from '../../openstack/bounds.ts';
 
 export interface Departures {
-  /** Begins, unless it has begun already. Resolves when it is done, or `close` was called: never rejects. */
-  begin(key: string, work: (bounds: Bounds) => Promise<void>): Promise<void>;
+  /**
+   * Begins, unless it has begun already. Resolves when it is done, or `close` was called: never rejects.
+   *
+   * @param work is repeated when it fails, and when it returns how many milliseconds are left in which there may be more to do.
+   */
+  begin(key: string, work: (bounds: Bounds) => Promise<number | undefined>): Promise<void>;
   /** Resolves when this one is done or was never begun; false when the bounds ended before. */
   done(key: string, bounds: Bounds): Promise<boolean>;
   /** How many have not been done yet, and what the last of them failed for. */
   waiting(): { readonly count: number; readonly problem?: string };
-  /** Neutron has answered again: what waits is tried now. */
+  /** Neutron has answered: what waits because it did not is tried now. */
   hurry(): void;
   close(): void;
 }
@@ -26,7 +30,7 @@ export interface DepartureTimes {
   readonly longestWait: number;
 }
 
-const USUAL: DepartureTimes = { attempt: 30_000, firstWait: 500, longestWait: 60_000 };
+const USUAL: DepartureTimes = { attempt: 30_000, firstWait: 500, longestWait: 20_000 };
 /** Neutron works on a few requests at a time; more would only keep starts waiting. */
 const AT_ONCE = 4;
 
@@ -37,6 +41,8 @@ export function createDepartures(
   const ending = new AbortController();
   const under = new Map<string, Promise<void>>();
   const wakers = new Set<() => void>();
+  /** Those of them that Neutron did not answer. */
+  const unheard = new Set<() => void>();
   const queue: (() => void)[] = [];
   let running = 0;
   let problem: string | undefined;
@@ -51,33 +57,45 @@ export function createDepartures(
     queue.shift()?.();
   }
 
-  function pause(milliseconds: number): Promise<void> {
+  function pause(milliseconds: number, isUnheard: boolean): Promise<void> {
     return new Promise((resolve) => {
       const wake = (): void => {
         clearTimeout(timer);
         wakers.delete(wake);
+        unheard.delete(wake);
         resolve();
       };
       const timer = setTimeout(wake, milliseconds);
       timer.unref();
       wakers.add(wake);
+      if (isUnheard) unheard.add(wake);
     });
   }
 
-  async function untilDone(key: string, work: (bounds: Bounds) => Promise<void>): Promise<void> {
+  function hurry(): void {
+    for (const wake of unheard) wake();
+  }
+
+  async function untilDone(key: string, work: (bounds: Bounds) => Promise<number | undefined>): Promise<void> {
     for (let wait = times.firstWait; !ending.signal.aborted; wait = Math.min(wait * 2, times.longestWait)) {
+      let most = Number.POSITIVE_INFINITY;
+      let isUnheard = false;
       await turn();
       try {
-        await work(within(times.attempt, ending.signal));
-        return;
+        const left = await work(within(times.attempt, ending.signal));
+        hurry();
+        if (left === undefined) return;
+        most = left;
       } catch (error) {
         if (ending.signal.aborted) return;
-        problem = asBerthError(error).message;
+        const { code, message } = asBerthError(error);
+        isUnheard = code.startsWith('OPENSTACK_');
+        problem = message;
         failed(key, problem);
       } finally {
         finished();
       }
-      await pause(wait);
+      await pause(Math.min(wait, most), isUnheard);
     }
   }
 
@@ -109,9 +127,7 @@ export function createDepartures(
       }
     },
     waiting: () => ({ count: under.size, ...(problem === undefined ? {} : { problem }) }),
-    hurry() {
-      for (const wake of wakers) wake();
-    },
+    hurry,
     close() {
       ending.abort();
       for (const wake of wakers) wake();

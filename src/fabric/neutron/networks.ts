@@ -21,6 +21,7 @@ import { freeRanges } from './free-ranges.ts';
 import { type Reference, readWishes, type Wishes } from './options.ts';
 import type { NetworkRecord, PoolRecord } from './records.ts';
 import type { NetworkSettings, SubnetSettings } from './settings.ts';
+import { leftToLook, mayYetBeDone } from './unanswered.ts';
 
 export interface NetworksParts {
   readonly book: Pick<Book, 'networks' | 'pools'>;
@@ -28,6 +29,9 @@ export interface NetworksParts {
   readonly departures: Departures;
   /** As what we make and mark is known to be of this host. */
   readonly host: string;
+  /** Milliseconds for which Neutron may still be at what it has not answered. */
+  readonly settle: number;
+  now(): number;
   readonly defaults: { readonly dhcp: boolean; readonly interfacePrefix: string };
   /** Tells whoever follows events of what has been left in Neutron, because others use it. */
   left(network: NetworkId, sentence: string): void;
@@ -46,10 +50,14 @@ export interface Networks {
   recover(): Promise<void>;
 }
 
+/** Of whichever host. */
+const OURS = 'berth/';
+
 /** How objects of a Docker network are known in Neutron: in the description of what we made, or as a tag on what was there. */
 export const markOf = (host: string, network: NetworkId): string => `berth/${host}/${network.slice(0, 12)}`;
 
-export function createNetworks({ book, neutron, departures, host, defaults, left }: NetworksParts): Networks {
+export function createNetworks(parts: NetworksParts): Networks {
+  const { book, neutron, departures, host, settle, now, defaults, left } = parts;
   const { networks } = book;
 
   async function idsOf(
@@ -127,7 +135,7 @@ export function createNetworks({ book, neutron, departures, host, defaults, left
       await networks.put({ ...record, network: network.id, phase: 'held', ...revision });
       return { network, subnets };
     } catch (error) {
-      await begone(request.id);
+      await undo(request.id, error);
       throw error;
     }
   }
@@ -144,10 +152,7 @@ export function createNetworks({ book, neutron, departures, host, defaults, left
         'BAD_OPTION',
         `the network '${network.name}' of Neutron is ${network.shared === true ? '' : 'not '}shared, other than neutron.net.shared says`,
       );
-    const there = await neutron.subnets.list({ network_id: network.id }, bounds);
     const key = markOf(host, request.id);
-    const found = pools.map((pool) => subnetOf(pool, there, wishes));
-    const missing = pools.filter((_pool, index) => found[index] === undefined);
     const record: NetworkRecord = {
       id: request.id,
       phase: 'making',
@@ -159,7 +164,11 @@ export function createNetworks({ book, neutron, departures, host, defaults, left
     };
     await networks.put(record);
     try {
+      // First: who leaves after this lets the subnets be.
       await neutron.networks.addTag(network.id, key, bounds);
+      const there = await neutron.subnets.list({ network_id: network.id }, bounds);
+      const found = pools.map((pool) => subnetOf(pool, there, wishes));
+      const missing = pools.filter((_pool, index) => found[index] === undefined);
       const made = await neutron.subnets.createMany(
         missing.map((pool) => subnetRequest(pool, key, network.id, wishes, request)),
         bounds,
@@ -168,34 +177,58 @@ export function createNetworks({ book, neutron, departures, host, defaults, left
       const rest = [...made];
       return { network, subnets: found.map((subnet) => subnet ?? rest.shift()!) };
     } catch (error) {
-      await begone(request.id);
+      await undo(request.id, error);
       throw error;
     }
   }
 
-  async function begone(id: NetworkId): Promise<void> {
+  /** Goes also where the store will not be written just now. @param failure of what was asked for last, if it failed. */
+  async function begone(id: NetworkId, failure?: unknown): Promise<void> {
     const record = networks.get(id);
     if (record === undefined) return;
-    await networks.put({ ...record, phase: 'leaving' });
-    void leave(id);
+    const leaving: NetworkRecord = {
+      ...record,
+      phase: 'leaving',
+      ...(mayYetBeDone(failure) ? { unanswered: now() } : {}),
+    };
+    try {
+      await networks.put(leaving);
+    } finally {
+      leave(leaving);
+    }
   }
 
-  function leave(id: NetworkId): Promise<void> {
-    return departures.begin(`network ${id}`, async (bounds) => {
-      const record = networks.get(id);
-      if (record === undefined) return;
-      if (record.origin === 'created') await removeCreated(record, bounds);
-      else await leaveAdopted(record, bounds);
-      await networks.delete(id);
+  /** What the store says to that is not what went wrong. */
+  const undo = (id: NetworkId, failure: unknown): Promise<void> => begone(id, failure).catch(() => {});
+
+  function leave(record: NetworkRecord): void {
+    const { id } = record;
+    void departures.begin(`network ${id}`, async (bounds) => {
+      const known = networks.get(id);
+      if (known === undefined) return undefined;
+      if (known.phase !== 'leaving') await networks.put(record);
+      const current = known.phase === 'leaving' ? known : record;
+      const found = await (current.origin === 'created'
+        ? removeCreated(current, bounds)
+        : leaveAdopted(current, bounds));
+      const left = found ? undefined : leftToLook(current.unanswered, settle, now());
+      if (left === undefined) await networks.delete(id);
+      return left;
     });
   }
 
-  async function removeCreated({ id, key, network, revision }: NetworkRecord, bounds: Bounds): Promise<void> {
+  /** @returns whether there was one. */
+  async function removeCreated({ id, key, network, revision }: NetworkRecord, bounds: Bounds): Promise<boolean> {
     if (network !== undefined && revision !== undefined) {
       const removed = await unlessChanged(
-        unlessInUse(neutron.networks.remove(network, { ...bounds, ifRevision: revision }), id, network, bounds),
+        unlessInUse(
+          neutron.networks.remove(network, { ...bounds, ifRevision: revision }),
+          id,
+          { network_id: network },
+          bounds,
+        ),
       );
-      if (removed) return;
+      if (removed) return true;
     }
     // Without an id, Neutron's answer never reached us, or was never given.
     const found =
@@ -207,43 +240,67 @@ export function createNetworks({ book, neutron, departures, host, defaults, left
       if (isUsedByOthers(one, key)) left(id, `the network ${one.id} stays in Neutron: other hosts use it`);
       else {
         const removal = neutron.networks.remove(one.id, { ...bounds, ifRevision: one.revision_number });
-        await unlessInUse(removal, id, one.id, bounds);
+        await unlessInUse(removal, id, { network_id: one.id }, bounds);
       }
     }
+    return found.length > 0;
   }
 
   /** Another host has a Docker network on it. */
   const isUsedByOthers = ({ tags = [] }: Network, key: string): boolean =>
-    tags.some((tag) => tag.startsWith('berth/') && tag !== key);
+    tags.some((tag) => tag.startsWith(OURS) && tag !== key);
 
-  async function leaveAdopted({ id, network, key, subnets, tags }: NetworkRecord, bounds: Bounds): Promise<void> {
-    const made = new Set(subnets);
-    for (const { id: found } of await neutron.subnets.list(
-      { network_id: network!, description: key },
-      { ...bounds, fields: ['id'] },
-    ))
-      made.add(found);
-    for (const subnet of made) await unlessInUse(neutron.subnets.remove(subnet, bounds), id, network!, bounds);
+  /**
+   * Our tag goes first: of two hosts that leave at the same time, at least one then finds that it is the last. The last takes away the
+   * subnets of those that have left before, for whom somebody was still there.
+   *
+   * @returns false: none of what was asked for can be known not to come.
+   */
+  async function leaveAdopted({ id, network, key, tags }: NetworkRecord, bounds: Bounds): Promise<boolean> {
     for (const tag of tags) await neutron.networks.removeTag(network!, tag, bounds);
+    const subnets = await neutron.subnets.list({ network_id: network! }, { ...bounds, fields: ['id', 'description'] });
+    const made = subnets.filter(({ description = '' }) => description.startsWith(OURS));
+    if (made.length === 0) return false;
+    const found = await neutron.networks.get(network!, bounds);
+    if (found === undefined) return false;
+    if (isUsedByOthers(found, key)) {
+      left(id, `its subnets stay in the network ${found.id} of Neutron: others have Docker networks there`);
+      return false;
+    }
+    // Whoever made the network has no tag on it.
+    const isOfMaker = (description: string): boolean =>
+      found.description?.startsWith(OURS) === true && description !== key;
+    for (const { id: subnet, description = '' } of made)
+      if (!isOfMaker(description))
+        await unlessInUse(
+          neutron.subnets.remove(subnet, bounds),
+          id,
+          { network_id: found.id, fixed_ips: `subnet_id=${subnet}` },
+          bounds,
+        );
+    return false;
   }
 
-  /** Ports that are not ours keep it: then it stays. Ours are on their way out. */
-  async function unlessInUse(removal: Promise<boolean>, id: NetworkId, network: string, bounds: Bounds): Promise<void> {
+  /** Ports that are not ours keep it: then it stays. Ours are on their way out. @param where it has ports. */
+  async function unlessInUse(
+    removal: Promise<boolean>,
+    id: NetworkId,
+    where: { readonly network_id: string; readonly fixed_ips?: string },
+    bounds: Bounds,
+  ): Promise<void> {
     try {
       await removal;
     } catch (error) {
       if (detailsOf(error)?.status !== 409) throw error;
-      const ports = await neutron.ports.list(
-        { network_id: network },
-        { ...bounds, fields: ['device_owner', 'description'] },
-      );
+      const ports = await neutron.ports.list(where, { ...bounds, fields: ['device_owner', 'description'] });
       const others = ports.filter(
         ({ device_owner = '', description = '' }) => device_owner !== 'network:dhcp' && description !== `berth/${host}`,
       );
       if (others.length === 0) throw error;
+      const what = where.fixed_ips === undefined ? 'the network' : 'a subnet of the network';
       left(
         id,
-        `the network ${network} stays in Neutron: ${others.length} port${others.length === 1 ? '' : 's'} of others are on it`,
+        `${what} ${where.network_id} stays in Neutron: ${others.length} port${others.length === 1 ? '' : 's'} of others are on it`,
       );
     }
   }
@@ -276,7 +333,7 @@ export function createNetworks({ book, neutron, departures, host, defaults, left
           ...(adoptedPolicy && { qosPolicy: adoptedPolicy }),
         };
       } catch (error) {
-        await begone(request.id);
+        await undo(request.id, error);
         throw error;
       }
     },
@@ -287,9 +344,10 @@ export function createNetworks({ book, neutron, departures, host, defaults, left
     },
 
     async recover() {
-      for (const { id, phase } of networks.all()) {
-        if (phase === 'making') await begone(id);
-        else if (phase === 'leaving') void leave(id);
+      for (const record of networks.all()) {
+        const { id, phase } = record;
+        if (phase === 'making') await networks.put({ ...record, unanswered: now() }).then(() => begone(id));
+        else if (phase === 'leaving') leave(record);
       }
     },
   };

@@ -65,7 +65,8 @@ async function hold(kept = new Map()) {
     choice: createAddressChoice(neutron),
     host: 'h1',
     owner: 'compute:kuryr',
-    now: () => 1,
+    settle: 40,
+    now: Date.now,
   });
   const idle = async () => {
     while (departures.waiting().count > 0) await new Promise(setImmediate);
@@ -125,6 +126,36 @@ describe('a port', () => {
     assert.deepEqual([...notes.kept], []);
   });
 
+  it('whose making Neutron is still at when it is looked for, is looked for again', async () => {
+    cloud.answer({
+      [`POST ${PORTS}`]: hangUp,
+      [`GET ${PORTS}`]: inTurn(json({ ports: [] }), json({ ports: [] }), json({ ports: [{ id: 'p9' }] })),
+      [`DELETE ${PORTS}/p9`]: json(undefined, 204),
+    });
+    const { ports, notes, idle } = await hold();
+    await failureOf(ports.acquire(place(v4), pool, { mac }, bounds()));
+    await idle();
+    assert.equal(cloud.lines.at(-1), `DELETE ${PORTS}/p9`);
+    assert.deepEqual([...notes.kept], []);
+  });
+
+  it('that the store will not remember is not left in Neutron', async () => {
+    cloud.answer({
+      [`POST ${PORTS}`]: making(),
+      [`GET ${PORTS}`]: json({ ports: [{ id: 'p0' }] }),
+      [`DELETE ${PORTS}/p0`]: json(undefined, 204),
+    });
+    const { ports, notes, idle, book } = await hold();
+    const put = notes.put.bind(notes);
+    let puts = 0;
+    // The disk is full from the moment at which Neutron has made it, for three writes.
+    notes.put = (name, value) => (puts++ >= 1 && puts <= 4 ? Promise.reject(new Error('disk full')) : put(name, value));
+    assert.match(String(await failureOf(ports.acquire(place(v4), pool, { mac }, bounds()))), /disk full/);
+    await idle();
+    assert.equal(cloud.lines.at(-1), `DELETE ${PORTS}/p0`);
+    assert.deepEqual([[...notes.kept], book.ports.all()], [[], []]);
+  });
+
   it('that was being made when the agent died goes at its next start; one that was held stays', async () => {
     cloud.answer({ [`POST ${PORTS}`]: making() });
     const first = await hold();
@@ -169,7 +200,7 @@ describe('a port that is there already', () => {
     id: 'u1',
     name: 'mine',
     network_id: 'n1',
-    mac_address: mac,
+    mac_address: 'fa:16:3e:00:00:01',
     fixed_ips: [{ subnet_id: 's4', ip_address: '10.0.0.9' }],
     revision_number: 3,
   };
@@ -177,9 +208,14 @@ describe('a port that is there already', () => {
 
   it('is taken over when nobody has it, and put back as it was', async () => {
     let now: Record<string, unknown> = free;
+    // As Neutron does: a MAC address changes only while the port is not bound.
     const update: Answer = (asked, response, nth) => {
       assert.equal(asked.headers['if-match'], `revision_number=${String(now.revision_number)}`);
-      now = { ...now, ...(asked.body as { port: object }).port, 'binding:vif_type': 'bridge', revision_number: 4 };
+      const { port } = asked.body as { port: Record<string, unknown> };
+      if (now['binding:host_id'] && port.mac_address !== undefined && port.mac_address !== now.mac_address)
+        return refusing('PortBound')(asked, response, nth);
+      const revision_number = (now.revision_number as number) + 1;
+      now = { ...now, ...port, 'binding:vif_type': 'bridge', revision_number };
       json({ port: now })(asked, response, nth);
     };
     cloud.answer({
@@ -190,10 +226,13 @@ describe('a port that is there already', () => {
     });
     const { ports, notes, idle } = await hold();
     await ports.acquire(place(v4), pool, wanted, bounds());
-    assert.deepEqual([now['binding:host_id'], now.device_owner], ['h1', 'compute:kuryr']);
+    assert.deepEqual([now['binding:host_id'], now.device_owner, now.mac_address], ['h1', 'compute:kuryr', mac]);
     await ports.release(pool, wanted.address);
     await idle();
-    assert.deepEqual([now.device_id, now.device_owner, now['binding:host_id']], ['', '', '']);
+    assert.deepEqual(
+      [now.device_id, now.device_owner, now['binding:host_id'], now.mac_address],
+      ['', '', '', free.mac_address],
+    );
     assert.deepEqual([...notes.kept], []);
   });
 

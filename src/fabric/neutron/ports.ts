@@ -17,6 +17,7 @@ import type { PortChange, PortRequest } from '../../openstack/neutron/requests.t
 import type { AddressChoice } from './address-choice.ts';
 import type { Book } from './book.ts';
 import type { Departures } from './departures.ts';
+import { createPortRemoval } from './port-removal.ts';
 import type { Binding, PortRecord } from './records.ts';
 import type { NetworkSettings } from './settings.ts';
 
@@ -42,6 +43,8 @@ export interface PortsParts {
   readonly host: string;
   /** `device_owner`. */
   readonly owner: string;
+  /** See `PortRemovalParts`. */
+  readonly settle: number;
   now(): number;
 }
 
@@ -83,8 +86,10 @@ export interface HeldPort extends PortRecord {
   readonly binding: Binding;
 }
 
-export function createPorts({ book, neutron, departures, choice, host, owner, now }: PortsParts): Ports {
+export function createPorts(parts: PortsParts): Ports {
+  const { book, neutron, departures, choice, host, owner, settle, now } = parts;
   const { ports } = book;
+  const { begone, leave } = createPortRemoval({ book, neutron, departures, settle, now });
 
   const holds = (record: PortRecord, pool: PoolId, address: Address): boolean =>
     record.addresses.some((held) => held.pool === pool && sameAddress(held.on.address, address));
@@ -104,61 +109,26 @@ export function createPorts({ book, neutron, departures, choice, host, owner, no
     return { ...record, phase: 'held', port: port.id, mac, addresses, binding: bindingOf(port) };
   }
 
-  function leave(record: PortRecord): Promise<void> {
-    return departures.begin(record.key, async (bounds) => {
-      const current = ports.get(record.key);
-      if (current === undefined) return;
-      if (current.origin === 'adopted') await putBack(current, bounds);
-      else await removeCreated(current, bounds);
-      await ports.delete(record.key);
-    });
-  }
-
-  async function removeCreated({ key, port }: PortRecord, bounds: Bounds): Promise<void> {
-    // Without an id, Neutron's answer never reached us, or was never given.
-    const found =
-      port === undefined ? await neutron.ports.list({ device_id: key }, { ...bounds, fields: ['id'] }) : [{ id: port }];
-    for (const { id } of found) await neutron.ports.remove(id, bounds);
-  }
-
-  /** Only what is still ours: somebody else may have taken it since. */
-  async function putBack({ key, port, before }: PortRecord, bounds: Bounds): Promise<void> {
-    const current = port === undefined ? undefined : await neutron.ports.get(port, bounds);
-    if (current === undefined || before === undefined || current.device_id !== key) return;
-    const { host: bound, mac_address, ...rest } = before;
-    const change = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as PortChange;
-    const mac = mac_address !== undefined && mac_address !== current.mac_address ? { mac_address } : {};
-    const back = { ...change, ...mac, 'binding:host_id': bound };
-    await neutron.ports.update(current.id, back, { ...bounds, ifRevision: current.revision_number });
-  }
-
-  async function begone(record: PortRecord): Promise<void> {
-    const { endpoint: _gone, ...rest } = record;
-    await ports.put({ ...rest, phase: 'leaving' });
-    void leave(record);
-  }
-
-  /** Written down before Neutron is asked; undone when it refuses, or its answer does not come or is not what was asked for. */
-  async function obtain(record: PortRecord, place: Place, pool: PoolId, ask: () => Promise<Port>): Promise<HeldPort> {
-    await ports.put(record);
-    try {
-      const made = held(record, await ask(), place, pool);
-      await ports.put(made);
-      return made;
-    } catch (error) {
-      if (detailsOf(error)?.mayBeDone === false) await ports.delete(record.key);
-      else await begone(record);
-      throw error;
-    }
+  /** What the store says to that is not what went wrong. */
+  async function undo(record: PortRecord, failure: unknown): Promise<void> {
+    const isRefused = detailsOf(failure)?.mayBeDone === false;
+    await (isRefused ? ports.delete(record.key) : begone(record, failure)).catch(() => {});
   }
 
   async function make(place: Place, pool: PoolId, wanted: Wanted, bounds: Bounds): Promise<HeldPort> {
     const { settings, network } = place;
     const key = randomUUID();
     const record: PortRecord = { key, phase: 'making', origin: 'created', network, addresses: [], createdAt: now() };
-    return await obtain(record, place, pool, async () =>
-      neutron.ports.create(await requestOf(key, settings, pool, wanted, bounds), bounds),
-    );
+    await ports.put(record);
+    try {
+      const port = await neutron.ports.create(await requestOf(key, settings, pool, wanted, bounds), bounds);
+      const made = held(record, port, place, pool);
+      await ports.put(made);
+      return made;
+    } catch (error) {
+      await undo(record, error);
+      throw error;
+    }
   }
 
   async function requestOf(
@@ -220,12 +190,19 @@ export function createPorts({ book, neutron, departures, choice, host, owner, no
       addresses: [],
       createdAt: now(),
     };
+    await ports.put(record);
     const mac =
       wanted.mac !== undefined && wanted.mac !== port.mac_address?.toLowerCase() ? { mac_address: wanted.mac } : {};
     const change = { device_id: key, device_owner: owner, 'binding:host_id': host, ...mac };
-    return await obtain(record, place, pool, () =>
-      neutron.ports.update(port.id, change, { ...bounds, ifRevision: port.revision_number }),
-    );
+    try {
+      const bound = await neutron.ports.update(port.id, change, { ...bounds, ifRevision: port.revision_number });
+      const made = held(record, bound, place, pool);
+      await ports.put(made);
+      return made;
+    } catch (error) {
+      await undo(record, error);
+      throw error;
+    }
   }
 
   /** Neutron says that the address or the MAC is another port's. */
@@ -374,8 +351,8 @@ export function createPorts({ book, neutron, departures, choice, host, owner, no
 
     async recover() {
       for (const record of ports.all()) {
-        if (record.phase === 'making') await begone(record);
-        else if (record.phase === 'leaving') void leave(record);
+        if (record.phase === 'making') await begone({ ...record, unanswered: now() });
+        else if (record.phase === 'leaving') leave(record);
       }
     },
   };

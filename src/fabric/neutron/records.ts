@@ -47,6 +47,8 @@ const NetworkSchema = z.object({
   /** Stands in the description of what we make: by it an object is found again whose id we were never told. */
   key: z.string(),
   network: z.string().optional(),
+  /** When Neutron was asked for something that it has not answered, and may yet do. */
+  unanswered: z.number().optional(),
   /** Of a network that we have made: its revision when it was ready. Nobody has touched it while it has that. */
   revision: z.number().optional(),
   /** Those that we have made on a network that was there already; those on a network of ours go with it. */
@@ -79,6 +81,8 @@ const PortSchema = z.object({
     z.object({ pool: id<PoolId>(), on: parsed(parseInterfaceAddress, 'an address with a length'), taken: z.boolean() }),
   ),
   endpoint: id<EndpointId>().optional(),
+  /** When Neutron was asked for something that it has not answered, and may yet do. */
+  unanswered: z.number().optional(),
   binding: BindingSchema.optional(),
   /** Of an adopted port: what is to be put back. */
   before: z

@@ -1,0 +1,182 @@
+/** What becomes of networks when Neutron refuses, or others use them. That the rest works is shown with a real Neutron. */
+
+import assert from 'node:assert/strict';
+import { after, describe, it } from 'node:test';
+import type { NetworkId, PoolId } from '../../model/ids.ts';
+import { parsePrefix } from '../../model/prefix.ts';
+import { within } from '../../openstack/bounds.ts';
+import { openSession } from '../../openstack/keystone/session.ts';
+import { createNeutron } from '../../openstack/neutron/neutron.ts';
+import { failureOf, fakeCloud, hangUp, inTurn, json } from '../../openstack/testing/fake-cloud.ts';
+import type { NetworkRequest } from '../fabric.ts';
+import { openBook } from './book.ts';
+import { createDepartures } from './departures.ts';
+import { createNetworks } from './networks.ts';
+import type { PoolRecord } from './records.ts';
+import { memoryNotes } from './testing/notes.ts';
+
+const cloud = await fakeCloud();
+const neutron = createNeutron(
+  openSession({ authentication: { kind: 'none', endpoint: cloud.url }, repeats: 0, backOff: 1 }),
+);
+after(() => neutron.close());
+
+const id = 'a'.repeat(64) as NetworkId;
+const key = `berth/h1/${'a'.repeat(12)}`;
+const subnet = parsePrefix('10.0.0.0/24')!;
+const pool: PoolRecord = { id: 'p' as PoolId, subnet, options: {}, auxiliary: [], createdAt: 0 };
+const request = (options: Record<string, string> = {}): NetworkRequest => ({
+  id,
+  plugin: 'berth-neutron',
+  subnets: [{ prefix: subnet, auxiliary: {} }],
+  internal: false,
+  options,
+});
+const bounds = () => within(5000);
+const gone = json(undefined, 204);
+const inUse = json({ NeutronError: { type: 'SubnetInUse', message: 'in use', detail: '' } }, 409);
+
+async function hold() {
+  const notes = memoryNotes();
+  const book = await openBook(notes, assert.fail);
+  await book.pools.put(pool);
+  const departures = createDepartures(() => {}, { attempt: 5000, firstWait: 1, longestWait: 4 });
+  const left: string[] = [];
+  const networks = createNetworks({
+    book,
+    neutron,
+    departures,
+    host: 'h1',
+    settle: 40,
+    now: Date.now,
+    defaults: { dhcp: true, interfacePrefix: 'eth' },
+    left: (_network, sentence) => left.push(sentence),
+  });
+  const idle = async () => {
+    while (departures.waiting().count > 0) await new Promise(setImmediate);
+  };
+  return { notes, book, departures, networks, left, idle };
+}
+
+const made = { id: 'n1', name: 'n', revision_number: 1, mtu: 1450 };
+const madeSubnet = { id: 's1', network_id: 'n1', cidr: '10.0.0.0/24', ip_version: 4, description: key };
+
+describe('a network that is made', () => {
+  it('goes when its subnets are refused', async () => {
+    cloud.answer({
+      'POST /v2.0/networks': json({ network: made }, 201),
+      'POST /v2.0/subnets': json({ NeutronError: { type: 'OverQuota', message: 'no', detail: '' } }, 409),
+      'GET /v2.0/networks/n1': json({ network: made }),
+      'DELETE /v2.0/networks/n1': gone,
+    });
+    const { networks, notes, idle } = await hold();
+    await failureOf(networks.open(request(), [pool], bounds()));
+    await idle();
+    assert.equal(cloud.lines.at(-1), 'DELETE /v2.0/networks/n1');
+    assert.deepEqual([...notes.kept.keys()], ['neutron/pool/p']);
+  });
+
+  it('whose answer is lost is looked for until Neutron cannot be at it any more', async () => {
+    cloud.answer({
+      'POST /v2.0/networks': hangUp,
+      'GET /v2.0/networks': inTurn(json({ networks: [] }), json({ networks: [] }), json({ networks: [made] })),
+      'DELETE /v2.0/networks/n1': gone,
+    });
+    const { networks, notes, idle } = await hold();
+    await failureOf(networks.open(request(), [pool], bounds()));
+    await idle();
+    assert.equal(cloud.lines.at(-1), 'DELETE /v2.0/networks/n1');
+    assert.deepEqual([...notes.kept.keys()], ['neutron/pool/p']);
+  });
+
+  it('goes also when the store will not be written in between', async () => {
+    cloud.answer({
+      'POST /v2.0/networks': json({ network: made }, 201),
+      'POST /v2.0/subnets': json({ subnets: [madeSubnet] }, 201),
+      'DELETE /v2.0/networks/n1': gone,
+    });
+    const { networks, notes, idle, book } = await hold();
+    const put = notes.put.bind(notes);
+    let full = false;
+    notes.put = async (name, value) => {
+      if (name.startsWith('neutron/pool/')) full = true;
+      if (full) throw new Error('disk full');
+      await put(name, value);
+    };
+    const failure = failureOf(networks.open(request(), [pool], bounds()));
+    assert.match(String(await failure), /disk full/);
+    notes.put = put;
+    await idle();
+    assert.equal(cloud.lines.at(-1), 'DELETE /v2.0/networks/n1');
+    assert.deepEqual([...notes.kept.keys()], ['neutron/pool/p']);
+    assert.equal(book.pools.get(pool.id)?.network, undefined);
+  });
+});
+
+describe('a network that was there', () => {
+  const tagged = (...tags: string[]) => json({ network: { ...made, tags } });
+  const options = { 'neutron.net.uuid': '11111111-1111-1111-1111-111111111111' };
+  const path = `/v2.0/networks/${options['neutron.net.uuid']}`;
+  const there = { ...made, id: options['neutron.net.uuid'] };
+  const opening = (more: Parameters<typeof cloud.answer>[0]) =>
+    cloud.answer({
+      [`GET ${path}`]: json({ network: there }),
+      [`PUT ${path}/tags/${encodeURIComponent(key)}`]: gone,
+      [`DELETE ${path}/tags/${encodeURIComponent(key)}`]: gone,
+      'GET /v2.0/subnets': inTurn(json({ subnets: [] }), json({ subnets: [madeSubnet] })),
+      'POST /v2.0/subnets': json({ subnets: [madeSubnet] }, 201),
+      ...more,
+    });
+
+  it('keeps the subnet that we made while another host is on it', async () => {
+    opening({ [`GET ${path}`]: inTurn(json({ network: there }), tagged('berth/h2/bbbbbbbbbbbb')) });
+    const { networks, left, idle, notes } = await hold();
+    await networks.open(request(options), [pool], bounds());
+    await networks.close(id);
+    await idle();
+    assert.deepEqual(
+      cloud.lines.filter((line) => line.startsWith('DELETE')),
+      [`DELETE ${path}/tags/${encodeURIComponent(key)}`],
+    );
+    assert.match(left.join(), /its subnets stay/);
+    assert.deepEqual([...notes.kept], []);
+  });
+
+  it('loses it with our last port, whoever else has ports in other subnets of it', async () => {
+    const vm = { device_owner: 'compute:nova', description: '' };
+    let asked = '';
+    opening({
+      'DELETE /v2.0/subnets/s1': inTurn(inUse, gone),
+      'GET /v2.0/ports': (question, response, nth) => {
+        asked = question.line;
+        // Ours, on its way out; the machine's is in another subnet.
+        const ours = { device_owner: 'compute:kuryr', description: 'berth/h1' };
+        json({ ports: question.line.includes('subnet_id') ? [ours] : [ours, vm] })(question, response, nth);
+      },
+    });
+    const { networks, left, idle, notes } = await hold();
+    await networks.open(request(options), [pool], bounds());
+    await networks.close(id);
+    await idle();
+    assert.match(asked, /fixed_ips=subnet_id/);
+    assert.equal(cloud.lines.filter((line) => line === 'DELETE /v2.0/subnets/s1').length, 2);
+    assert.deepEqual([left, [...notes.kept]], [[], []]);
+  });
+
+  it('loses with the last host what hosts that have left before have made', async () => {
+    const other = { ...madeSubnet, id: 's2', description: 'berth/h2/bbbbbbbbbbbb' };
+    opening({
+      'GET /v2.0/subnets': inTurn(json({ subnets: [] }), json({ subnets: [madeSubnet, other] })),
+      'DELETE /v2.0/subnets/s1': gone,
+      'DELETE /v2.0/subnets/s2': gone,
+    });
+    const { networks, idle } = await hold();
+    await networks.open(request(options), [pool], bounds());
+    await networks.close(id);
+    await idle();
+    assert.deepEqual(
+      cloud.lines.filter((line) => line.startsWith('DELETE /v2.0/subnets')),
+      ['DELETE /v2.0/subnets/s1', 'DELETE /v2.0/subnets/s2'],
+    );
+  });
+});

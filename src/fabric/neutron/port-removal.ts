@@ -1,0 +1,92 @@
+/** How ports go from Neutron: those that we have made are removed, those that were there are put back as they were. */
+
+import type { Bounds } from '../../openstack/bounds.ts';
+import type { Neutron } from '../../openstack/neutron/neutron.ts';
+import type { PortChange } from '../../openstack/neutron/requests.ts';
+import type { Book } from './book.ts';
+import type { Departures } from './departures.ts';
+import type { PortRecord } from './records.ts';
+import { leftToLook, mayYetBeDone } from './unanswered.ts';
+
+export interface PortRemovalParts {
+  readonly book: Pick<Book, 'ports'>;
+  readonly neutron: Pick<Neutron, 'ports'>;
+  readonly departures: Departures;
+  /** Milliseconds for which Neutron may still be at what it has not answered. */
+  readonly settle: number;
+  now(): number;
+}
+
+export interface PortRemoval {
+  /**
+   * Written down when it resolves; Neutron hears of it in the background, also where the store refuses to be written.
+   *
+   * @param failure of what was asked for last, if it failed.
+   */
+  begone(record: PortRecord, failure?: unknown): Promise<void>;
+  /** Of one that is written down as `leaving`. */
+  leave(record: PortRecord): void;
+}
+
+export function createPortRemoval({ book, neutron, departures, settle, now }: PortRemovalParts): PortRemoval {
+  const { ports } = book;
+
+  async function removeCreated({ key, port, unanswered }: PortRecord, bounds: Bounds): Promise<number | undefined> {
+    // Without an id, Neutron's answer never reached us, or was never given.
+    const found =
+      port === undefined ? await neutron.ports.list({ device_id: key }, { ...bounds, fields: ['id'] }) : [{ id: port }];
+    for (const { id } of found) await neutron.ports.remove(id, bounds);
+    return found.length > 0 ? undefined : leftToLook(unanswered, settle, now());
+  }
+
+  /** Only what is still ours: somebody else may have taken it since. */
+  async function putBack({ key, port, before, unanswered }: PortRecord, bounds: Bounds): Promise<number | undefined> {
+    let current = port === undefined ? undefined : await neutron.ports.get(port, bounds);
+    if (current === undefined || before === undefined) return undefined;
+    if (current.device_id !== key) return leftToLook(unanswered, settle, now());
+    const { host, mac_address, ...rest } = before;
+    const mac = mac_address !== undefined && mac_address !== current.mac_address ? { mac_address } : {};
+    // Neutron changes no MAC address of a port that is bound (PortBound, plugins/ml2/plugin.py), not even in the request that unbinds it.
+    if ('mac_address' in mac && current['binding:host_id'])
+      current = await neutron.ports.update(
+        current.id,
+        { 'binding:host_id': '' },
+        { ...bounds, ifRevision: current.revision_number },
+      );
+    const change = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as PortChange;
+    const back = { ...change, ...mac, 'binding:host_id': host };
+    await neutron.ports.update(current.id, back, { ...bounds, ifRevision: current.revision_number });
+    return undefined;
+  }
+
+  function leave(record: PortRecord): void {
+    const { key } = record;
+    void departures.begin(key, async (bounds) => {
+      const known = ports.get(key);
+      if (known === undefined) return undefined;
+      // The store would not be written when it was to go.
+      if (known.phase !== 'leaving') await ports.put(record);
+      const current = known.phase === 'leaving' ? known : record;
+      const left = await (current.origin === 'adopted' ? putBack(current, bounds) : removeCreated(current, bounds));
+      if (left === undefined) await ports.delete(key);
+      return left;
+    });
+  }
+
+  return {
+    leave,
+    async begone(record, failure) {
+      const { endpoint: _gone, ...rest } = record;
+      const leaving: PortRecord = {
+        ...rest,
+        phase: 'leaving',
+        ...(mayYetBeDone(failure) ? { unanswered: now() } : {}),
+      };
+      try {
+        await ports.put(leaving);
+      } finally {
+        leave(leaving);
+      }
+    },
+  };
+}

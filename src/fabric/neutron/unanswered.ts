@@ -1,0 +1,22 @@
+/**
+ * What Neutron was asked for, and has not answered. That it has not done it when we look is no proof: it may still be at it, or have the
+ * request in a socket. So it is looked for again, for as long as a request may be under way.
+ */
+
+import { detailsOf } from '../../openstack/failure.ts';
+
+/** A proxy has given up waiting, and not Neutron. */
+const OF_PROXIES = new Set([502, 504]);
+
+/** Whether what failed so may yet be done. Of what it answers to, Neutron is no longer at work. */
+export function mayYetBeDone(error: unknown): boolean {
+  const details = detailsOf(error);
+  if (details === undefined || details.service !== 'Neutron') return false;
+  return details.status === undefined ? details.mayBeDone : OF_PROXIES.has(details.status);
+}
+
+/** Milliseconds for which to go on looking; undefined when that is over. @param since when it was asked, where it was not answered. */
+export function leftToLook(since: number | undefined, settle: number, now: number): number | undefined {
+  const left = since === undefined ? 0 : Math.min(settle, since + settle - now);
+  return left > 0 ? left : undefined;
+}
