@@ -86,13 +86,15 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
     now,
   });
 
-  const sweep = createSweep({ ...parts, book, networks, ports });
-  const looking = setInterval(() => {
-    void sweep().catch((error: unknown) =>
-      events.emit('neutron.failed', `cannot write down what goes: ${asBerthError(error).message}`),
-    );
-  }, parts.interval);
-  looking.unref();
+  let looking: NodeJS.Timeout | undefined;
+  function look(sweep: () => Promise<void>): void {
+    looking = setInterval(() => {
+      void sweep().catch((error: unknown) =>
+        events.emit('neutron.failed', `cannot write down what goes: ${asBerthError(error).message}`),
+      );
+    }, parts.interval);
+    looking.unref();
+  }
 
   return {
     view: { close: networks.close },
@@ -102,8 +104,9 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
       await ports.recover();
       await networks.recover();
     },
-    drivers: ({ lifecycle, base }) =>
-      createNeutronDriver({
+    drivers({ lifecycle, base }) {
+      look(createSweep({ ...parts, book, networks, ports, serialise: lifecycle.serialise }));
+      return createNeutronDriver({
         state,
         lifecycle,
         book,
@@ -118,7 +121,8 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
           const found = await client.agents.list({ host }, { ...bounds, fields: ['agent_type', 'alive'] });
           return found.map(({ agent_type, alive }) => `${agent_type} (${alive ? 'alive' : 'not alive'})`);
         },
-      }),
+      });
+    },
     close() {
       clearInterval(looking);
       departures.close();

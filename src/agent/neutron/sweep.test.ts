@@ -44,6 +44,7 @@ test('what nobody owns goes after the grace, and nothing else', async () => {
     ports: { abandon: (key) => Promise.resolve(void gone.push(key)) },
     state: { networks: new Map([[network, {} as Network]]), endpoints: new Map([[endpoint, {} as Endpoint]]) },
     grace: 10,
+    serialise: (_id, work) => work(),
     monotonic: () => now,
   });
   await sweep();
@@ -66,4 +67,31 @@ test('what nobody owns goes after the grace, and nothing else', async () => {
   now = 22;
   await sweep();
   assert.deepEqual(gone, [lost, 'forgotten']);
+});
+
+test('what is still being made is waited for, and has an owner then', async () => {
+  const book = await openBook(memoryNotes(), assert.fail);
+  await book.networks.put({ id: network, phase: 'held', origin: 'created', key: 'k', subnets: [], tags: [] });
+  await book.ports.put(port('bound', { endpoint }));
+  const state = { networks: new Map<NetworkId, Network>(), endpoints: new Map<EndpointId, Endpoint>() };
+  const waitedFor: string[] = [];
+  const sweep = createSweep({
+    book,
+    networks: { close: assert.fail },
+    ports: { abandon: assert.fail },
+    state,
+    grace: 0,
+    serialise: (id, work) => {
+      waitedFor.push(id);
+      state.networks.set(network, {} as Network);
+      state.endpoints.set(endpoint, {} as Endpoint);
+      return work();
+    },
+    monotonic: () => 0,
+  });
+  await sweep();
+  assert.deepEqual(waitedFor, [endpoint]);
+  state.networks.clear();
+  await sweep();
+  assert.deepEqual(waitedFor, [endpoint, network]);
 });

@@ -15,12 +15,15 @@ export interface SweepParts {
   readonly state: Pick<State, 'networks' | 'endpoints'>;
   /** Milliseconds. */
   readonly grace: number;
+  /** One at a time with what Docker asks for under this id: what is being made for it has no owner yet. */
+  serialise<Result>(id: string, work: () => Promise<Result>): Promise<Result>;
   /** Milliseconds of a clock that nobody sets. */
   monotonic(): number;
 }
 
 /** @returns what looks once; to be called again and again. */
-export function createSweep({ book, networks, ports, state, grace, monotonic }: SweepParts): () => Promise<void> {
+export function createSweep(parts: SweepParts): () => Promise<void> {
+  const { book, networks, ports, state, grace, serialise, monotonic } = parts;
   const firstSeen = new Map<string, number>();
 
   /** Whether this has been without an owner at every look, since so long ago. */
@@ -34,11 +37,19 @@ export function createSweep({ book, networks, ports, state, grace, monotonic }: 
   return async () => {
     const found = new Set<string>();
     for (const record of book.ports.all()) {
-      const owned = record.endpoint !== undefined && state.endpoints.has(record.endpoint);
-      if (record.phase === 'held' && !owned && isDue(`port ${record.key}`, found)) await ports.abandon(record.key);
+      const { key, endpoint, phase } = record;
+      const isOwned = (): boolean => endpoint !== undefined && state.endpoints.has(endpoint);
+      if (phase !== 'held' || isOwned() || !isDue(`port ${key}`, found)) continue;
+      await serialise(endpoint ?? key, async () => {
+        if (book.ports.get(key) === record && !isOwned()) await ports.abandon(key);
+      });
     }
-    for (const { id, phase } of book.networks.all())
-      if (phase === 'held' && !state.networks.has(id) && isDue(`network ${id}`, found)) await networks.close(id);
+    for (const { id, phase } of book.networks.all()) {
+      if (phase !== 'held' || state.networks.has(id) || !isDue(`network ${id}`, found)) continue;
+      await serialise(id, async () => {
+        if (!state.networks.has(id)) await networks.close(id);
+      });
+    }
     for (const { id, network } of book.pools.all()) {
       const owned = network !== undefined && book.networks.get(network) !== undefined;
       if (!owned && isDue(`pool ${id}`, found)) await book.pools.delete(id);

@@ -101,6 +101,53 @@ describe('a port', () => {
     assert.deepEqual([...notes.kept], []);
   });
 
+  it('gets the second address that the user names, in place of the one that Neutron has chosen', async () => {
+    cloud.answer({ [`POST ${PORTS}`]: making(), [`PUT ${PORTS}/p0`]: json({ port: { id: 'p0', network_id: 'n1' } }) });
+    const { ports } = await hold();
+    const both = place(v4, v6);
+    await ports.acquire(both, pool, { mac, address: address('10.0.0.9') }, bounds());
+    const second = { mac, address: address('fd00::99') };
+    for (const _twice of [1, 2])
+      assert.equal(formatPrefix(await ports.acquire(both, pool6, second, bounds())), 'fd00::99/64');
+    assert.deepEqual(cloud.lines, [`POST ${PORTS}`, `PUT ${PORTS}/p0`]);
+    const { fixed_ips } = (cloud.asked[1]!.body as Made).port;
+    assert.deepEqual(
+      fixed_ips.map(({ ip_address }) => ip_address),
+      ['10.0.0.9', 'fd00::99'],
+    );
+    const bound = await ports.bind(
+      both,
+      'e'.repeat(64) as EndpointId,
+      [parseInterfaceAddress('fd00::99/64')!],
+      mac,
+      bounds(),
+    );
+    assert.equal(bound.port, 'p0');
+  });
+
+  it('has no address that a container still has whose port was removed in Neutron', async () => {
+    const given = inTurn(making(), making(), (asked, response, nth) => {
+      const { port } = asked.body as Made;
+      const fixed_ips = [{ subnet_id: 's4', ip_address: '10.0.0.8' }];
+      json({ port: { id: `p${nth}`, mac_address: mac, 'binding:vif_type': 'bridge', ...port, fixed_ips } })(
+        asked,
+        response,
+        nth,
+      );
+    });
+    cloud.answer({ [`POST ${PORTS}`]: given, [`DELETE ${PORTS}/p1`]: json(undefined, 204) });
+    const { ports, idle, book } = await hold();
+    assert.equal(formatPrefix(await ports.acquire(place(v4), pool, { mac }, bounds())), '10.0.0.7/24');
+    const second = { mac: parseMac('02:42:0a:00:00:06')! };
+    assert.equal(formatPrefix(await ports.acquire(place(v4), pool, second, bounds())), '10.0.0.8/24');
+    await idle();
+    assert.equal(cloud.lines.at(-1), `DELETE ${PORTS}/p1`);
+    assert.deepEqual(
+      book.ports.all().map(({ port }) => port),
+      ['p0', 'p2'],
+    );
+  });
+
   it('that Neutron refuses leaves nothing behind', async () => {
     cloud.answer({ [`POST ${PORTS}`]: refusing('OverQuota') });
     const { ports, notes, departures } = await hold();

@@ -231,11 +231,38 @@ export function createPorts(parts: PortsParts): Ports {
     );
   }
 
+  /**
+   * Neutron gives an address again whose port somebody has removed from it, though the container still has it here. Then others are
+   * made until there is one that nobody has; until then those stay, for Neutron not to give the same again.
+   */
+  async function makeUnused(place: Place, pool: PoolId, wanted: Wanted, bounds: Bounds): Promise<HeldPort> {
+    const passed: HeldPort[] = [];
+    const isHeld = (made: HeldPort): boolean =>
+      ports
+        .all()
+        .some(
+          (other) =>
+            other.key !== made.key &&
+            other.phase === 'held' &&
+            !passed.some(({ key }) => key === other.key) &&
+            made.addresses.some((one) => holds(other, one.pool, one.on.address)),
+        );
+    try {
+      for (;;) {
+        const made = await make(place, pool, wanted, bounds);
+        if (!isHeld(made)) return made;
+        passed.push(made);
+      }
+    } finally {
+      for (const one of passed) await begone(one);
+    }
+  }
+
   async function makeOrTakeOver(place: Place, pool: PoolId, wanted: Wanted, bounds: Bounds): Promise<HeldPort> {
     const chosen = place.settings.subnets.some(({ choose }) => choose !== undefined);
     for (;;) {
       try {
-        return await make(place, pool, wanted, bounds);
+        return await makeUnused(place, pool, wanted, bounds);
       } catch (error) {
         const type = detailsOf(error)?.type;
         if (type === 'IpAddressGenerationFailure')
@@ -251,18 +278,25 @@ export function createPorts(parts: PortsParts): Ports {
   }
 
   /** The same container's, which has been given an address of the other family, or asks again. */
-  async function known(pool: PoolId, { mac, address }: Wanted): Promise<InterfaceAddress | undefined> {
+  async function known(
+    place: Place,
+    pool: PoolId,
+    { mac, address }: Wanted,
+    bounds: Bounds,
+  ): Promise<InterfaceAddress | undefined> {
     if (mac === undefined) return undefined;
     for (const record of ports.all()) {
       if (record.phase !== 'held' || record.mac !== mac) continue;
       const found = record.addresses.find((one) => one.pool === pool);
-      if (found === undefined || (address !== undefined && !sameAddress(found.on.address, address))) continue;
-      if (!found.taken)
-        await ports.put({
-          ...record,
-          addresses: record.addresses.map((one) => (one === found ? { ...one, taken: true } : one)),
-        });
-      return found.on;
+      if (found === undefined) continue;
+      const isAnother = address !== undefined && !sameAddress(found.on.address, address);
+      if (isAnother && found.taken) continue;
+      const on = isAnother ? { ...found.on, address } : found.on;
+      const addresses = record.addresses.map((one) => (one === found ? { ...one, on, taken: true } : one));
+      // The user names the second address as well (--ip6), of which Neutron has chosen another in the meantime.
+      if (isAnother) await neutron.ports.update(record.port!, { fixed_ips: fixedIps(place, addresses) }, bounds);
+      if (!found.taken) await ports.put({ ...record, addresses });
+      return on;
     }
     return undefined;
   }
@@ -284,7 +318,7 @@ export function createPorts(parts: PortsParts): Ports {
 
   return {
     async acquire(place, pool, wanted, bounds) {
-      const before = await known(pool, wanted);
+      const before = await known(place, pool, wanted, bounds);
       if (before !== undefined) return before;
       await waitFor(pool, wanted, bounds);
       const { addresses } = await makeOrTakeOver(place, pool, wanted, bounds);
@@ -375,6 +409,12 @@ function before(port: Port, change: PortChange): Partial<NonNullable<PortRecord[
 const ADDRESS_IN_USE = new Set(['IpAddressAlreadyAllocated', 'IpAddressInUse']);
 
 const isFree = (port: Port): boolean => !port.device_id && !port.device_owner && !port['binding:host_id'];
+
+const fixedIps = ({ settings }: Place, addresses: PortRecord['addresses']) =>
+  addresses.map(({ pool, on }) => ({
+    subnet_id: settings.subnets.find((subnet) => subnet.pool === pool)!.id,
+    ip_address: formatAddress(on.address),
+  }));
 
 const familyOf = (prefix: string): 4 | 6 => parsePrefix(prefix)!.address.family;
 
