@@ -92,10 +92,7 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
       return { id, subnet };
     },
 
-    async releasePool(id) {
-      // One that became part of a network goes with it.
-      if (book.pools.get(id)?.network === undefined) await book.pools.delete(id);
-    },
+    releasePool: (id) => pools.release(id),
 
     async requestAddress({ pool: id, purpose, address, mac, name }, { signal }) {
       const pool = poolOf(id);

@@ -46,9 +46,44 @@ export interface Pools {
    * @throws BerthError POOL_UNKNOWN for a subnet that nobody asked a pool for.
    */
   settle(network: NetworkId, subnets: readonly Subnet[]): readonly PoolRecord[];
+  /** Docker has given one back. One that has become part of a network goes with that. */
+  release(id: PoolId): Promise<void>;
 }
 
+/** Milliseconds for which a request waits for another of the same subnet to be told of its network. */
+const TURN = 4000;
+
 export function createPools({ book, neutron, defaults, now }: PoolsParts): Pools {
+  /** Pools whose networks are being made. */
+  const claimed = new Map<PoolId, NetworkId>();
+  const waiting = new Set<() => void>();
+  const ownerOf = ({ id, network }: PoolRecord): NetworkId | undefined => network ?? claimed.get(id);
+  /** One at a time: it is to have its pool before the next looks. */
+  const changed = (): void => {
+    const [next] = waiting;
+    if (next === undefined) return;
+    waiting.delete(next);
+    next();
+  };
+
+  /**
+   * Docker tells which network a pool is for by nothing but its subnet. So of two networks with the same subnet that are made at the
+   * same time, one waits.
+   */
+  async function turn(subnet: Prefix, { until = Number.POSITIVE_INFINITY }: Bounds): Promise<void> {
+    const end = Math.min(until, performance.now() + TURN);
+    const isWaitedFor = (pool: PoolRecord): boolean =>
+      ownerOf(pool) === undefined && samePrefix(pool.subnet, subnet) && now() - pool.createdAt < TURN;
+    while (book.pools.all().some(isWaitedFor) && performance.now() < end) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      waiting.add(resolve);
+      const timer = setTimeout(resolve, Math.ceil(end - performance.now()));
+      await promise;
+      clearTimeout(timer);
+      waiting.delete(resolve);
+    }
+  }
+
   async function chosen(request: RequestPool, bounds: Bounds): Promise<Pick<PoolRecord, 'subnet' | 'subnetPool'>> {
     const { family, length } = request;
     const wishes = readWishes(request.options);
@@ -95,6 +130,7 @@ export function createPools({ book, neutron, defaults, now }: PoolsParts): Pools
           'BAD_SUBNET',
           `the range ${formatPrefix(range)} is not within the subnet ${formatPrefix(subnet)}`,
         );
+      if (request.subnet !== undefined) await turn(subnet, bounds);
       // Unlike a pool of our own, one is never shared: networks of Neutron may have the same subnet.
       const id = poolId(`neutron-${randomBytes(8).toString('hex')}`, subnet, range);
       const record: PoolRecord = { id, ...of, ...(range && { range }), options, auxiliary: [], createdAt: now() };
@@ -120,14 +156,13 @@ export function createPools({ book, neutron, defaults, now }: PoolsParts): Pools
 
     settle(network, subnets) {
       const free = new Map<PoolId, PoolRecord>();
-      for (const pool of book.pools.all())
-        if (pool.network === undefined || pool.network === network) free.set(pool.id, pool);
-      return subnets.map((subnet) => {
+      for (const pool of book.pools.all()) if ([undefined, network].includes(ownerOf(pool))) free.set(pool.id, pool);
+      const settled = subnets.map((subnet) => {
         const fitting = [...free.values()]
           .filter((pool) => isOf(pool, subnet))
           // What a repeated request settled before, comes first.
           .toSorted(
-            (a, b) => Number(b.network === network) - Number(a.network === network) || a.createdAt - b.createdAt,
+            (a, b) => Number(ownerOf(b) === network) - Number(ownerOf(a) === network) || a.createdAt - b.createdAt,
           );
         const [pool] = fitting;
         if (pool === undefined)
@@ -138,6 +173,15 @@ export function createPools({ book, neutron, defaults, now }: PoolsParts): Pools
         free.delete(pool.id);
         return pool;
       });
+      for (const { id } of settled) claimed.set(id, network);
+      changed();
+      return settled;
+    },
+
+    async release(id) {
+      if (book.pools.get(id)?.network === undefined) await book.pools.delete(id);
+      claimed.delete(id);
+      changed();
     },
   };
 }
