@@ -13,6 +13,7 @@ import { openBook } from './book.ts';
 import { createDepartures } from './departures.ts';
 import { createNetworks } from './networks.ts';
 import type { PoolRecord } from './records.ts';
+import { tagOf } from './tags.ts';
 import { memoryNotes } from './testing/notes.ts';
 
 const cloud = await fakeCloud();
@@ -113,6 +114,29 @@ describe('a network that is made', () => {
   });
 });
 
+describe('a network that is made and that others use', () => {
+  it('is left to the last of them', async () => {
+    let change: unknown;
+    cloud.answer({
+      'POST /v2.0/networks': json({ network: made }, 201),
+      'POST /v2.0/subnets': json({ subnets: [madeSubnet] }, 201),
+      'DELETE /v2.0/networks/n1': json({ NeutronError: { type: 'X', message: 'changed', detail: '' } }, 412),
+      'GET /v2.0/networks/n1': json({ network: { ...made, tags: ['berth:h2:bbbbbbbbbbbb'] } }),
+      'PUT /v2.0/networks/n1': (asked, response, nth) => {
+        change = asked.body;
+        json({ network: made })(asked, response, nth);
+      },
+    });
+    const { networks, left, idle, notes } = await hold();
+    await networks.open(request(), [pool], bounds());
+    await networks.close(id);
+    await idle();
+    assert.deepEqual(change, { network: { description: 'berth/left-behind' } });
+    assert.match(left.join(), /as long as others use it/);
+    assert.deepEqual([...notes.kept], []);
+  });
+});
+
 describe('a network that was there', () => {
   const tagged = (...tags: string[]) => json({ network: { ...made, tags } });
   const options = { 'neutron.net.uuid': '11111111-1111-1111-1111-111111111111' };
@@ -121,22 +145,22 @@ describe('a network that was there', () => {
   const opening = (more: Parameters<typeof cloud.answer>[0]) =>
     cloud.answer({
       [`GET ${path}`]: json({ network: there }),
-      [`PUT ${path}/tags/${encodeURIComponent(key)}`]: gone,
-      [`DELETE ${path}/tags/${encodeURIComponent(key)}`]: gone,
+      [`PUT ${path}/tags/${encodeURIComponent(tagOf(key))}`]: gone,
+      [`DELETE ${path}/tags/${encodeURIComponent(tagOf(key))}`]: gone,
       'GET /v2.0/subnets': inTurn(json({ subnets: [] }), json({ subnets: [madeSubnet] })),
       'POST /v2.0/subnets': json({ subnets: [madeSubnet] }, 201),
       ...more,
     });
 
   it('keeps the subnet that we made while another host is on it', async () => {
-    opening({ [`GET ${path}`]: inTurn(json({ network: there }), tagged('berth/h2/bbbbbbbbbbbb')) });
+    opening({ [`GET ${path}`]: inTurn(json({ network: there }), tagged('berth:h2:bbbbbbbbbbbb')) });
     const { networks, left, idle, notes } = await hold();
     await networks.open(request(options), [pool], bounds());
     await networks.close(id);
     await idle();
     assert.deepEqual(
       cloud.lines.filter((line) => line.startsWith('DELETE')),
-      [`DELETE ${path}/tags/${encodeURIComponent(key)}`],
+      [`DELETE ${path}/tags/${encodeURIComponent(tagOf(key))}`],
     );
     assert.match(left.join(), /its subnets stay/);
     assert.deepEqual([...notes.kept], []);
@@ -161,6 +185,17 @@ describe('a network that was there', () => {
     assert.match(asked, /fixed_ips=subnet_id/);
     assert.equal(cloud.lines.filter((line) => line === 'DELETE /v2.0/subnets/s1').length, 2);
     assert.deepEqual([left, [...notes.kept]], [[], []]);
+  });
+
+  it('and that a host that is gone has made, goes with the last', async () => {
+    const leftBehind = { ...there, description: 'berth/left-behind' };
+    opening({ [`GET ${path}`]: json({ network: leftBehind }), [`DELETE ${path}`]: gone });
+    const { networks, idle, notes } = await hold();
+    await networks.open(request(options), [pool], bounds());
+    await networks.close(id);
+    await idle();
+    assert.equal(cloud.lines.at(-1), `DELETE ${path}`);
+    assert.deepEqual([...notes.kept], []);
   });
 
   it('loses with the last host what hosts that have left before have made', async () => {

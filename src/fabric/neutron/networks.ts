@@ -6,7 +6,7 @@
 import { formatAddress, parseAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { NetworkId } from '../../model/ids.ts';
-import { formatPrefix, parsePrefix, samePrefix } from '../../model/prefix.ts';
+import { formatPrefix, samePrefix } from '../../model/prefix.ts';
 import type { Bounds } from '../../openstack/bounds.ts';
 import { detailsOf } from '../../openstack/failure.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';
@@ -16,11 +16,13 @@ import type { NetworkRequest } from '../fabric.ts';
 import { ETHERNET_MTU } from '../mtu.ts';
 import type { Book } from './book.ts';
 import type { Departures } from './departures.ts';
+import { existingNetwork, existingSubnets } from './existing.ts';
 import { findOne } from './find.ts';
 import { freeRanges } from './free-ranges.ts';
 import { type Reference, readWishes, type Wishes } from './options.ts';
 import type { NetworkRecord, PoolRecord } from './records.ts';
 import type { NetworkSettings, SubnetSettings } from './settings.ts';
+import { OUR_TAGS, tagOf } from './tags.ts';
 import { leftToLook, mayYetBeDone } from './unanswered.ts';
 
 export interface NetworksParts {
@@ -52,8 +54,10 @@ export interface Networks {
 
 /** Of whichever host. */
 const OURS = 'berth/';
+/** Description of a network that Berth has made, once its Docker network is gone and others are on it. */
+const LEFT_BEHIND = 'berth/left-behind';
 
-/** How objects of a Docker network are known in Neutron: in the description of what we made, or as a tag on what was there. */
+/** How objects of a Docker network are known in Neutron: in the description of what we made, or by a tag on what was there (`tagOf`). */
 export const markOf = (host: string, network: NetworkId): string => `berth/${host}/${network.slice(0, 12)}`;
 
 export function createNetworks(parts: NetworksParts): Networks {
@@ -160,14 +164,14 @@ export function createNetworks(parts: NetworksParts): Networks {
       key,
       network: network.id,
       subnets: [],
-      tags: [key],
+      tags: [tagOf(key)],
     };
     await networks.put(record);
     try {
       // First: who leaves after this lets the subnets be.
-      await neutron.networks.addTag(network.id, key, bounds);
+      await neutron.networks.addTag(network.id, tagOf(key), bounds);
       const there = await neutron.subnets.list({ network_id: network.id }, bounds);
-      const found = pools.map((pool) => subnetOf(pool, there, wishes));
+      const found = existingSubnets(pools, there, wishes);
       const missing = pools.filter((_pool, index) => found[index] === undefined);
       const made = await neutron.subnets.createMany(
         missing.map((pool) => subnetRequest(pool, key, network.id, wishes, request)),
@@ -237,8 +241,15 @@ export function createNetworks(parts: NetworksParts): Networks {
         : [await neutron.networks.get(network, bounds)];
     for (const one of found) {
       if (one === undefined) continue;
-      if (isUsedByOthers(one, key)) left(id, `the network ${one.id} stays in Neutron: other hosts use it`);
-      else {
+      if (isUsedByOthers(one, key)) {
+        // From now on, the last of them removes it.
+        await neutron.networks.update(
+          one.id,
+          { description: LEFT_BEHIND },
+          { ...bounds, ifRevision: one.revision_number },
+        );
+        left(id, `the network ${one.id} stays in Neutron as long as others use it`);
+      } else {
         const removal = neutron.networks.remove(one.id, { ...bounds, ifRevision: one.revision_number });
         await unlessInUse(removal, id, { network_id: one.id }, bounds);
       }
@@ -248,7 +259,7 @@ export function createNetworks(parts: NetworksParts): Networks {
 
   /** Another host has a Docker network on it. */
   const isUsedByOthers = ({ tags = [] }: Network, key: string): boolean =>
-    tags.some((tag) => tag.startsWith(OURS) && tag !== key);
+    tags.some((tag) => tag.startsWith(OUR_TAGS) && tag !== tagOf(key));
 
   /**
    * Our tag goes first: of two hosts that leave at the same time, at least one then finds that it is the last. The last takes away the
@@ -265,6 +276,11 @@ export function createNetworks(parts: NetworksParts): Networks {
     if (found === undefined) return false;
     if (isUsedByOthers(found, key)) {
       left(id, `its subnets stay in the network ${found.id} of Neutron: others have Docker networks there`);
+      return false;
+    }
+    if (found.description === LEFT_BEHIND) {
+      const removal = neutron.networks.remove(found.id, { ...bounds, ifRevision: found.revision_number });
+      await unlessInUse(removal, id, { network_id: found.id }, bounds);
       return false;
     }
     // Whoever made the network has no tag on it.
@@ -315,21 +331,21 @@ export function createNetworks(parts: NetworksParts): Networks {
       }
       const wishes = wishesOf(request, pools);
       const securityGroups = await idsOf(wishes.securityGroups, bounds);
+      const existing = await existingNetwork(neutron.subnets, wishes, bounds);
       const { network, subnets } =
-        wishes.network === undefined
+        existing === undefined
           ? await create(request, pools, wishes, bounds)
-          : await adopt(request, pools, { ...wishes, network: wishes.network }, bounds);
+          : await adopt(request, pools, { ...wishes, network: existing }, bounds);
       try {
         const settings = settingsOf(network, subnets, pools, wishes);
         for (const pool of pools) await book.pools.put({ ...pool, network: request.id });
-        const adoptedPolicy = wishes.network === undefined ? undefined : await policyOf(wishes, bounds);
+        const adoptedPolicy = existing === undefined ? undefined : await policyOf(wishes, bounds);
         return {
           ...settings,
           interfacePrefix: wishes.interfacePrefix ?? defaults.interfacePrefix,
           ...(securityGroups && { securityGroups: [...securityGroups] }),
           // Of a network that we have made, these are its own.
-          ...(wishes.network !== undefined &&
-            wishes.portSecurity !== undefined && { portSecurity: wishes.portSecurity }),
+          ...(existing !== undefined && wishes.portSecurity !== undefined && { portSecurity: wishes.portSecurity }),
           ...(adoptedPolicy && { qosPolicy: adoptedPolicy }),
         };
       } catch (error) {
@@ -376,22 +392,6 @@ function wishesOf({ options }: NetworkRequest, pools: readonly PoolRecord[]): Wi
   };
 }
 
-function subnetOf({ subnet }: PoolRecord, there: readonly Subnet[], { subnets }: Wishes): Subnet | undefined {
-  const wanted = subnets[subnet.address.family];
-  const isIt = ({ id, name, cidr }: Subnet): boolean => {
-    if (wanted !== undefined) return 'uuid' in wanted ? wanted.uuid === id : wanted.name === name;
-    const prefix = parsePrefix(cidr);
-    return prefix !== undefined && samePrefix(prefix, subnet);
-  };
-  const found = there.filter(isIt);
-  if (wanted === undefined || found.length === 1) return found[0];
-  const called = 'uuid' in wanted ? wanted.uuid : `'${wanted.name}'`;
-  throw new BerthError(
-    'NEUTRON_NOT_FOUND',
-    `the network of Neutron has ${found.length === 0 ? 'no' : 'more than one'} subnet ${called}`,
-  );
-}
-
 function settingsOf(network: Network, subnets: readonly Subnet[], pools: readonly PoolRecord[], wishes: Wishes) {
   const carried = network.mtu ?? ETHERNET_MTU;
   if (wishes.mtu !== undefined && wishes.mtu > carried)
@@ -418,8 +418,10 @@ function settingsOf(network: Network, subnets: readonly Subnet[], pools: readonl
 }
 
 /** Undefined where all that Neutron would give out is what Docker's network may have. */
-function choiceFor({ subnet, range, gateway, auxiliary }: PoolRecord, { allocation_pools = [] }: Subnet) {
-  const kept = [...auxiliary, ...(gateway === undefined ? [] : [gateway.address])];
+function choiceFor({ subnet, range, gateway, auxiliary }: PoolRecord, { allocation_pools = [], gateway_ip }: Subnet) {
+  // Docker's network may have another gateway than the subnet, which has its own all the same.
+  const own = parseAddress(gateway_ip ?? '');
+  const kept = [...auxiliary, ...(gateway === undefined ? [] : [gateway.address]), ...(own === undefined ? [] : [own])];
   const [usable] = freeRanges(subnet, range);
   if (usable === undefined) return undefined;
   const { first, last } = usable;

@@ -1,0 +1,20 @@
+/**
+ * Tags by which networks and subnets of Neutron are known as used by a Docker network of a host. A tag is a part of the URL by which
+ * it is put on an object, and Neutron's routes take one with a slash (however it is encoded) for another path, and what follows a dot
+ * for a format (neutron/api/extensions.py, Routes' mapper.resource).
+ */
+
+/** What begins every tag of Berth's. */
+export const OUR_TAGS = 'berth:';
+
+/**
+ * The tag of the Docker network that has this mark: `berth:HOST:ID` for `berth/HOST/ID`. What may not be in a tag is `~` and its
+ * hexadecimal code. Of the beginning of a mark, the beginning of its tag.
+ */
+export function tagOf(mark: string): string {
+  const hex = (character: string) => `~${character.codePointAt(0)!.toString(16).padStart(2, '0')}`;
+  return mark
+    .split('/')
+    .map((part) => part.replace(/[^A-Za-z0-9_-]/gu, hex))
+    .join(':');
+}
