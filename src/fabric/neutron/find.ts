@@ -2,11 +2,11 @@
 
 import { BerthError } from '../../model/errors.ts';
 import type { Bounds } from '../../openstack/bounds.ts';
-import type { Readable } from '../../openstack/neutron/collection.ts';
+import type { Filter, Readable } from '../../openstack/neutron/collection.ts';
 import type { Reference } from './options.ts';
 
 /**
- * @param what it is, for people: `network`.
+ * @param what it is, for people: `network`. @param among which a name must be the only one; default all.
  * @throws BerthError NEUTRON_NOT_FOUND, NEUTRON_AMBIGUOUS, and those of a call.
  */
 export async function findOne<Item extends { readonly id: string }>(
@@ -14,13 +14,14 @@ export async function findOne<Item extends { readonly id: string }>(
   what: string,
   wanted: Reference,
   bounds: Bounds,
+  among: Filter = {},
 ): Promise<Item> {
   if ('uuid' in wanted) {
     const found = await kind.get(wanted.uuid, bounds);
     if (found !== undefined) return found;
     throw new BerthError('NEUTRON_NOT_FOUND', `Neutron has no ${what} ${wanted.uuid} that this project may see`);
   }
-  const [found, ...others] = await kind.list({ name: wanted.name }, bounds);
+  const [found, ...others] = await kind.list({ ...among, name: wanted.name }, bounds);
   if (found === undefined)
     throw new BerthError('NEUTRON_NOT_FOUND', `Neutron has no ${what} '${wanted.name}' that this project may see`);
   if (others.length > 0)

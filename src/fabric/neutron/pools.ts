@@ -16,7 +16,7 @@ import type { Bounds } from '../../openstack/bounds.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';
 import type { Book } from './book.ts';
 import { findOne } from './find.ts';
-import { type Reference, readWishes } from './options.ts';
+import { type Reference, readWishes, type Wishes } from './options.ts';
 import type { PoolRecord } from './records.ts';
 
 export interface PoolDefaults {
@@ -88,8 +88,7 @@ export function createPools({ book, neutron, defaults, now }: PoolsParts): Pools
     const { family, length } = request;
     const wishes = readWishes(request.options);
     const named = wishes.subnets[family];
-    if (named !== undefined)
-      return { subnet: prefixOf((await findOne(neutron.subnets, 'subnet', named, bounds)).cidr) };
+    if (named !== undefined) return { subnet: await namedSubnet(named, wishes, bounds) };
     if (wishes.network !== undefined && wishes.pools[family] === undefined)
       return { subnet: await onNetwork(wishes.network, family, bounds) };
     const wanted = wishes.pools[family] ?? { name: defaults.pools[family] };
@@ -105,6 +104,13 @@ export function createPools({ book, neutron, defaults, now }: PoolsParts): Pools
       'POOL_EXHAUSTED',
       `the subnet pool '${pool.name}' of Neutron has no free subnet of length ${usual}`,
     );
+  }
+
+  /** Its name needs to be the only one on its network, where that is named as well. */
+  async function namedSubnet(named: Reference, { network: on }: Wishes, bounds: Bounds): Promise<Prefix> {
+    const network = on === undefined ? undefined : await findOne(neutron.networks, 'network', on, bounds);
+    const among = network === undefined ? {} : { network_id: network.id };
+    return prefixOf((await findOne(neutron.subnets, 'subnet', named, bounds, among)).cidr);
   }
 
   /** The one subnet that a network of Neutron has. */

@@ -220,8 +220,12 @@ export function createPorts(parts: PortsParts): Ports {
       : { fixed_ips: [`subnet_id=${subnet.id}`, `ip_address=${formatAddress(wanted.address!)}`] };
     const [port] = await neutron.ports.list(which, bounds);
     if (port === undefined) throw refusal;
-    const onSubnet = port.fixed_ips?.some(({ subnet_id }) => subnet_id === subnet.id) === true;
-    if (onSubnet && isFree(port)) return await adopt(place, pool, port, wanted, bounds);
+    // A port that is found by its MAC address has the address that was asked for, too, or is not the one that is meant.
+    const fits = port.fixed_ips?.some(
+      ({ subnet_id, ip_address }) =>
+        subnet_id === subnet.id && (wanted.address === undefined || formatAddress(wanted.address) === ip_address),
+    );
+    if (fits === true && isFree(port)) return await adopt(place, pool, port, wanted, bounds);
     const whose = port.device_owner ? `a port of ${port.device_owner}` : 'a port';
     const name = port.name === '' ? port.id : `'${port.name}' (${port.id})`;
     throw new BerthError(
