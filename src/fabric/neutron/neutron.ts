@@ -10,9 +10,9 @@ import { containerObjects, staticRoutes } from '../container-objects.ts';
 import { containerSettings, interfacePrefix } from '../container-options.ts';
 import type { Fabric, JoinAnswer } from '../fabric.ts';
 import { gatewaysFor } from '../gateways.ts';
-import { containerEnd, endpointWiring, networkWiring } from './binding.ts';
+import { endpointWiring, networkWiring, sourceLink } from './binding.ts';
 import { endpointOptions, networkOptions } from './options.ts';
-import { endpointSettings, networkSettings } from './settings.ts';
+import { networkSettings } from './settings.ts';
 
 /** The agent asks Neutron first, and plans with what it was told. */
 function planned(): never {
@@ -54,7 +54,7 @@ export const neutron: Fabric = {
       routes.map(({ destination, via }) => ({ destination: parsePrefix(destination)!, via: parseAddress(via)! })),
     );
     return {
-      sourceName: containerEnd(endpointSettings(endpoint)),
+      sourceName: sourceLink(endpoint),
       destinationPrefix: interfacePrefix(endpoint, prefix),
       ...(shut ? {} : gatewaysFor(network, endpoint)),
       routes: [...told, ...staticRoutes(endpoint)],
