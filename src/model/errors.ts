@@ -144,6 +144,14 @@ const catalogue = {
     next: 'See which agents Neutron has on which hosts: openstack network agent list; the host must be called the same there.',
   },
   PORT_UNSUPPORTED: { status: 409, next: 'Use a port of another kind; docs/neutron.md lists those that can be wired.' },
+  PORT_INACTIVE: {
+    status: 504,
+    next: 'Look into the log of Neutron’s agent on this host; with vif_plugging_is_fatal = false nobody waits for it.',
+  },
+  PORT_PROGRAM_FAILED: {
+    status: 502,
+    next: 'Correct what the program complains of; it is in the bindir of kuryr.conf, and docs/neutron.md tells what it is given.',
+  },
   NEUTRON_AMBIGUOUS: { status: 409, next: 'Name it by its UUID.' },
   NEUTRON_QUOTA: { status: 409, next: 'Remove what is not needed, or have the quota raised: openstack quota show' },
   NEUTRON_CHANGED: { status: 412, next: 'Try again: somebody else changed the same object meanwhile.' },

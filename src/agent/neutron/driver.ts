@@ -21,6 +21,7 @@ import type { Endpoint, Json, Network, Subnet } from '../../model/network.ts';
 import type { Bounds } from '../../openstack/bounds.ts';
 import type { Lifecycle } from '../lifecycle.ts';
 import type { State } from '../state.ts';
+import type { Plugging } from './plugging.ts';
 
 /** Docker waits for 10 s; what is left is for the answer. Milliseconds. */
 const PATIENCE = 9000;
@@ -39,6 +40,9 @@ export interface NeutronDriverParts {
   /** Of Neutron on this host, for a message: `Open vSwitch agent (alive)`. */
   agents(bounds: Bounds): Promise<readonly string[]>;
   readonly resolve: WishResolver;
+  readonly plugging: Plugging;
+  /** Whether there is a program that wires ports of this type. */
+  hasProgram(type: string): boolean;
   /** What is the same for all fabrics. */
   readonly base: NetworkDriver;
   now(): number;
@@ -48,7 +52,7 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
   readonly network: NetworkDriver;
   readonly ipam: IpamDriver;
 } {
-  const { state, lifecycle, book, pools, networks, ports, base } = parts;
+  const { state, lifecycle, book, pools, networks, ports, plugging, base } = parts;
   const within = (signal: AbortSignal): Bounds => ({ signal, until: performance.now() + PATIENCE });
 
   function poolOf(id: PoolId): PoolRecord {
@@ -71,12 +75,13 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
     return gateway === undefined ? rest : { ...rest, gateway };
   }
 
-  async function checked(port: HeldPort, bounds: Bounds): Promise<void> {
+  async function checked({ binding }: HeldPort, bounds: Bounds): Promise<void> {
+    const hasProgram = parts.hasProgram(binding.type);
     try {
-      checkBinding(port.binding, parts.host, []);
+      checkBinding(binding, parts.host, hasProgram, []);
     } catch (error) {
       if (!(error instanceof BerthError) || error.code !== 'PORT_UNBOUND') throw error;
-      checkBinding(port.binding, parts.host, await parts.agents(bounds).catch(() => []));
+      checkBinding(binding, parts.host, hasProgram, await parts.agents(bounds).catch(() => []));
     }
   }
 
@@ -173,6 +178,32 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
           throw error;
         }
       }),
+
+    async join(request, call) {
+      const bounds = within(call.signal);
+      const { network: id, endpoint } = request;
+      const joined = await base.join(request, call);
+      try {
+        await plugging.plugged(endpoint, placeOf(id).settings.network, bounds);
+      } catch (error) {
+        await lifecycle.serialise(endpoint, async () => {
+          await plugging.unplugging(endpoint, bounds);
+          await lifecycle.unplug(endpoint);
+        });
+        throw error;
+      }
+      return joined;
+    },
+
+    async leave(id, endpoint, call) {
+      await plugging.unplugging(endpoint, within(call.signal));
+      await base.leave(id, endpoint, call);
+    },
+
+    async deleteEndpoint(id, endpoint, call) {
+      await plugging.unplugging(endpoint, within(call.signal));
+      await base.deleteEndpoint(id, endpoint, call);
+    },
   };
   return { network, ipam };
 }

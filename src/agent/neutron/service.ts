@@ -3,6 +3,8 @@
 import type { IpamDriver, NetworkDriver } from '../../docker/driver.ts';
 import type { Notes } from '../../fabric/fabric.ts';
 import { createAddressChoice } from '../../fabric/neutron/address-choice.ts';
+import { wiredByProgram } from '../../fabric/neutron/binding.ts';
+import { executableFor } from '../../fabric/neutron/bindings/executable.ts';
 import { type Book, openBook } from '../../fabric/neutron/book.ts';
 import { createDepartures } from '../../fabric/neutron/departures.ts';
 import { createNetworks } from '../../fabric/neutron/networks.ts';
@@ -12,11 +14,14 @@ import { createPorts } from '../../fabric/neutron/ports.ts';
 import type { NeutronView } from '../../fabric/neutron/view.ts';
 import { asBerthError } from '../../model/errors.ts';
 import type { EndpointId } from '../../model/ids.ts';
+import type { Bounds } from '../../openstack/bounds.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';
 import type { Events } from '../events.ts';
 import type { Lifecycle } from '../lifecycle.ts';
 import type { State } from '../state.ts';
+import { createActivation } from './activation.ts';
 import { createNeutronDriver } from './driver.ts';
+import { createPlugging, unbind } from './plugging.ts';
 import { createSweep } from './sweep.ts';
 
 export interface NeutronConfig {
@@ -25,6 +30,10 @@ export interface NeutronConfig {
   readonly defaultPools: { readonly 4: string; readonly 6: string };
   readonly dhcp: boolean;
   readonly interfacePrefix: string;
+  /** Where there are executables that wire ports. */
+  readonly bindir: string;
+  /** Absent: nobody waits for a port to become active. Milliseconds; undefined: as long as there is time. */
+  readonly activation?: { readonly timeout: number | undefined };
 }
 
 export interface NeutronServiceParts {
@@ -75,6 +84,11 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
     defaults: config,
     left: (network, sentence) => events.emit('neutron.left', sentence, { network }),
   });
+  const agents = async (bounds: Bounds) => {
+    const found = await client.agents.list({ host }, { ...bounds, fields: ['agent_type', 'alive'] });
+    return found.map(({ agent_type, alive }) => `${agent_type} (${alive ? 'alive' : 'not alive'})`);
+  };
+  const failed = (endpoint: EndpointId, sentence: string) => events.emit('neutron.failed', sentence, { endpoint });
   const ports = createPorts({
     book,
     neutron: client,
@@ -83,8 +97,12 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
     host,
     owner: 'compute:kuryr',
     settle: parts.grace,
+    unfasten: (record, fastened, bounds) => unbind(record, fastened, bounds, failed),
     now,
   });
+  const { activation, bindir } = config;
+  const active = activation && createActivation({ ...activation, neutron: client, host, agents });
+  const plugging = createPlugging({ ports, bindir, active, failed });
 
   let looking: NodeJS.Timeout | undefined;
   function look(sweep: () => Promise<void>): void {
@@ -116,11 +134,10 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
         host,
         resolve: createWishResolver(client),
         base,
+        plugging,
+        hasProgram: (type) => wiredByProgram(type) && executableFor(type, bindir) !== undefined,
         now,
-        async agents(bounds) {
-          const found = await client.agents.list({ host }, { ...bounds, fields: ['agent_type', 'alive'] });
-          return found.map(({ agent_type, alive }) => `${agent_type} (${alive ? 'alive' : 'not alive'})`);
-        },
+        agents,
       });
     },
     close() {

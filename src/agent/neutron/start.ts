@@ -45,6 +45,8 @@ export async function startNeutron(parts: StartNeutronParts): Promise<StartedNeu
       defaultPools: conf.defaultSubnetPools,
       dhcp: conf.enableDhcp,
       interfacePrefix: conf.binding.containerPrefix,
+      bindir: conf.bindir,
+      ...(conf.vifPluggingIsFatal && { activation: { timeout: conf.vifPluggingTimeout } }),
     },
   });
   return {

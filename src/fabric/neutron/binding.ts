@@ -12,7 +12,12 @@ import { endpointSettings } from './settings.ts';
 
 const wirings: Readonly<Record<string, Wiring>> = { bridge, ovs, tap };
 
+/** What a program wires is the pair's end on the host. */
 const wiringOf = (endpoint: Endpoint): Wiring => wirings[endpointSettings(endpoint).vif.type] ?? tap;
+
+/** Whether a port of this type can only be wired by a program of the administrator's. */
+export const wiredByProgram = (type: string): boolean =>
+  wirings[type] === undefined && type !== 'unbound' && type !== 'binding_failed';
 
 /** What a network needs for the endpoints on it. */
 export function networkWiring(network: Network, endpoints: readonly Endpoint[]): readonly KernelObject[] {
@@ -31,18 +36,24 @@ export function sourceLink(endpoint: Endpoint): string {
 /**
  * That a port is bound as we can wire it.
  *
+ * @param hasProgram whether the administrator has put a program for its type.
  * @param agents of Neutron on this host, as far as we may see them: whether each is alive.
  * @throws BerthError PORT_UNBOUND, PORT_UNSUPPORTED
  */
-export function checkBinding({ type, nic }: Binding, host: string, agents: readonly string[]): void {
+export function checkBinding(
+  { type, nic }: Binding,
+  host: string,
+  hasProgram: boolean,
+  agents: readonly string[],
+): void {
   if (type === 'unbound' || type === 'binding_failed') {
     const known = agents.length === 0 ? 'Neutron tells of no agent there' : `of its agents there: ${agents.join(', ')}`;
     throw new BerthError('PORT_UNBOUND', `Neutron does not bind the port on the host '${host}' (${type}); ${known}`);
   }
   // `direct` and others are of a function of a NIC, and what stands for it in the switch is no link of ours.
-  if (wirings[type] !== undefined && nic === 'normal') return;
+  if ((wirings[type] !== undefined || hasProgram) && nic === 'normal') return;
   throw new BerthError(
     'PORT_UNSUPPORTED',
-    `Neutron binds the port as '${type}' (${nic}), which Berth cannot wire; it can: ${Object.keys(wirings).join(', ')} (normal)`,
+    `Neutron binds the port as '${type}' (${nic}), which Berth cannot wire; it can: ${Object.keys(wirings).join(', ')} (normal), and those for which bindir of kuryr.conf has an executable`,
   );
 }

@@ -5,7 +5,7 @@ import type { Neutron } from '../../openstack/neutron/neutron.ts';
 import type { PortChange } from '../../openstack/neutron/requests.ts';
 import type { Book } from './book.ts';
 import type { Departures } from './departures.ts';
-import type { PortRecord } from './records.ts';
+import type { Fastened, PortRecord } from './records.ts';
 import { leftToLook, mayYetBeDone } from './unanswered.ts';
 
 export interface PortRemovalParts {
@@ -14,6 +14,8 @@ export interface PortRemovalParts {
   readonly departures: Departures;
   /** Milliseconds for which Neutron may still be at what it has not answered. */
   readonly settle: number;
+  /** Undoes what has been done for a port elsewhere. Repeated until it succeeds; the port stays as long. */
+  unfasten(record: PortRecord, fastened: Fastened, bounds: Bounds): Promise<void>;
   now(): number;
 }
 
@@ -28,8 +30,17 @@ export interface PortRemoval {
   leave(record: PortRecord): void;
 }
 
-export function createPortRemoval({ book, neutron, departures, settle, now }: PortRemovalParts): PortRemoval {
+export function createPortRemoval(parts: PortRemovalParts): PortRemoval {
+  const { book, neutron, departures, settle, now } = parts;
   const { ports } = book;
+
+  async function loosened(record: PortRecord, bounds: Bounds): Promise<PortRecord> {
+    const { fastened, ...rest } = record;
+    if (fastened === undefined) return record;
+    await parts.unfasten(record, fastened, bounds);
+    await ports.put(rest);
+    return rest;
+  }
 
   async function removeCreated({ key, port, unanswered }: PortRecord, bounds: Bounds): Promise<number | undefined> {
     // Without an id, Neutron's answer never reached us, or was never given.
@@ -66,7 +77,7 @@ export function createPortRemoval({ book, neutron, departures, settle, now }: Po
       if (known === undefined) return undefined;
       // The store would not be written when it was to go.
       if (known.phase !== 'leaving') await ports.put(record);
-      const current = known.phase === 'leaving' ? known : record;
+      const current = await loosened(known.phase === 'leaving' ? known : record, bounds);
       const left = await (current.origin === 'adopted' ? putBack(current, bounds) : removeCreated(current, bounds));
       if (left === undefined) await ports.delete(key);
       return left;

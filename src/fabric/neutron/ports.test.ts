@@ -66,6 +66,7 @@ async function hold(kept = new Map()) {
     host: 'h1',
     owner: 'compute:kuryr',
     settle: 40,
+    unfasten: () => Promise.resolve(),
     now: Date.now,
   });
   const idle = async () => {

@@ -17,8 +17,8 @@ import type { PortChange, PortRequest } from '../../openstack/neutron/requests.t
 import type { AddressChoice } from './address-choice.ts';
 import type { Book } from './book.ts';
 import type { Departures } from './departures.ts';
-import { createPortRemoval } from './port-removal.ts';
-import type { Binding, PortRecord } from './records.ts';
+import { createPortRemoval, type PortRemovalParts } from './port-removal.ts';
+import type { Binding, Fastened, PortRecord } from './records.ts';
 import type { NetworkSettings } from './settings.ts';
 
 /** Where a port is to be: Docker's network, and what it is in Neutron. */
@@ -45,6 +45,7 @@ export interface PortsParts {
   readonly owner: string;
   /** See `PortRemovalParts`. */
   readonly settle: number;
+  readonly unfasten: PortRemovalParts['unfasten'];
   now(): number;
 }
 
@@ -69,6 +70,10 @@ export interface Ports {
   ): Promise<HeldPort>;
   /** Changes what is held, as one container wants it; an adopted port gets back what it had. */
   amend(port: HeldPort, change: PortChange, bounds: Bounds): Promise<void>;
+  /** Writes down what is about to be done for it elsewhere, or, with undefined, that it has been undone. */
+  fasten(key: string, fastened: Fastened | undefined): Promise<void>;
+  /** That an endpoint was given. */
+  of(endpoint: EndpointId): HeldPort | undefined;
   /** Docker gives an address back. Of one that is not known, nothing. */
   release(pool: PoolId, address: Address): Promise<void>;
   /** An endpoint is gone, though nobody has given back its addresses. */
@@ -87,9 +92,9 @@ export interface HeldPort extends PortRecord {
 }
 
 export function createPorts(parts: PortsParts): Ports {
-  const { book, neutron, departures, choice, host, owner, settle, now } = parts;
+  const { book, neutron, departures, choice, host, owner, settle, unfasten, now } = parts;
   const { ports } = book;
-  const { begone, leave } = createPortRemoval({ book, neutron, departures, settle, now });
+  const { begone, leave } = createPortRemoval({ book, neutron, departures, settle, unfasten, now });
 
   const holds = (record: PortRecord, pool: PoolId, address: Address): boolean =>
     record.addresses.some((held) => held.pool === pool && sameAddress(held.on.address, address));
@@ -107,6 +112,13 @@ export function createPorts(parts: PortsParts): Ports {
     if (mac === undefined || !addresses.some(({ pool }) => pool === taken))
       throw new BerthError('OPENSTACK_BAD_ANSWER', `Neutron made the port ${port.id} without what was asked for`);
     return { ...record, phase: 'held', port: port.id, mac, addresses, binding: bindingOf(port) };
+  }
+
+  async function fasten(key: string, fastened: Fastened | undefined): Promise<void> {
+    const found = ports.get(key);
+    if (found === undefined) return;
+    const { fastened: _before, ...record } = found;
+    await ports.put({ ...record, ...(fastened && { fastened }) });
   }
 
   /** What the store says to that is not what went wrong. */
@@ -367,6 +379,16 @@ export function createPorts(parts: PortsParts): Ports {
       await neutron.ports.update(port, change, bounds);
     },
 
+    fasten,
+
+    of(endpoint) {
+      const found = ports.all().find((one) => one.endpoint === endpoint && one.phase === 'held');
+      const { port, mac, binding } = found ?? {};
+      return port === undefined || mac === undefined || binding === undefined
+        ? undefined
+        : { ...found!, port, mac, binding };
+    },
+
     async release(pool, address) {
       const record = ports.all().find((one) => one.phase === 'held' && holds(one, pool, address));
       if (record === undefined) return;
@@ -431,5 +453,6 @@ function bindingOf(port: Port): Binding {
       `Neutron does not tell how the port ${port.id} is bound: its policy must allow get_port:binding:vif_type and get_port:binding:vif_details`,
     );
   const details = (port['binding:vif_details'] ?? {}) as Binding['details'];
-  return { type, details, nic: port['binding:vnic_type'] ?? 'normal' };
+  const project = port.project_id;
+  return { type, details, nic: port['binding:vnic_type'] ?? 'normal', ...(project && { project }) };
 }

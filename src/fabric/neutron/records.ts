@@ -58,14 +58,28 @@ const NetworkSchema = z.object({
 });
 export type NetworkRecord = Readonly<z.infer<typeof NetworkSchema>>;
 
-const BindingSchema = z.object({
+export const BindingSchema = z.object({
   /** `binding:vif_type`: how the port is to be wired on this host. */
   type: z.string(),
   details: z.record(z.string(), z.json()),
   /** `binding:vnic_type`. */
   nic: z.string(),
+  /** Whose it is. */
+  project: z.string().optional(),
 });
 export type Binding = Readonly<z.infer<typeof BindingSchema>>;
+
+/** What has been done for a port elsewhere than at the port itself, and is undone before it goes. */
+const FastenedSchema = z.discriminatedUnion('by', [
+  /** A program of the administrator's has wired it. `network` is Neutron's id. */
+  z.object({
+    by: z.literal('executable'),
+    file: z.string(),
+    network: z.string(),
+    endpoint: id<EndpointId>(),
+  }),
+]);
+export type Fastened = Readonly<z.infer<typeof FastenedSchema>>;
 
 const PortSchema = z.object({
   /** Its `device_id` in Neutron, which we choose before Docker tells us of an endpoint. */
@@ -84,6 +98,7 @@ const PortSchema = z.object({
   /** When Neutron was asked for something that it has not answered, and may yet do. */
   unanswered: z.number().optional(),
   binding: BindingSchema.optional(),
+  fastened: FastenedSchema.optional(),
   /** Of an adopted port: what is to be put back. */
   before: z
     .object({
@@ -119,8 +134,9 @@ export const encodePool = ({ subnet, range, gateway, auxiliary, ...pool }: PoolR
 
 export const encodeNetworkRecord = (network: NetworkRecord): Json => ({ ...network });
 
-export const encodePort = ({ addresses, binding, before, ...port }: PortRecord): Json => ({
+export const encodePort = ({ addresses, binding, fastened, before, ...port }: PortRecord): Json => ({
   ...port,
+  fastened: fastened as Json | undefined,
   addresses: addresses.map(({ on, ...rest }) => ({ ...rest, on: formatPrefix(on) })),
   binding: binding && { ...binding, details: binding.details as Json },
   before: before && { ...before },

@@ -2,6 +2,7 @@
 
 import * as z from 'zod';
 import type { Endpoint, Network } from '../../model/network.ts';
+import { BindingSchema } from './records.ts';
 
 const NetworkSettings = z.object({
   /** Neutron's id of it. */
@@ -32,7 +33,7 @@ export type SubnetSettings = NetworkSettings['subnets'][number];
 const EndpointSettings = z.looseObject({
   /** Neutron's id of the port. */
   port: z.string(),
-  vif: z.object({ type: z.string(), details: z.record(z.string(), z.json()), nic: z.string() }),
+  vif: BindingSchema,
 });
 export type EndpointSettings = Readonly<z.infer<typeof EndpointSettings>>;
 

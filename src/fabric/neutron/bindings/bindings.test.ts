@@ -90,17 +90,18 @@ describe('a port that cannot be wired', () => {
 
   it('is told with the host and its agents when nobody has bound it', () => {
     for (const type of ['unbound', 'binding_failed'])
-      assert.throws(() => checkBinding(binding(type), 'h9', ['Open vSwitch agent (not alive)']), {
+      assert.throws(() => checkBinding(binding(type), 'h9', true, ['Open vSwitch agent (not alive)']), {
         code: 'PORT_UNBOUND',
         message: /on the host 'h9' .*Open vSwitch agent \(not alive\)/,
       });
-    assert.throws(() => checkBinding(binding('unbound'), 'h9', []), { message: /no agent there/ });
+    assert.throws(() => checkBinding(binding('unbound'), 'h9', false, []), { message: /no agent there/ });
   });
 
   it('is told when it is of another kind', () => {
-    assert.throws(() => checkBinding(binding('vhostuser'), 'h1', []), { code: 'PORT_UNSUPPORTED' });
+    assert.throws(() => checkBinding(binding('vhostuser'), 'h1', false, []), { code: 'PORT_UNSUPPORTED' });
     // Of a switch in the NIC: a pair would be a port that nothing comes in at.
-    assert.throws(() => checkBinding(binding('ovs', 'direct'), 'h1', []), { code: 'PORT_UNSUPPORTED' });
-    for (const type of ['bridge', 'ovs', 'tap']) checkBinding(binding(type), 'h1', []);
+    assert.throws(() => checkBinding(binding('ovs', 'direct'), 'h1', true, []), { code: 'PORT_UNSUPPORTED' });
+    for (const type of ['bridge', 'ovs', 'tap']) checkBinding(binding(type), 'h1', false, []);
+    checkBinding(binding('midonet'), 'h1', true, []);
   });
 });
