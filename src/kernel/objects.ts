@@ -104,7 +104,7 @@ export interface IpvlanLink extends LinkCommon, Given {
   readonly mode: 'l2' | 'l3' | 'l3s';
 }
 
-export interface VlanLink extends LinkCommon {
+export interface VlanLink extends LinkCommon, Given {
   readonly type: 'vlan';
   readonly parent: string;
   /** 1 to 4094. */

@@ -21,6 +21,7 @@ import type { Endpoint, Json, Network, Subnet } from '../../model/network.ts';
 import type { Bounds } from '../../openstack/bounds.ts';
 import type { Lifecycle } from '../lifecycle.ts';
 import type { State } from '../state.ts';
+import type { Nested } from './nested.ts';
 import type { Plugging } from './plugging.ts';
 
 /** Docker waits for 10 s; what is left is for the answer. Milliseconds. */
@@ -41,6 +42,8 @@ export interface NeutronDriverParts {
   agents(bounds: Bounds): Promise<readonly string[]>;
   readonly resolve: WishResolver;
   readonly plugging: Plugging;
+  /** Absent: this host is no virtual machine of Neutron's. */
+  readonly nested: Nested | undefined;
   /** Whether there is a program that wires ports of this type. */
   hasProgram(type: string): boolean;
   /** What is the same for all fabrics. */
@@ -52,7 +55,7 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
   readonly network: NetworkDriver;
   readonly ipam: IpamDriver;
 } {
-  const { state, lifecycle, book, pools, networks, ports, plugging, base } = parts;
+  const { state, lifecycle, book, pools, networks, ports, plugging, nested, base } = parts;
   const within = (signal: AbortSignal): Bounds => ({ signal, until: performance.now() + PATIENCE });
 
   function poolOf(id: PoolId): PoolRecord {
@@ -87,7 +90,7 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
 
   const ipam: IpamDriver = {
     // The port is made with it, and by it the two requests of a container with two addresses are known to be one's.
-    requiresMac: true,
+    requiresMac: nested?.driver !== 'ipvlan',
     // A pool's id is the pool: an engine that asked for it again would get another.
     replays: false,
     addressSpaces: () => ({ local: SPACE, global: SPACE }),
@@ -147,27 +150,42 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
         const place = placeOf(request.network);
         const on = state.networks.get(request.network)!;
         const known = state.endpoints.get(request.endpoint);
+        const sharedMac = nested?.sharedMac(lifecycle.context().host.links);
+        // The engine would set it, which a link that shares its parent's refuses.
         const answer = (endpoint: Endpoint) =>
-          request.mac === undefined ? { addresses: [], mac: endpoint.mac } : { addresses: [] };
+          request.mac === undefined && sharedMac === undefined
+            ? { addresses: [], mac: endpoint.mac }
+            : { addresses: [] };
         if (known !== undefined && known.phase !== 'removing') return answer(known);
         const { wishes, rest } = readPortWishes(request.options);
         const container = planContainer(on, rest);
         const bounds = within(signal);
         const mac = request.mac ?? chosenMac({ settings: container });
+        if (sharedMac !== undefined && mac !== undefined)
+          throw new BerthError(
+            'BAD_OPTION',
+            `all containers here have the MAC address ${sharedMac} of the machine's card`,
+          );
         const port = await ports.bind(place, request.endpoint, request.addresses, mac, bounds);
         try {
           checkPort(wishes.port, port.port);
-          await checked(port, bounds);
+          if (nested === undefined) await checked(port, bounds);
           await ports.amend(port, await parts.resolve(wishes, bounds), bounds);
+          const inside = await nested?.fasten(port, place.settings, lifecycle.context().host.links, bounds);
           const endpoint: Endpoint = {
             id: request.endpoint,
             network: request.network,
             phase: 'created',
             addresses: request.addresses,
-            mac: port.mac,
+            mac: sharedMac ?? port.mac,
             publishes: request.publishes,
             options: request.options,
-            settings: { ...(container as object), port: port.port, vif: port.binding as unknown as Json },
+            settings: {
+              ...(container as object),
+              port: port.port,
+              vif: port.binding as unknown as Json,
+              ...(inside && { nested: { ...inside } }),
+            },
             createdAt: parts.now(),
           };
           await lifecycle.addEndpoint(endpoint);

@@ -42,7 +42,8 @@ export function createPlugging({ ports, bindir, active, failed }: PluggingParts)
         await ports.fasten(port.key, { by: 'executable', file, network, endpoint });
         await runFor(file, bindArguments({ ...port, endpoint, network }), limit(bounds));
       }
-      await active?.(port, bounds);
+      // What only the machine's port lets through is a port that no agent wires.
+      if (port.fastened?.by !== 'pairs') await active?.(port, bounds);
     },
 
     async unplugging(endpoint, bounds) {

@@ -21,6 +21,7 @@ import type { Lifecycle } from '../lifecycle.ts';
 import type { State } from '../state.ts';
 import { createActivation } from './activation.ts';
 import { createNeutronDriver } from './driver.ts';
+import { createNested, type NestedConfig, unfasten } from './nested.ts';
 import { createPlugging, unbind } from './plugging.ts';
 import { createSweep } from './sweep.ts';
 
@@ -32,6 +33,7 @@ export interface NeutronConfig {
   readonly interfacePrefix: string;
   /** Where there are executables that wire ports. */
   readonly bindir: string;
+  readonly nested?: NestedConfig;
   /** Absent: nobody waits for a port to become active. Milliseconds; undefined: as long as there is time. */
   readonly activation?: { readonly timeout: number | undefined };
 }
@@ -97,11 +99,16 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
     host,
     owner: 'compute:kuryr',
     settle: parts.grace,
-    unfasten: (record, fastened, bounds) => unbind(record, fastened, bounds, failed),
+    nested: config.nested !== undefined,
+    unfasten: (record, fastened, bounds) =>
+      fastened.by === 'executable'
+        ? unbind(record, fastened, bounds, failed)
+        : unfasten(client, record.port, fastened, bounds),
     now,
   });
   const { activation, bindir } = config;
   const active = activation && createActivation({ ...activation, neutron: client, host, agents });
+  const nested = config.nested && createNested({ ...config.nested, neutron: client, ports });
   const plugging = createPlugging({ ports, bindir, active, failed });
 
   let looking: NodeJS.Timeout | undefined;
@@ -135,6 +142,7 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
         resolve: createWishResolver(client),
         base,
         plugging,
+        nested,
         hasProgram: (type) => wiredByProgram(type) && executableFor(type, bindir) !== undefined,
         now,
         agents,

@@ -1,17 +1,31 @@
 /** Neutron, where a plugin of this host is for it: found and logged in as kuryr.conf says. */
 
+import { BerthError } from '../../model/errors.ts';
 import type { EndpointId } from '../../model/ids.ts';
-import { describeFinding, readKuryrConf } from '../../openstack/conf/kuryr-conf.ts';
+import { describeFinding, type KuryrConf, readKuryrConf } from '../../openstack/conf/kuryr-conf.ts';
 import { namedSources } from '../../openstack/conf/sources.ts';
 import { openSession } from '../../openstack/keystone/session.ts';
 import { createNeutron } from '../../openstack/neutron/neutron.ts';
 import type { Config } from '../config.ts';
+import type { NestedConfig } from './nested.ts';
 import { createNeutronService, type NeutronService, type NeutronServiceParts } from './service.ts';
 
 export interface StartNeutronParts
   extends Pick<NeutronServiceParts, 'notes' | 'events' | 'state' | 'now' | 'monotonic'> {
   readonly config: Pick<Config, 'plugins' | 'kuryrConf' | 'host' | 'gcGrace' | 'auditInterval'>;
   readonly env: NodeJS.ProcessEnv;
+}
+
+/** @throws BerthError KURYR_CONF_INVALID */
+function nestedOf({ portDriver, binding }: KuryrConf): { nested?: NestedConfig } {
+  if (portDriver !== 'nested' && portDriver !== 'vlan') return {};
+  const bad = (sentence: string) => new BerthError('KURYR_CONF_INVALID', `[binding] ${sentence}`);
+  const { linkInterface: link, driver } = binding;
+  if (link === undefined)
+    throw bad(`link_iface is missing: default_port_driver = ${portDriver} needs the machine's card`);
+  if (portDriver === 'vlan') return { nested: { driver: 'vlan', link } };
+  if (driver === 'macvlan' || driver === 'ipvlan') return { nested: { driver, link } };
+  throw bad(`default_driver is macvlan or ipvlan with default_port_driver = nested, not ${driver}`);
 }
 
 /** Frees what an endpoint held that the engine has forgotten. */
@@ -46,6 +60,7 @@ export async function startNeutron(parts: StartNeutronParts): Promise<StartedNeu
       dhcp: conf.enableDhcp,
       interfacePrefix: conf.binding.containerPrefix,
       bindir: conf.bindir,
+      ...nestedOf(conf),
       ...(conf.vifPluggingIsFatal && { activation: { timeout: conf.vifPluggingTimeout } }),
     },
   });

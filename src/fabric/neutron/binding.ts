@@ -4,6 +4,7 @@ import type { KernelObject } from '../../kernel/objects.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { Endpoint, Network } from '../../model/network.ts';
 import { bridge } from './bindings/bridge.ts';
+import { nested } from './bindings/nested.ts';
 import { ovs } from './bindings/ovs.ts';
 import { tap } from './bindings/tap.ts';
 import type { Wiring } from './bindings/wiring.ts';
@@ -12,8 +13,12 @@ import { endpointSettings } from './settings.ts';
 
 const wirings: Readonly<Record<string, Wiring>> = { bridge, ovs, tap };
 
-/** What a program wires is the pair's end on the host. */
-const wiringOf = (endpoint: Endpoint): Wiring => wirings[endpointSettings(endpoint).vif.type] ?? tap;
+function wiringOf(endpoint: Endpoint): Wiring {
+  const settings = endpointSettings(endpoint);
+  if (settings.nested !== undefined) return nested;
+  // What a program wires is the pair's end on the host.
+  return wirings[settings.vif.type] ?? tap;
+}
 
 /** Whether a port of this type can only be wired by a program of the administrator's. */
 export const wiredByProgram = (type: string): boolean =>

@@ -12,6 +12,8 @@ export interface PortRemovalParts {
   readonly book: Pick<Book, 'ports'>;
   readonly neutron: Pick<Neutron, 'ports'>;
   readonly departures: Departures;
+  /** See `PortsParts`. */
+  readonly nested: boolean;
   /** Milliseconds for which Neutron may still be at what it has not answered. */
   readonly settle: number;
   /** Undoes what has been done for a port elsewhere. Repeated until it succeeds; the port stays as long. */
@@ -31,7 +33,7 @@ export interface PortRemoval {
 }
 
 export function createPortRemoval(parts: PortRemovalParts): PortRemoval {
-  const { book, neutron, departures, settle, now } = parts;
+  const { book, neutron, departures, nested, settle, now } = parts;
   const { ports } = book;
 
   async function loosened(record: PortRecord, bounds: Bounds): Promise<PortRecord> {
@@ -54,18 +56,20 @@ export function createPortRemoval(parts: PortRemovalParts): PortRemoval {
   async function putBack({ key, port, before, unanswered }: PortRecord, bounds: Bounds): Promise<number | undefined> {
     let current = port === undefined ? undefined : await neutron.ports.get(port, bounds);
     if (current === undefined || before === undefined) return undefined;
-    if (current.device_id !== key) return leftToLook(unanswered, settle, now());
+    // One that was a trunk's has lost its device to that.
+    const ours = current.device_id === key || (nested && !current.device_id && unanswered === undefined);
+    if (!ours) return leftToLook(unanswered, settle, now());
     const { host, mac_address, ...rest } = before;
     const mac = mac_address !== undefined && mac_address !== current.mac_address ? { mac_address } : {};
     // Neutron changes no MAC address of a port that is bound (PortBound, plugins/ml2/plugin.py), not even in the request that unbinds it.
-    if ('mac_address' in mac && current['binding:host_id'])
+    if (!nested && 'mac_address' in mac && current['binding:host_id'])
       current = await neutron.ports.update(
         current.id,
         { 'binding:host_id': '' },
         { ...bounds, ifRevision: current.revision_number },
       );
     const change = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as PortChange;
-    const back = { ...change, ...mac, 'binding:host_id': host };
+    const back = { ...change, ...mac, ...(nested ? {} : { 'binding:host_id': host }) };
     await neutron.ports.update(current.id, back, { ...bounds, ifRevision: current.revision_number });
     return undefined;
   }

@@ -18,6 +18,7 @@ import type { AddressChoice } from './address-choice.ts';
 import type { Book } from './book.ts';
 import type { Departures } from './departures.ts';
 import { createPortRemoval, type PortRemovalParts } from './port-removal.ts';
+import { before, bindingOf } from './port-state.ts';
 import type { Binding, Fastened, PortRecord } from './records.ts';
 import type { NetworkSettings } from './settings.ts';
 
@@ -41,6 +42,8 @@ export interface PortsParts {
   readonly choice: AddressChoice;
   /** `binding:host_id`: as the agent of Neutron on this host calls it. */
   readonly host: string;
+  /** We are in a virtual machine: there is no agent, and no port is bound to a host. Nor need we be allowed to do that. */
+  readonly nested?: boolean;
   /** `device_owner`. */
   readonly owner: string;
   /** See `PortRemovalParts`. */
@@ -92,9 +95,10 @@ export interface HeldPort extends PortRecord {
 }
 
 export function createPorts(parts: PortsParts): Ports {
-  const { book, neutron, departures, choice, host, owner, settle, unfasten, now } = parts;
+  const { book, neutron, departures, choice, host, owner, nested = false, settle, unfasten, now } = parts;
+  const bound = nested ? {} : { 'binding:host_id': host };
   const { ports } = book;
-  const { begone, leave } = createPortRemoval({ book, neutron, departures, settle, unfasten, now });
+  const { begone, leave } = createPortRemoval({ book, neutron, departures, nested, settle, unfasten, now });
 
   const holds = (record: PortRecord, pool: PoolId, address: Address): boolean =>
     record.addresses.some((held) => held.pool === pool && sameAddress(held.on.address, address));
@@ -111,7 +115,7 @@ export function createPorts(parts: PortsParts): Ports {
     });
     if (mac === undefined || !addresses.some(({ pool }) => pool === taken))
       throw new BerthError('OPENSTACK_BAD_ANSWER', `Neutron made the port ${port.id} without what was asked for`);
-    return { ...record, phase: 'held', port: port.id, mac, addresses, binding: bindingOf(port) };
+    return { ...record, phase: 'held', port: port.id, mac, addresses, binding: bindingOf(port, nested) };
   }
 
   async function fasten(key: string, fastened: Fastened | undefined): Promise<void> {
@@ -170,7 +174,7 @@ export function createPorts(parts: PortsParts): Ports {
       fixed_ips: fixed,
       device_id: key,
       device_owner: owner,
-      'binding:host_id': host,
+      ...bound,
       ...(wanted.mac && { mac_address: wanted.mac }),
       ...(securityGroups && portSecurity !== false && { security_groups: securityGroups }),
       ...(portSecurity === undefined ? {} : { port_security_enabled: portSecurity }),
@@ -205,10 +209,10 @@ export function createPorts(parts: PortsParts): Ports {
     await ports.put(record);
     const mac =
       wanted.mac !== undefined && wanted.mac !== port.mac_address?.toLowerCase() ? { mac_address: wanted.mac } : {};
-    const change = { device_id: key, device_owner: owner, 'binding:host_id': host, ...mac };
+    const change = { device_id: key, device_owner: owner, ...bound, ...mac };
     try {
-      const bound = await neutron.ports.update(port.id, change, { ...bounds, ifRevision: port.revision_number });
-      const made = held(record, bound, place, pool);
+      const taken = await neutron.ports.update(port.id, change, { ...bounds, ifRevision: port.revision_number });
+      const made = held(record, taken, place, pool);
       await ports.put(made);
       return made;
     } catch (error) {
@@ -356,14 +360,14 @@ export function createPorts(parts: PortsParts): Ports {
           `the address ${addresses.map(formatPrefix).join(', ') || '(none)'} was not asked of Neutron: the network needs --ipam-driver of the same plugin`,
         );
       const { port, mac: own, binding } = record;
-      const bound: HeldPort = { ...record, port, mac: own, binding, endpoint };
+      const given: HeldPort = { ...record, port, mac: own, binding, endpoint };
       if (mac === undefined || mac === own) {
-        await ports.put(bound);
-        return bound;
+        await ports.put(given);
+        return given;
       }
       // Chosen by the user, of an engine that tells it only now.
       const changed = await neutron.ports.update(port, { mac_address: mac }, bounds);
-      const result = { ...bound, mac, binding: bindingOf(changed) };
+      const result = { ...given, mac, binding: bindingOf(changed, nested) };
       await ports.put(result);
       return result;
     },
@@ -418,19 +422,6 @@ export function createPorts(parts: PortsParts): Ports {
   };
 }
 
-/** Of what is going to be changed, what there is. */
-function before(port: Port, change: PortChange): Partial<NonNullable<PortRecord['before']>> {
-  return {
-    ...(change.security_groups && { security_groups: port.security_groups ?? [] }),
-    ...(change.port_security_enabled === undefined
-      ? {}
-      : { port_security_enabled: port.port_security_enabled ?? true }),
-    ...(change.allowed_address_pairs && { allowed_address_pairs: port.allowed_address_pairs ?? [] }),
-    ...(change.qos_policy_id === undefined ? {} : { qos_policy_id: port.qos_policy_id ?? null }),
-    ...(change.dns_name === undefined ? {} : { dns_name: port.dns_name ?? '' }),
-  };
-}
-
 /** neutron.ipam.exceptions, and neutron_lib.exceptions of older releases. */
 const ADDRESS_IN_USE = new Set(['IpAddressAlreadyAllocated', 'IpAddressInUse']);
 
@@ -443,16 +434,3 @@ const fixedIps = ({ settings }: Place, addresses: PortRecord['addresses']) =>
   }));
 
 const familyOf = (prefix: string): 4 | 6 => parsePrefix(prefix)!.address.family;
-
-/** @throws BerthError NEUTRON_DENIED when we are not told: by default only an administrator is. */
-function bindingOf(port: Port): Binding {
-  const type = port['binding:vif_type'];
-  if (type === undefined)
-    throw new BerthError(
-      'NEUTRON_DENIED',
-      `Neutron does not tell how the port ${port.id} is bound: its policy must allow get_port:binding:vif_type and get_port:binding:vif_details`,
-    );
-  const details = (port['binding:vif_details'] ?? {}) as Binding['details'];
-  const project = port.project_id;
-  return { type, details, nic: port['binding:vnic_type'] ?? 'normal', ...(project && { project }) };
-}

@@ -78,6 +78,14 @@ const FastenedSchema = z.discriminatedUnion('by', [
     network: z.string(),
     endpoint: id<EndpointId>(),
   }),
+  /** Its addresses are allowed ones of this port, the one of the virtual machine that we are in. */
+  z.object({
+    by: z.literal('pairs'),
+    port: z.string(),
+    pairs: z.array(z.object({ ip_address: z.string(), mac_address: z.string() })),
+  }),
+  /** It is a subport of this trunk. */
+  z.object({ by: z.literal('trunk'), trunk: z.string() }),
 ]);
 export type Fastened = Readonly<z.infer<typeof FastenedSchema>>;
 

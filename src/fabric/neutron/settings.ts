@@ -30,10 +30,21 @@ const NetworkSettings = z.object({
 export type NetworkSettings = Readonly<z.infer<typeof NetworkSettings>>;
 export type SubnetSettings = NetworkSettings['subnets'][number];
 
+const NestedSettings = z.object({
+  driver: z.enum(['macvlan', 'ipvlan', 'vlan']),
+  /** The card that its link stands on. */
+  parent: z.string(),
+  mtu: z.number(),
+  vlan: z.number().optional(),
+});
+export type NestedSettings = Readonly<z.infer<typeof NestedSettings>>;
+
 const EndpointSettings = z.looseObject({
   /** Neutron's id of the port. */
   port: z.string(),
   vif: BindingSchema,
+  /** Absent: we are not in a virtual machine that is one of Neutron's itself. */
+  nested: NestedSettings.optional(),
 });
 export type EndpointSettings = Readonly<z.infer<typeof EndpointSettings>>;
 

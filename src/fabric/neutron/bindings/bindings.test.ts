@@ -85,6 +85,37 @@ describe('ovs', () => {
   });
 });
 
+describe('in a virtual machine', () => {
+  const inside = (nested: object, more: object = {}) => {
+    const endpoint = endpointOf('unbound', {}, more);
+    return { ...endpoint, settings: { ...(endpoint.settings as object), nested } } as unknown as Endpoint;
+  };
+  const card = { parent: 'eth0', mtu: 1400 };
+
+  it('a container has a link on its card, which the engine moves', () => {
+    for (const driver of ['macvlan', 'ipvlan', 'vlan']) {
+      const endpoint = inside({ driver, ...card, vlan: 77 });
+      const [link, ...others] = endpointWiring(network, endpoint);
+      assert.deepEqual(others, []);
+      assert.ok(link?.kind === 'link' && 'parent' in link && 'plugged' in link);
+      assert.deepEqual(
+        [link.type, link.parent, link.mtu, link.plugged, link.name],
+        [driver, 'eth0', 1400, 'somewhere', sourceLink(endpoint)],
+      );
+      // One that shares its parent's cannot be given another.
+      assert.equal(link.mac, driver === 'ipvlan' ? undefined : endpoint.mac);
+    }
+  });
+
+  it('nothing else is needed, and the link is missed where it has been put', () => {
+    const endpoint = inside({ driver: 'vlan', ...card, vlan: 77 }, { sandbox: '/run/ns', sandboxInterface: 'eth0' });
+    assert.deepEqual(networkWiring(network, [endpoint]), []);
+    const [link] = endpointWiring(network, endpoint);
+    assert.ok(link?.kind === 'link' && link.type === 'vlan' && link.vlan === 77);
+    assert.deepEqual(link.plugged, { netns: '/run/ns', name: 'eth0' });
+  });
+});
+
 describe('a port that cannot be wired', () => {
   const binding = (type: string, nic = 'normal') => ({ type, details: {}, nic });
 
