@@ -126,6 +126,24 @@ describe('a port', () => {
     assert.equal(bound.port, 'p0');
   });
 
+  it('gets a second address of another subnet than the one that Neutron has chosen from', async () => {
+    cloud.answer({ [`POST ${PORTS}`]: making(), [`PUT ${PORTS}/p0`]: json({ port: { id: 'p0', network_id: 'n1' } }) });
+    const { ports } = await hold();
+    const third = { id: 's7', prefix: 'fd07::/64', pool: 'neutron-3/fd07::-64' as PoolId, routes: [] };
+    const all = place(v4, v6, third);
+    await ports.acquire(all, pool, { mac }, bounds());
+    const named = { mac, address: address('fd07::99') };
+    assert.equal(formatPrefix(await ports.acquire(all, third.pool, named, bounds())), 'fd07::99/64');
+    const { fixed_ips } = (cloud.asked[1]!.body as Made).port;
+    assert.deepEqual(
+      fixed_ips.map(({ subnet_id, ip_address }) => [subnet_id, ip_address]),
+      [
+        ['s4', '10.0.0.7'],
+        ['s7', 'fd07::99'],
+      ],
+    );
+  });
+
   it('has no address that a container still has whose port was removed in Neutron', async () => {
     const given = inTurn(making(), making(), (asked, response, nth) => {
       const { port } = asked.body as Made;
@@ -282,6 +300,23 @@ describe('a port that is there already', () => {
       ['', '', '', free.mac_address],
     );
     assert.deepEqual([...notes.kept], []);
+  });
+
+  it('keeps its addresses, whatever second address the user names', async () => {
+    const fixed_ips = [...free.fixed_ips, { subnet_id: 's6', ip_address: 'fd00::9' }];
+    cloud.answer({
+      [`POST ${PORTS}`]: refusing('IpAddressAlreadyAllocated'),
+      [`GET ${PORTS}`]: json({ ports: [{ ...free, fixed_ips }] }),
+      [`PUT ${PORTS}/u1`]: json({ port: { ...free, fixed_ips, mac_address: mac, 'binding:vif_type': 'bridge' } }),
+    });
+    const { ports } = await hold();
+    const both = place(v4, v6);
+    await ports.acquire(both, pool, wanted, bounds());
+    const failure = await failureOf(ports.acquire(both, pool6, { mac, address: address('fd00::8') }, bounds()));
+    assert.equal(codeOf(failure), 'ADDRESS_TAKEN');
+    assert.equal(cloud.lines.filter((line) => line.startsWith('PUT')).length, 1);
+    const own = { mac, address: address('fd00::9') };
+    assert.equal(formatPrefix(await ports.acquire(both, pool6, own, bounds())), 'fd00::9/64');
   });
 
   it('of a machine is left alone, and named', async () => {

@@ -306,13 +306,19 @@ export function createPorts(parts: PortsParts): Ports {
   ): Promise<InterfaceAddress | undefined> {
     if (mac === undefined) return undefined;
     for (const record of ports.all()) {
-      if (record.phase !== 'held' || record.mac !== mac) continue;
-      const found = record.addresses.find((one) => one.pool === pool);
+      if (record.phase !== 'held' || record.mac !== mac || record.network !== place.network) continue;
+      const subnet = place.settings.subnets.find((one) => one.pool === pool)!;
+      const isSpare = (one: PortRecord['addresses'][number]): boolean =>
+        !one.taken && address !== undefined && one.on.address.family === familyOf(subnet.prefix);
+      // Neutron has chosen one of the first subnet of its family; the user's may be of another.
+      const found = record.addresses.find((one) => one.pool === pool) ?? record.addresses.find(isSpare);
       if (found === undefined) continue;
       const isAnother = address !== undefined && !sameAddress(found.on.address, address);
       if (isAnother && found.taken) continue;
-      const on = isAnother ? { ...found.on, address } : found.on;
-      const addresses = record.addresses.map((one) => (one === found ? { ...one, on, taken: true } : one));
+      if (isAnother && record.origin === 'adopted')
+        throw new BerthError('ADDRESS_TAKEN', `the port ${record.port} of Neutron has not ${formatAddress(address)}`);
+      const on = isAnother ? { address, length: parsePrefix(subnet.prefix)!.length } : found.on;
+      const addresses = record.addresses.map((one) => (one === found ? { pool, on, taken: true } : one));
       // The user names the second address as well (--ip6), of which Neutron has chosen another in the meantime.
       if (isAnother) await neutron.ports.update(record.port!, { fixed_ips: fixedIps(place, addresses) }, bounds);
       if (!found.taken) await ports.put({ ...record, addresses });
