@@ -14,6 +14,8 @@ const ranks: Readonly<Record<ObjectKind, number>> = {
   'nft-table': 1,
   'nft-element': 2,
   'forward-accept': 3,
+  // Before it is given to anybody.
+  'virtual-function': 3.5,
   link: 4,
   qdisc: 6.6,
   class: 6.7,
@@ -59,6 +61,7 @@ export function carrier(object: KernelObject): string | undefined {
     case 'address':
     case 'neighbour':
     case 'belonging':
+    case 'virtual-function':
     case 'fdb':
     case 'qdisc':
     case 'class':

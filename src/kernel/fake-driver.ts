@@ -20,6 +20,7 @@ export const everyKind: readonly ObjectKind[] = [
   'rule',
   'neighbour',
   'belonging',
+  'virtual-function',
   'fdb',
   'qdisc',
   'class',

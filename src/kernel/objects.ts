@@ -224,6 +224,21 @@ export interface Belonging extends Placed {
   readonly age?: number;
 }
 
+/**
+ * What a NIC with virtual functions (SR-IOV) does for one of them: the MAC address that it may send with, and the VLAN that its
+ * frames are put into. Removing it takes the VLAN away, and leaves the address.
+ */
+export interface VirtualFunction extends Placed {
+  readonly kind: 'virtual-function';
+  /** The NIC, the physical function. */
+  readonly link: string;
+  /** From 0. */
+  readonly number: number;
+  readonly mac: Mac;
+  /** 1 to 4094; 0: none. */
+  readonly vlan: number;
+}
+
 /** A forwarding entry of a bridge port or of a VXLAN device (`dst` the remote VTEP). */
 export interface FdbEntry extends Placed {
   readonly kind: 'fdb';
@@ -335,6 +350,7 @@ export type KernelObject =
   | Rule
   | Neighbour
   | Belonging
+  | VirtualFunction
   | FdbEntry
   | Qdisc
   | TrafficClass
@@ -370,6 +386,8 @@ function identity(object: KernelObject): string {
       return `${object.link} ${formatAddress(object.address)}${object.proxy === true ? ' proxy' : ''}`;
     case 'belonging':
       return `${object.link} ${object.what} ${object.message}`;
+    case 'virtual-function':
+      return `${object.link} ${object.number}`;
     case 'fdb':
       return `${object.link} ${object.mac}${object.dst === undefined ? '' : ` ${formatAddress(object.dst)}`}${object.vlan === undefined ? '' : ` vlan ${object.vlan}`}`;
     case 'qdisc':

@@ -6,6 +6,7 @@
 import type { IpamDriver, NetworkDriver } from '../../docker/driver.ts';
 import { chosenMac, planContainer } from '../../fabric/container-options.ts';
 import { checkBinding } from '../../fabric/neutron/binding.ts';
+import { planVirtualFunction } from '../../fabric/neutron/bindings/virtual-function.ts';
 import type { Book } from '../../fabric/neutron/book.ts';
 import type { Networks } from '../../fabric/neutron/networks.ts';
 import { readPortWishes } from '../../fabric/neutron/options.ts';
@@ -171,7 +172,9 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
           checkPort(wishes.port, port.port);
           if (nested === undefined) await checked(port, bounds);
           await ports.amend(port, await parts.resolve(wishes, bounds), bounds);
-          const inside = await nested?.fasten(port, place.settings, lifecycle.context().host.links, bounds);
+          const links = lifecycle.context().host.links;
+          const lent = port.binding.type === 'hw_veb' ? await planVirtualFunction(port.binding, links) : undefined;
+          const inside = await nested?.fasten(port, place.settings, links, bounds);
           const endpoint: Endpoint = {
             id: request.endpoint,
             network: request.network,
@@ -185,6 +188,7 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
               port: port.port,
               vif: port.binding as unknown as Json,
               ...(inside && { nested: { ...inside } }),
+              ...(lent && { virtualFunction: lent as unknown as Json }),
             },
             createdAt: parts.now(),
           };

@@ -7,11 +7,15 @@ import { bridge } from './bindings/bridge.ts';
 import { nested } from './bindings/nested.ts';
 import { ovs } from './bindings/ovs.ts';
 import { tap } from './bindings/tap.ts';
+import { virtualFunction } from './bindings/virtual-function.ts';
 import type { Wiring } from './bindings/wiring.ts';
 import type { Binding } from './records.ts';
 import { endpointSettings } from './settings.ts';
 
-const wirings: Readonly<Record<string, Wiring>> = { bridge, ovs, tap };
+const wirings: Readonly<Record<string, Wiring>> = { bridge, ovs, tap, hw_veb: virtualFunction };
+
+/** `binding:vnic_type` that each is for. */
+const nicFor = (type: string): string => (type === 'hw_veb' ? 'direct' : 'normal');
 
 function wiringOf(endpoint: Endpoint): Wiring {
   const settings = endpointSettings(endpoint);
@@ -55,10 +59,12 @@ export function checkBinding(
     const known = agents.length === 0 ? 'Neutron tells of no agent there' : `of its agents there: ${agents.join(', ')}`;
     throw new BerthError('PORT_UNBOUND', `Neutron does not bind the port on the host '${host}' (${type}); ${known}`);
   }
-  // `direct` and others are of a function of a NIC, and what stands for it in the switch is no link of ours.
-  if ((wirings[type] !== undefined || hasProgram) && nic === 'normal') return;
+  // With another, it is of a switch in the NIC (`ovs`, `direct`), or of a way into a machine (`hw_veb`, `macvtap`).
+  if ((wirings[type] !== undefined || hasProgram) && nic === nicFor(type)) return;
   throw new BerthError(
     'PORT_UNSUPPORTED',
-    `Neutron binds the port as '${type}' (${nic}), which Berth cannot wire; it can: ${Object.keys(wirings).join(', ')} (normal), and those for which bindir of kuryr.conf has an executable`,
+    `Neutron binds the port as '${type}' (${nic}), which Berth cannot wire; it can: ${Object.keys(wirings)
+      .map((each) => `${each} (${nicFor(each)})`)
+      .join(', ')}, and those for which bindir of kuryr.conf has an executable`,
   );
 }

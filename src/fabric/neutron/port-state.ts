@@ -33,5 +33,12 @@ export function bindingOf(port: Port, nested: boolean): Binding {
     );
   const details = (port['binding:vif_details'] ?? {}) as Binding['details'];
   const project = port.project_id;
-  return { type, details, nic: port['binding:vnic_type'] ?? 'normal', ...(project && { project }) };
+  const slot = port['binding:profile']?.pci_slot;
+  return {
+    type,
+    details,
+    nic: port['binding:vnic_type'] ?? 'normal',
+    ...(project && { project }),
+    ...(typeof slot === 'string' && { slot }),
+  };
 }

@@ -66,6 +66,8 @@ export const BindingSchema = z.object({
   nic: z.string(),
   /** Whose it is. */
   project: z.string().optional(),
+  /** `pci_slot` of its `binding:profile`: the virtual function that it is to have. */
+  slot: z.string().optional(),
 });
 export type Binding = Readonly<z.infer<typeof BindingSchema>>;
 

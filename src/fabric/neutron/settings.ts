@@ -1,7 +1,9 @@
 /** What is kept with a network and an endpoint of Neutron: enough to declare their kernel objects without asking Neutron again. */
 
 import * as z from 'zod';
+import { parseMac } from '../../model/mac.ts';
 import type { Endpoint, Network } from '../../model/network.ts';
+import { parsed } from '../../store/record.ts';
 import { BindingSchema } from './records.ts';
 
 const NetworkSettings = z.object({
@@ -39,12 +41,25 @@ const NestedSettings = z.object({
 });
 export type NestedSettings = Readonly<z.infer<typeof NestedSettings>>;
 
+const VirtualFunctionSettings = z.object({
+  /** The NIC, and which of its functions. */
+  physical: z.string(),
+  number: z.number(),
+  vlan: z.number(),
+  /** The function's own interface, and how it was: so it goes back. */
+  nic: z.string(),
+  before: z.object({ mac: parsed(parseMac, 'a MAC address'), mtu: z.number(), up: z.boolean(), alias: z.string() }),
+});
+export type VirtualFunctionSettings = Readonly<z.infer<typeof VirtualFunctionSettings>>;
+
 const EndpointSettings = z.looseObject({
   /** Neutron's id of the port. */
   port: z.string(),
   vif: BindingSchema,
   /** Absent: we are not in a virtual machine that is one of Neutron's itself. */
   nested: NestedSettings.optional(),
+  /** Of a port that is a virtual function of a NIC. */
+  virtualFunction: VirtualFunctionSettings.optional(),
 });
 export type EndpointSettings = Readonly<z.infer<typeof EndpointSettings>>;
 

@@ -19,6 +19,7 @@ import type {
   Route,
   Rule,
   TrafficClass,
+  VirtualFunction,
 } from '../objects.ts';
 import { openSyscalls, type Syscalls } from '../syscalls.ts';
 import { readBelongings } from './belongings.ts';
@@ -36,6 +37,7 @@ import { qdiscKind } from './kinds/qdisc.ts';
 import { routeKind } from './kinds/route.ts';
 import { ruleKind } from './kinds/rule.ts';
 import { classKind } from './kinds/traffic-class.ts';
+import { virtualFunctionKind } from './kinds/virtual-function.ts';
 import { changeLink, deleteLinkGroup } from './link.ts';
 import { openSessions, type Session, UnknownLink, UnknownNamespace } from './session.ts';
 import { readEntries, readNeighbours, readView } from './view.ts';
@@ -48,6 +50,7 @@ export type RtnetlinkObject =
   | Rule
   | Neighbour
   | Belonging
+  | VirtualFunction
   | FdbEntry
   | Qdisc
   | TrafficClass
@@ -63,6 +66,7 @@ const kinds = [
   'rule',
   'neighbour',
   'belonging',
+  'virtual-function',
   'fdb',
   'qdisc',
   'class',
@@ -121,6 +125,7 @@ export function openRtnetlinkDriver(options: RtnetlinkOptions = {}): RtnetlinkDr
     rule: ruleKind,
     neighbour: neighbourKind,
     belonging: belongingKind,
+    'virtual-function': virtualFunctionKind,
     fdb: fdbKind,
     qdisc: qdiscKind,
     class: classKind,

@@ -124,6 +124,8 @@ function describe(object: KernelObject): string {
       return `${object.proxy === true ? 'proxy ' : ''}neighbour ${formatAddress(object.address)} on ${object.link}`;
     case 'belonging':
       return `${object.what} of ${object.of} on ${object.link}`;
+    case 'virtual-function':
+      return `virtual function ${object.number} of ${object.link}`;
     case 'fdb': {
       const dst = object.dst === undefined ? '' : ` to ${formatAddress(object.dst)}`;
       return `forwarding entry ${object.mac}${dst} on ${object.link}`;
