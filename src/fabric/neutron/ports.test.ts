@@ -167,6 +167,50 @@ describe('a port', () => {
     );
   });
 
+  it('of one endpoint is not bound to another', async () => {
+    cloud.answer({ [`POST ${PORTS}`]: making() });
+    const { ports, departures } = await hold();
+    const on = await ports.acquire(place(v4), pool, { mac }, bounds());
+    const [mine, other] = ['e', 'f'].map((digit) => digit.repeat(64) as EndpointId) as [EndpointId, EndpointId];
+    for (const _twice of [1, 2]) await ports.bind(place(v4), mine, [on], mac, bounds());
+    assert.equal(codeOf(await failureOf(ports.bind(place(v4), other, [on], mac, bounds()))), 'ADDRESS_OUTSIDE');
+    await ports.endpointGone(other);
+    assert.equal(departures.waiting().count, 0);
+  });
+
+  it('that an earlier attempt has left is removed before its address is asked for again', async () => {
+    let left: object[] = [];
+    cloud.answer({
+      [`POST ${PORTS}`]: inTurn(
+        (asked, response, nth) => {
+          left = [
+            {
+              id: 'p9',
+              network_id: 'n1',
+              device_id: (asked.body as Made).port.device_id,
+              device_owner: 'compute:kuryr',
+            },
+          ];
+          hangUp(asked, response, nth);
+        },
+        refusing('IpAddressAlreadyAllocated'),
+        making(),
+      ),
+      // The first look comes too early.
+      [`GET ${PORTS}`]: inTurn(json({ ports: [] }), (asked, response, nth) =>
+        json({ ports: left })(asked, response, nth),
+      ),
+      [`DELETE ${PORTS}/p9`]: json(undefined, 204),
+    });
+    const { ports, idle } = await hold();
+    const wanted = { mac, address: address('10.0.0.9') };
+    await failureOf(ports.acquire(place(v4), pool, wanted, bounds()));
+    while (cloud.lines.length < 2) await new Promise(setImmediate);
+    assert.equal(formatAddress((await ports.acquire(place(v4), pool, wanted, bounds())).address), '10.0.0.9');
+    await idle();
+    assert.equal(cloud.lines.filter((line) => line.startsWith('DELETE')).length, 1);
+  });
+
   it('that Neutron refuses leaves nothing behind', async () => {
     cloud.answer({ [`POST ${PORTS}`]: refusing('OverQuota') });
     const { ports, notes, departures } = await hold();

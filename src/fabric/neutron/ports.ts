@@ -236,6 +236,10 @@ export function createPorts(parts: PortsParts): Ports {
       : { fixed_ips: [`subnet_id=${subnet.id}`, `ip_address=${formatAddress(wanted.address!)}`] };
     const [port] = await neutron.ports.list(which, bounds);
     if (port === undefined) throw refusal;
+    // What an earlier attempt has left, whose answer was lost.
+    const ours = port.device_id === undefined ? undefined : ports.get(port.device_id);
+    if (ours?.phase === 'leaving' && (await departures.done(ours.key, bounds)))
+      return await makeOrTakeOver(place, pool, wanted, bounds);
     // A port that is found by its MAC address has the address that was asked for, too, or is not the one that is meant.
     const fits = port.fixed_ips?.some(
       ({ subnet_id, ip_address }) =>
@@ -355,9 +359,10 @@ export function createPorts(parts: PortsParts): Ports {
       const record = ports
         .all()
         .find(
-          ({ network, phase, addresses: own }) =>
+          ({ network, phase, endpoint: other, addresses: own }) =>
             phase === 'held' &&
             network === place.network &&
+            (other === undefined || other === endpoint) &&
             addresses.some((on) => own.some((one) => formatPrefix(one.on) === formatPrefix(on))),
         );
       if (record?.port === undefined || record.mac === undefined || record.binding === undefined)
