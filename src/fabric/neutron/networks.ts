@@ -19,6 +19,7 @@ import type { Departures } from './departures.ts';
 import { existingNetwork, existingSubnets } from './existing.ts';
 import { findOne } from './find.ts';
 import { freeRanges } from './free-ranges.ts';
+import { createNetworkWishes } from './network-wishes.ts';
 import { type Reference, readWishes, type Wishes } from './options.ts';
 import type { NetworkRecord, PoolRecord } from './records.ts';
 import type { NetworkSettings, SubnetSettings } from './settings.ts';
@@ -27,7 +28,7 @@ import { leftToLook, mayYetBeDone } from './unanswered.ts';
 
 export interface NetworksParts {
   readonly book: Pick<Book, 'networks' | 'pools'>;
-  readonly neutron: Pick<Neutron, 'networks' | 'subnets' | 'ports' | 'securityGroups' | 'qosPolicies'>;
+  readonly neutron: Pick<Neutron, 'networks' | 'subnets' | 'subnetPools' | 'ports' | 'securityGroups' | 'qosPolicies'>;
   readonly departures: Departures;
   /** As what we make and mark is known to be of this host. */
   readonly host: string;
@@ -63,23 +64,7 @@ export const markOf = (host: string, network: NetworkId): string => `berth/${hos
 export function createNetworks(parts: NetworksParts): Networks {
   const { book, neutron, departures, host, settle, now, defaults, left } = parts;
   const { networks } = book;
-
-  async function idsOf(
-    groups: readonly Reference[] | undefined,
-    bounds: Bounds,
-  ): Promise<readonly string[] | undefined> {
-    if (groups === undefined) return undefined;
-    return await Promise.all(
-      groups.map(async (group) =>
-        'uuid' in group ? group.uuid : (await findOne(neutron.securityGroups, 'security group', group, bounds)).id,
-      ),
-    );
-  }
-
-  async function policyOf({ qosPolicy }: Wishes, bounds: Bounds): Promise<string | undefined> {
-    if (qosPolicy === undefined || 'uuid' in qosPolicy) return qosPolicy?.uuid;
-    return (await findOne(neutron.qosPolicies, 'QoS policy', qosPolicy, bounds)).id;
-  }
+  const wished = createNetworkWishes(neutron);
 
   function subnetRequest(
     pool: PoolRecord,
@@ -114,7 +99,7 @@ export function createNetworks(parts: NetworksParts): Networks {
 
   async function create(request: NetworkRequest, pools: readonly PoolRecord[], wishes: Wishes, bounds: Bounds) {
     const key = markOf(host, request.id);
-    const policy = await policyOf(wishes, bounds);
+    const policy = await wished.policy(wishes, bounds);
     const record: NetworkRecord = { id: request.id, phase: 'making', origin: 'created', key, subnets: [], tags: [] };
     await networks.put(record);
     try {
@@ -322,15 +307,16 @@ export function createNetworks(parts: NetworksParts): Networks {
   }
 
   return {
-    async open(request, pools, bounds) {
+    async open(request, asked, bounds) {
       const earlier = networks.get(request.id);
       if (earlier !== undefined) {
         await begone(request.id);
         if (!(await departures.done(`network ${request.id}`, bounds)))
           throw new BerthError('OPENSTACK_TIMEOUT', 'what an earlier attempt has left in Neutron is not removed yet');
       }
-      const wishes = wishesOf(request, pools);
-      const securityGroups = await idsOf(wishes.securityGroups, bounds);
+      const wishes = wishesOf(request, asked);
+      const pools = await wished.cutFrom(asked, wishes, bounds);
+      const securityGroups = await wished.groups(wishes.securityGroups, bounds);
       const existing = await existingNetwork(neutron.subnets, wishes, bounds);
       const { network, subnets } =
         existing === undefined
@@ -339,7 +325,7 @@ export function createNetworks(parts: NetworksParts): Networks {
       try {
         const settings = settingsOf(network, subnets, pools, wishes);
         for (const pool of pools) await book.pools.put({ ...pool, network: request.id });
-        const adoptedPolicy = existing === undefined ? undefined : await policyOf(wishes, bounds);
+        const adoptedPolicy = existing === undefined ? undefined : await wished.policy(wishes, bounds);
         return {
           ...settings,
           interfacePrefix: wishes.interfacePrefix ?? defaults.interfacePrefix,
