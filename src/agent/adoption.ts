@@ -11,6 +11,7 @@ import type { PluginConfig } from './config.ts';
 import type { HostFacts } from './host.ts';
 import type { Leases } from './leases.ts';
 import type { Lifecycle } from './lifecycle.ts';
+import type { Takeover } from './neutron/takeover.ts';
 import type { State } from './state.ts';
 
 export interface AdoptionParts {
@@ -19,6 +20,8 @@ export interface AdoptionParts {
   readonly leases: Leases;
   readonly host: HostFacts;
   readonly plugins: ReadonlyMap<string, PluginConfig>;
+  /** Absent: no plugin is for Neutron. */
+  readonly neutron?: Takeover | undefined;
   now(): number;
 }
 
@@ -33,7 +36,7 @@ export interface Adoption {
   adopt(seen: EngineNetwork): Promise<void>;
 }
 
-export function createAdoption({ state, lifecycle, leases, host, plugins, now }: AdoptionParts): Adoption {
+export function createAdoption({ state, lifecycle, leases, host, plugins, neutron, now }: AdoptionParts): Adoption {
   /** The gateway as it is: as the engine tells, or as the kernel shows, or else as it was chosen before. */
   function withGateway(seen: EngineNetwork, plugin: PluginConfig | undefined, of: EngineSubnet): EngineSubnet {
     if (of.gateway !== undefined) return of;
@@ -70,6 +73,10 @@ export function createAdoption({ state, lifecycle, leases, host, plugins, now }:
     isUnknown(seen) {
       // Managers list the networks of all nodes; which of them this node needs, its own engine says.
       if (seen.scope === 'swarm' && seen.endpoints.length === 0) return false;
+      const [driver, ipam] = [plugins.get(seen.driver), plugins.get(seen.ipamDriver)];
+      if (driver?.fabric === 'neutron') return neutron?.isUnknown(seen.id) === true;
+      // Neutron gives no addresses to networks of others.
+      if (driver === undefined && ipam?.fabric === 'neutron') return false;
       if (plugins.has(seen.driver)) return !state.networks.has(seen.id);
       if (memberOf(seen.ipamOptions) !== undefined) return false;
       return plugins.has(seen.ipamDriver) && seen.subnets.some(({ subnet }) => !leases.serves(subnet));
@@ -77,6 +84,11 @@ export function createAdoption({ state, lifecycle, leases, host, plugins, now }:
 
     async adopt(seen) {
       const plugin = plugins.get(seen.driver);
+      if (plugin?.fabric === 'neutron')
+        return await lifecycle.serialise(
+          seen.id,
+          async () => await neutron?.adopt(seen, plugin.name, plugin.scope === 'global'),
+        );
       await host.refresh();
       const subnets = seen.subnets
         // Docker's null IPAM says 0.0.0.0/0: no addresses at all.

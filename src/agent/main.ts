@@ -282,7 +282,7 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
     plugins,
     grace: config.gcGrace,
     interval: config.auditInterval,
-    adoption: createAdoption({ state, lifecycle, leases, host, plugins, now }),
+    adoption: createAdoption({ state, lifecycle, leases, host, plugins, neutron: neutron?.takeover(lifecycle), now }),
     audit: async () => void (await auditor.audit(true)),
     knownEngine,
     rememberEngine: (id) => notes.put('engine', id),

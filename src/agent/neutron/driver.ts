@@ -3,7 +3,7 @@
  * everything that may wait for it is in this folder, and has the time that Docker gives.
  */
 
-import type { IpamDriver, NetworkDriver } from '../../docker/driver.ts';
+import type { Call, IpamDriver, NetworkDriver } from '../../docker/driver.ts';
 import { chosenMac, planContainer } from '../../fabric/container-options.ts';
 import { checkBinding } from '../../fabric/neutron/binding.ts';
 import { planVirtualFunction } from '../../fabric/neutron/bindings/virtual-function.ts';
@@ -15,20 +15,29 @@ import { checkPort, type WishResolver } from '../../fabric/neutron/port-wishes.t
 import type { HeldPort, Place, Ports } from '../../fabric/neutron/ports.ts';
 import type { PoolRecord } from '../../fabric/neutron/records.ts';
 import { type NetworkSettings, networkSettings } from '../../fabric/neutron/settings.ts';
-import { parseAddress } from '../../model/address.ts';
+import { formatAddress, parseAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { NetworkId, PoolId } from '../../model/ids.ts';
 import type { Endpoint, Json, Network, Subnet } from '../../model/network.ts';
 import type { Bounds } from '../../openstack/bounds.ts';
 import type { Lifecycle } from '../lifecycle.ts';
 import type { State } from '../state.ts';
+import type { Following } from './following.ts';
 import type { Nested } from './nested.ts';
 import type { Plugging } from './plugging.ts';
+import { claimPool } from './takeover.ts';
 
 /** Docker waits for 10 s; what is left is for the answer. Milliseconds. */
 const PATIENCE = 9000;
 /** Neutron has only networks of its own: no overlap with other spaces is looked for (moby `libnetwork/ipams/remote`). */
 const SPACE = 'neutron';
+
+/** Its leader gives addresses for all nodes, before anybody knows on which node their ports are to be. */
+const noSwarm = (): BerthError =>
+  new BerthError(
+    'BAD_OPTION',
+    'networks of Neutron cannot be networks of a swarm: make them on each host, with the same neutron.net.uuid',
+  );
 
 export interface NeutronDriverParts {
   readonly state: State;
@@ -37,6 +46,7 @@ export interface NeutronDriverParts {
   readonly pools: Pools;
   readonly networks: Networks;
   readonly ports: Ports;
+  readonly following: Following;
   /** `binding:host_id`. */
   readonly host: string;
   /** Of Neutron on this host, for a message: `Open vSwitch agent (alive)`. */
@@ -59,11 +69,19 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
   const { state, lifecycle, book, pools, networks, ports, plugging, nested, base } = parts;
   const within = (signal: AbortSignal): Bounds => ({ signal, until: performance.now() + PATIENCE });
 
-  function poolOf(id: PoolId): PoolRecord {
-    const pool = book.pools.get(id);
-    if (pool !== undefined) return pool;
+  /** Where engines share their networks, another host may have asked for it. */
+  async function poolOf(id: PoolId, call: Call): Promise<PoolRecord> {
+    const known = book.pools.get(id) ?? (await claimPool(book, id));
+    const isWhole = known !== undefined && (known.network === undefined || state.networks.has(known.network));
+    if (isWhole) return known;
+    if (isShared(call)) {
+      const pool = await parts.following.pool(id, call.plugin, within(call.signal));
+      if (pool !== undefined) return pool;
+    }
     throw new BerthError('POOL_UNKNOWN', `the pool ${id.slice(0, 64)} is not known to Berth`);
   }
+
+  const isShared = (call: Call): boolean => base.scope(call) === 'global';
 
   function placeOf(id: NetworkId): Place {
     const network = state.networks.get(id);
@@ -103,24 +121,37 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
 
     releasePool: (id) => pools.release(id),
 
-    async requestAddress({ pool: id, purpose, address, mac, name }, { signal }) {
-      const pool = poolOf(id);
+    async requestAddress({ pool: id, purpose, address, mac, name, swarm }, call) {
+      if (swarm === true) throw noSwarm();
+      const { signal } = call;
+      const pool = await poolOf(id, call);
       if (purpose === 'gateway' || pool.network === undefined) {
         const kept = await pools.keep(pool, address, purpose === 'gateway' ? 'gateway' : 'auxiliary');
         return { address: kept, length: pool.subnet.length };
       }
       const wanted = { ...(address && { address }), ...(mac && { mac }), ...(name && { name }) };
-      return await ports.acquire(placeOf(pool.network), id, wanted, within(signal));
+      return await ports.acquire(placeOf(pool.network), pool.as ?? id, wanted, within(signal));
     },
 
-    releaseAddress: (pool, address) => ports.release(pool, address),
+    async releaseAddress(id, address) {
+      const pool = book.pools.get(id) ?? (await claimPool(book, id, formatAddress(address)));
+      await ports.release(pool?.as ?? id, address);
+    },
   };
 
   const network: NetworkDriver = {
     ...base,
 
-    createNetwork: (request, { plugin, signal }) =>
+    allocateNetwork: () => Promise.reject(noSwarm()),
+
+    async deleteNetwork(id, call) {
+      if (isShared(call)) await networks.withdraw(id);
+      await base.deleteNetwork(id, call);
+    },
+
+    createNetwork: (request, call) =>
       lifecycle.serialise(request.id, async () => {
+        const { plugin, signal } = call;
         if (state.networks.has(request.id)) return;
         const subnets = request.subnets.filter(({ prefix }) => prefix.length > 0);
         if (subnets.length === 0)
@@ -128,7 +159,7 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
         const { id, internal, options } = request;
         const plan = { id, plugin, subnets, internal, options };
         const own = pools.settle(id, subnets);
-        const settings = await networks.open(plan, own, within(signal));
+        const settings = await networks.open(plan, own, within(signal), isShared(call));
         const made: Network = {
           ...plan,
           fabric: 'neutron',
@@ -140,14 +171,18 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
         };
         try {
           await lifecycle.addNetwork(made);
+          if (isShared(call)) await networks.handOver(id);
         } catch (error) {
           await networks.close(id);
           throw error;
         }
       }),
 
-    createEndpoint: (request, { signal }) =>
+    createEndpoint: (request, call) =>
       lifecycle.serialise(request.endpoint, async () => {
+        const { signal } = call;
+        if (!state.networks.has(request.network) && isShared(call))
+          await parts.following.network(request.network, call.plugin, within(signal));
         const place = placeOf(request.network);
         const on = state.networks.get(request.network)!;
         const known = state.endpoints.get(request.endpoint);

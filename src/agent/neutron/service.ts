@@ -7,6 +7,7 @@ import { wiredByProgram } from '../../fabric/neutron/binding.ts';
 import { executableFor } from '../../fabric/neutron/bindings/executable.ts';
 import { type Book, openBook } from '../../fabric/neutron/book.ts';
 import { createDepartures } from '../../fabric/neutron/departures.ts';
+import { createFinding } from '../../fabric/neutron/finding.ts';
 import { createNetworks } from '../../fabric/neutron/networks.ts';
 import { createPools } from '../../fabric/neutron/pools.ts';
 import { createWishResolver } from '../../fabric/neutron/port-wishes.ts';
@@ -21,9 +22,11 @@ import type { Lifecycle } from '../lifecycle.ts';
 import type { State } from '../state.ts';
 import { createActivation } from './activation.ts';
 import { createNeutronDriver } from './driver.ts';
+import { createFollowing } from './following.ts';
 import { createNested, type NestedConfig, unfasten } from './nested.ts';
 import { createPlugging, unbind } from './plugging.ts';
 import { createSweep } from './sweep.ts';
+import { createTakeover, type Takeover } from './takeover.ts';
 
 export interface NeutronConfig {
   /** As Neutron's agent on this host calls it. */
@@ -36,6 +39,8 @@ export interface NeutronConfig {
   readonly nested?: NestedConfig;
   /** Absent: nobody waits for a port to become active. Milliseconds; undefined: as long as there is time. */
   readonly activation?: { readonly timeout: number | undefined };
+  /** How subnet pools are called that kuryr-libnetwork makes. */
+  readonly kuryrPools: string;
 }
 
 export interface NeutronServiceParts {
@@ -62,6 +67,8 @@ export interface NeutronService {
     readonly network: NetworkDriver;
     readonly ipam: IpamDriver;
   };
+  /** Of networks that the engine has and we do not. */
+  takeover(lifecycle: Lifecycle): Takeover;
   close(): void;
 }
 
@@ -111,6 +118,7 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
   const nested = config.nested && createNested({ ...config.nested, neutron: client, ports });
   const plugging = createPlugging({ ports, bindir, active, failed });
 
+  const finding = createFinding(client, host);
   let looking: NodeJS.Timeout | undefined;
   function look(sweep: () => Promise<void>): void {
     looking = setInterval(() => {
@@ -122,7 +130,7 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
   }
 
   return {
-    view: { close: networks.close },
+    view: { close: networks.leave },
     waiting: departures.waiting,
     endpointGone: ports.endpointGone,
     async recover() {
@@ -130,7 +138,7 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
       await networks.recover();
     },
     drivers({ lifecycle, base }) {
-      look(createSweep({ ...parts, book, networks, ports, serialise: lifecycle.serialise }));
+      look(createSweep({ ...parts, book, networks: { close: networks.leave }, ports, serialise: lifecycle.serialise }));
       return createNeutronDriver({
         state,
         lifecycle,
@@ -138,6 +146,15 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
         pools,
         networks,
         ports,
+        following: createFollowing({
+          state,
+          lifecycle,
+          book,
+          finding,
+          networks,
+          host,
+          now,
+        }),
         host,
         resolve: createWishResolver(client),
         base,
@@ -148,6 +165,20 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
         agents,
       });
     },
+    takeover: (lifecycle) =>
+      createTakeover({
+        state,
+        lifecycle,
+        book,
+        finding,
+        networks,
+        neutron: client,
+        events,
+        host,
+        kuryrPools: config.kuryrPools,
+        nested: config.nested !== undefined,
+        now,
+      }),
     close() {
       clearInterval(looking);
       departures.close();

@@ -62,6 +62,7 @@ export async function startNeutron(parts: StartNeutronParts): Promise<StartedNeu
       bindir: conf.bindir,
       ...nestedOf(conf),
       ...(conf.vifPluggingIsFatal && { activation: { timeout: conf.vifPluggingTimeout } }),
+      kuryrPools: conf.subnetPoolPrefix,
     },
   });
   return {

@@ -3,27 +3,27 @@
  * network, unless somebody else uses it by then; what was there before is left as it was.
  */
 
-import { formatAddress, parseAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { NetworkId } from '../../model/ids.ts';
-import { formatPrefix, samePrefix } from '../../model/prefix.ts';
 import type { Bounds } from '../../openstack/bounds.ts';
 import { detailsOf } from '../../openstack/failure.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';
 import type { Network, Subnet } from '../../openstack/neutron/objects.ts';
-import type { SubnetRequest } from '../../openstack/neutron/requests.ts';
 import type { NetworkRequest } from '../fabric.ts';
-import { ETHERNET_MTU } from '../mtu.ts';
 import type { Book } from './book.ts';
 import type { Departures } from './departures.ts';
+import { createDescribing, wishesOf } from './describe.ts';
 import { existingNetwork, existingSubnets } from './existing.ts';
 import { findOne } from './find.ts';
-import { freeRanges } from './free-ranges.ts';
+import { leaveKuryrs, removePools } from './kuryr-removal.ts';
+import { isUsedByOthers } from './marks.ts';
 import { createNetworkWishes } from './network-wishes.ts';
-import { type Reference, readWishes, type Wishes } from './options.ts';
+import type { Reference, Wishes } from './options.ts';
 import type { NetworkRecord, PoolRecord } from './records.ts';
-import type { NetworkSettings, SubnetSettings } from './settings.ts';
-import { OUR_TAGS, tagOf } from './tags.ts';
+import type { NetworkSettings } from './settings.ts';
+import { LEFT_BEHIND, mark, marksFor, withdraw } from './sharing.ts';
+import { prefixName, subnetRequest } from './subnets.ts';
+import { retag, tagOf } from './tags.ts';
 import { leftToLook, mayYetBeDone } from './unanswered.ts';
 
 export interface NetworksParts {
@@ -45,18 +45,35 @@ export interface Networks {
    * Makes it in Neutron, or finds it there. Safe to repeat: what an earlier attempt has made is removed.
    *
    * @param pools of its subnets, in their order; they are its own from now on.
+   * @param shared other engines have it as well, and hear nothing of its being made: they find it by its tags.
    * @throws BerthError BAD_OPTION, NEUTRON_…, OPENSTACK_…: then nothing of it stays in Neutron.
    */
-  open(request: NetworkRequest, pools: readonly PoolRecord[], bounds: Bounds): Promise<NetworkSettings>;
+  open(
+    request: NetworkRequest,
+    pools: readonly PoolRecord[],
+    bounds: Bounds,
+    shared?: boolean,
+  ): Promise<NetworkSettings>;
+  /** What containers on a network must know, as a user wants it. @param subnets of Neutron, in the order of the pools. */
+  describe(
+    request: NetworkRequest,
+    pools: readonly PoolRecord[],
+    found: { readonly network: Network; readonly subnets: readonly Subnet[] },
+    bounds: Bounds,
+  ): Promise<NetworkSettings>;
   /** Docker has no such network any more. Written down when it resolves; Neutron hears of it in the background. */
   close(network: NetworkId): Promise<void>;
+  /** One that is shared is recorded, and so Docker's: from now on it goes when any of the engines removes it. */
+  handOver(network: NetworkId): Promise<void>;
+  /** The same as `close`, of a network that all engines had: whichever host has made it. */
+  withdraw(network: NetworkId): Promise<void>;
+  /** This host has nothing more to do with it. What all engines have stays in Neutron, for one of them has it removed. */
+  leave(network: NetworkId): Promise<void>;
   recover(): Promise<void>;
 }
 
 /** Of whichever host. */
 const OURS = 'berth/';
-/** Description of a network that Berth has made, once its Docker network is gone and others are on it. */
-const LEFT_BEHIND = 'berth/left-behind';
 
 /** How objects of a Docker network are known in Neutron: in the description of what we made, or by a tag on what was there (`tagOf`). */
 export const markOf = (host: string, network: NetworkId): string => `berth/${host}/${network.slice(0, 12)}`;
@@ -65,37 +82,7 @@ export function createNetworks(parts: NetworksParts): Networks {
   const { book, neutron, departures, host, settle, now, defaults, left } = parts;
   const { networks } = book;
   const wished = createNetworkWishes(neutron);
-
-  function subnetRequest(
-    pool: PoolRecord,
-    key: string,
-    network: string,
-    wishes: Wishes,
-    request: NetworkRequest,
-  ): SubnetRequest {
-    const { subnet, range, auxiliary, subnetPool, gateway } = pool;
-    const told = request.subnets.find(({ prefix }) => samePrefix(prefix, subnet))?.gateway;
-    const via = request.internal ? undefined : told;
-    const kept = [
-      ...auxiliary,
-      ...(via === undefined ? [] : [via]),
-      ...(gateway === undefined ? [] : [gateway.address]),
-    ];
-    const pools = range === undefined && auxiliary.length === 0 ? undefined : freeRanges(subnet, range, kept);
-    return {
-      network_id: network,
-      name: `${prefixName(request)}-subnet-${formatPrefix(subnet)}`,
-      description: key,
-      ip_version: subnet.address.family,
-      cidr: formatPrefix(subnet),
-      gateway_ip: via === undefined ? null : formatAddress(via),
-      enable_dhcp: wishes.dhcp ?? defaults.dhcp,
-      ...(pools && {
-        allocation_pools: pools.map(({ first, last }) => ({ start: formatAddress(first), end: formatAddress(last) })),
-      }),
-      ...(subnetPool && { subnetpool_id: subnetPool }),
-    };
-  }
+  const describe = createDescribing(wished, defaults);
 
   async function create(request: NetworkRequest, pools: readonly PoolRecord[], wishes: Wishes, bounds: Bounds) {
     const key = markOf(host, request.id);
@@ -117,7 +104,7 @@ export function createNetworks(parts: NetworksParts): Networks {
         bounds,
       );
       await networks.put({ ...record, network: network.id });
-      const wanted = pools.map((pool) => subnetRequest(pool, key, network.id, wishes, request));
+      const wanted = pools.map((pool) => subnetRequest(pool, key, network.id, wishes, request, defaults.dhcp));
       const subnets = await neutron.subnets.createMany(wanted, bounds);
       // Subnets that are made together count as one change of their network.
       const revision = network.revision_number === undefined ? {} : { revision: network.revision_number + 1 };
@@ -159,7 +146,7 @@ export function createNetworks(parts: NetworksParts): Networks {
       const found = existingSubnets(pools, there, wishes);
       const missing = pools.filter((_pool, index) => found[index] === undefined);
       const made = await neutron.subnets.createMany(
-        missing.map((pool) => subnetRequest(pool, key, network.id, wishes, request)),
+        missing.map((pool) => subnetRequest(pool, key, network.id, wishes, request, defaults.dhcp)),
         bounds,
       );
       await networks.put({ ...record, phase: 'held', subnets: made.map(({ id }) => id) });
@@ -197,13 +184,25 @@ export function createNetworks(parts: NetworksParts): Networks {
       if (known === undefined) return undefined;
       if (known.phase !== 'leaving') await networks.put(record);
       const current = known.phase === 'leaving' ? known : record;
-      const found = await (current.origin === 'created'
-        ? removeCreated(current, bounds)
-        : leaveAdopted(current, bounds));
+      const found = await remove(current, bounds);
       const left = found ? undefined : leftToLook(current.unanswered, settle, now());
       if (left === undefined) await networks.delete(id);
       return left;
     });
+  }
+
+  /** @returns whether there was one, as far as it may still come into being. */
+  async function remove(record: NetworkRecord, bounds: Bounds): Promise<boolean> {
+    const removal = { neutron, removing: unlessInUse, left };
+    if (record.origin === 'adopted' && record.subnetPools !== undefined)
+      return await leaveKuryrs(removal, record, bounds).then(() => true);
+    if (record.origin === 'adopted') return await leaveAdopted(record, bounds);
+    const found =
+      record.origin === 'created'
+        ? await removeCreated(record, bounds)
+        : await withdraw(removal, record.id, bounds).then(() => true);
+    await removePools(removal, record, bounds);
+    return found;
   }
 
   /** @returns whether there was one. */
@@ -226,7 +225,7 @@ export function createNetworks(parts: NetworksParts): Networks {
         : [await neutron.networks.get(network, bounds)];
     for (const one of found) {
       if (one === undefined) continue;
-      if (isUsedByOthers(one, key)) {
+      if (isUsedByOthers(one.tags ?? [], id)) {
         // From now on, the last of them removes it.
         await neutron.networks.update(
           one.id,
@@ -242,24 +241,23 @@ export function createNetworks(parts: NetworksParts): Networks {
     return found.length > 0;
   }
 
-  /** Another host has a Docker network on it. */
-  const isUsedByOthers = ({ tags = [] }: Network, key: string): boolean =>
-    tags.some((tag) => tag.startsWith(OUR_TAGS) && tag !== tagOf(key));
-
   /**
    * Our tag goes first: of two hosts that leave at the same time, at least one then finds that it is the last. The last takes away the
    * subnets of those that have left before, for whom somebody was still there.
    *
    * @returns false: none of what was asked for can be known not to come.
    */
-  async function leaveAdopted({ id, network, key, tags }: NetworkRecord, bounds: Bounds): Promise<boolean> {
-    for (const tag of tags) await neutron.networks.removeTag(network!, tag, bounds);
+  async function leaveAdopted(record: NetworkRecord, bounds: Bounds): Promise<boolean> {
+    const { id, network, key, tags, subnetTags = [] } = record;
+    for (const { subnet, tag } of subnetTags) await retag(neutron.subnets, subnet, { remove: [tag] }, bounds);
+    if (subnetTags.length === 0) for (const tag of tags) await neutron.networks.removeTag(network!, tag, bounds);
+    else await retag(neutron.networks, network!, { remove: tags }, bounds);
     const subnets = await neutron.subnets.list({ network_id: network! }, { ...bounds, fields: ['id', 'description'] });
     const made = subnets.filter(({ description = '' }) => description.startsWith(OURS));
     if (made.length === 0) return false;
     const found = await neutron.networks.get(network!, bounds);
     if (found === undefined) return false;
-    if (isUsedByOthers(found, key)) {
+    if (isUsedByOthers(found.tags ?? [], id)) {
       left(id, `its subnets stay in the network ${found.id} of Neutron: others have Docker networks there`);
       return false;
     }
@@ -295,7 +293,10 @@ export function createNetworks(parts: NetworksParts): Networks {
       if (detailsOf(error)?.status !== 409) throw error;
       const ports = await neutron.ports.list(where, { ...bounds, fields: ['device_owner', 'description'] });
       const others = ports.filter(
-        ({ device_owner = '', description = '' }) => device_owner !== 'network:dhcp' && description !== `berth/${host}`,
+        ({ device_owner = '', description = '' }) =>
+          device_owner !== 'network:dhcp' &&
+          // Of a network that all engines have, Docker has made sure that no container is left on any host.
+          !(networks.get(id)?.origin === 'shared' ? description.startsWith('berth/') : description === `berth/${host}`),
       );
       if (others.length === 0) throw error;
       const what = where.fixed_ips === undefined ? 'the network' : 'a subnet of the network';
@@ -306,8 +307,35 @@ export function createNetworks(parts: NetworksParts): Networks {
     }
   }
 
+  async function close(id: NetworkId): Promise<void> {
+    for (const pool of book.pools.all()) if (pool.network === id) await book.pools.delete(pool.id);
+    await begone(id);
+  }
+
+  /** Written down before it is done: until all of it is, the network goes as one that is this host's alone. */
+  async function share(
+    request: NetworkRequest,
+    pools: readonly PoolRecord[],
+    settings: NetworkSettings,
+    made: { readonly network: Network; readonly subnets: readonly Subnet[] },
+    bounds: Bounds,
+  ): Promise<void> {
+    const { revision: _changes, ...record } = networks.get(request.id)!;
+    const existing = record.origin === 'adopted';
+    const marks = marksFor(request, pools, settings, made.network.mtu, existing);
+    const subnetTags = made.subnets.flatMap(({ id: subnet }, index) =>
+      marks.subnets[index]!.map((tag) => ({ subnet, tag })),
+    );
+    const marked = existing ? { ...record, tags: [...record.tags, ...marks.network], subnetTags } : record;
+    await networks.put({ ...marked, phase: 'making' });
+    // Our own tag has been put on it meanwhile.
+    const tags = [...(made.network.tags ?? []), ...record.tags];
+    await mark(neutron, { ...made, network: { ...made.network, tags } }, marks, bounds);
+    await networks.put({ ...marked, phase: 'held' });
+  }
+
   return {
-    async open(request, asked, bounds) {
+    async open(request, asked, bounds, shared = false) {
       const earlier = networks.get(request.id);
       if (earlier !== undefined) {
         await begone(request.id);
@@ -323,26 +351,44 @@ export function createNetworks(parts: NetworksParts): Networks {
           ? await create(request, pools, wishes, bounds)
           : await adopt(request, pools, { ...wishes, network: existing }, bounds);
       try {
-        const settings = settingsOf(network, subnets, pools, wishes);
+        const settings = await describe(wishes, pools, { network, subnets }, securityGroups, bounds);
         for (const pool of pools) await book.pools.put({ ...pool, network: request.id });
-        const adoptedPolicy = existing === undefined ? undefined : await wished.policy(wishes, bounds);
-        return {
-          ...settings,
-          interfacePrefix: wishes.interfacePrefix ?? defaults.interfacePrefix,
-          ...(securityGroups && { securityGroups: [...securityGroups] }),
-          // Of a network that we have made, these are its own.
-          ...(existing !== undefined && wishes.portSecurity !== undefined && { portSecurity: wishes.portSecurity }),
-          ...(adoptedPolicy && { qosPolicy: adoptedPolicy }),
-        };
+        if (shared) await share(request, pools, settings, { network, subnets }, bounds);
+        return settings;
       } catch (error) {
         await undo(request.id, error);
         throw error;
       }
     },
 
-    async close(id) {
+    async describe(request, pools, found, bounds) {
+      const wishes = wishesOf(request, pools);
+      return await describe(wishes, pools, found, await wished.groups(wishes.securityGroups, bounds), bounds);
+    },
+
+    close,
+
+    async handOver(id) {
+      const record = networks.get(id);
+      if (record?.phase === 'held') await networks.put({ ...record, origin: 'shared' });
+    },
+
+    async withdraw(id) {
+      const key = markOf(host, id);
+      const known = networks.get(id);
+      // Not yet told to others.
+      if (known !== undefined && known.origin !== 'shared') return await close(id);
+      if (known?.phase === 'leaving') return;
+      const record: NetworkRecord = { key, subnets: [], tags: [], ...known, id, phase: 'leaving', origin: 'shared' };
+      await networks.put(record);
       for (const pool of book.pools.all()) if (pool.network === id) await book.pools.delete(pool.id);
-      await begone(id);
+      leave(record);
+    },
+
+    async leave(id) {
+      if (networks.get(id)?.origin !== 'shared') return await close(id);
+      for (const pool of book.pools.all()) if (pool.network === id) await book.pools.delete(pool.id);
+      if (networks.get(id)?.phase === 'held') await networks.delete(id);
     },
 
     async recover() {
@@ -364,60 +410,4 @@ async function unlessChanged(removal: Promise<void>): Promise<boolean> {
     if (error instanceof BerthError && error.code === 'NEUTRON_CHANGED') return false;
     throw error;
   }
-}
-
-const prefixName = ({ plugin }: NetworkRequest): string => (plugin === 'kuryr' ? 'kuryr' : 'berth');
-
-/** Users give the same options to the driver and to IPAM, or to either. @throws BerthError BAD_OPTION */
-function wishesOf({ options }: NetworkRequest, pools: readonly PoolRecord[]): Wishes {
-  const wishes = [...pools.map((pool) => readWishes(pool.options)), readWishes(options)];
-  return {
-    ...Object.assign({}, ...wishes),
-    subnets: Object.assign({}, ...wishes.map(({ subnets }) => subnets)),
-    pools: Object.assign({}, ...wishes.map((one) => one.pools)),
-  };
-}
-
-function settingsOf(network: Network, subnets: readonly Subnet[], pools: readonly PoolRecord[], wishes: Wishes) {
-  const carried = network.mtu ?? ETHERNET_MTU;
-  if (wishes.mtu !== undefined && wishes.mtu > carried)
-    throw new BerthError(
-      'BAD_OPTION',
-      `the network of Neutron carries packets of ${carried} bytes, not of mtu=${wishes.mtu}`,
-    );
-  return {
-    network: network.id,
-    mtu: wishes.mtu ?? carried,
-    subnets: pools.map((pool, index): SubnetSettings => {
-      const subnet = subnets[index]!;
-      const choose = choiceFor(pool, subnet);
-      return {
-        id: subnet.id,
-        prefix: subnet.cidr,
-        ...(subnet.gateway_ip && { gateway: subnet.gateway_ip }),
-        pool: pool.id,
-        routes: (subnet.host_routes ?? []).map(({ destination, nexthop }) => ({ destination, via: nexthop })),
-        ...(choose && { choose }),
-      };
-    }),
-  };
-}
-
-/** Undefined where all that Neutron would give out is what Docker's network may have. */
-function choiceFor({ subnet, range, gateway, auxiliary }: PoolRecord, { allocation_pools = [], gateway_ip }: Subnet) {
-  // Docker's network may have another gateway than the subnet, which has its own all the same.
-  const own = parseAddress(gateway_ip ?? '');
-  const kept = [...auxiliary, ...(gateway === undefined ? [] : [gateway.address]), ...(own === undefined ? [] : [own])];
-  const [usable] = freeRanges(subnet, range);
-  if (usable === undefined) return undefined;
-  const { first, last } = usable;
-  const given = allocation_pools.map(({ start, end }) => ({ start: parseAddress(start)!, end: parseAddress(end)! }));
-  const isOurs = given.every(
-    ({ start, end }) =>
-      start.value >= first.value &&
-      end.value <= last.value &&
-      !kept.some(({ value }) => value >= start.value && value <= end.value),
-  );
-  if (isOurs && given.length > 0) return undefined;
-  return { first: formatAddress(first), last: formatAddress(last), except: kept.map(formatAddress) };
 }

@@ -6,6 +6,7 @@ import type { PortChange } from '../../openstack/neutron/requests.ts';
 import type { Book } from './book.ts';
 import type { Departures } from './departures.ts';
 import type { Fastened, PortRecord } from './records.ts';
+import { retag } from './tags.ts';
 import { leftToLook, mayYetBeDone } from './unanswered.ts';
 
 export interface PortRemovalParts {
@@ -53,12 +54,20 @@ export function createPortRemoval(parts: PortRemovalParts): PortRemoval {
   }
 
   /** Only what is still ours: somebody else may have taken it since. */
-  async function putBack({ key, port, before, unanswered }: PortRecord, bounds: Bounds): Promise<number | undefined> {
+  async function putBack(
+    { key, port, before, tags = [], unanswered }: PortRecord,
+    bounds: Bounds,
+  ): Promise<number | undefined> {
     let current = port === undefined ? undefined : await neutron.ports.get(port, bounds);
     if (current === undefined || before === undefined) return undefined;
     // One that was a trunk's has lost its device to that.
     const ours = current.device_id === key || (nested && !current.device_id && unanswered === undefined);
     if (!ours) return leftToLook(unanswered, settle, now());
+    if (tags.length > 0) {
+      await retag(neutron.ports, current.id, { remove: tags }, bounds);
+      // Which is a change of it.
+      current = (await neutron.ports.get(current.id, bounds)) ?? current;
+    }
     const { host, mac_address, ...rest } = before;
     const mac = mac_address !== undefined && mac_address !== current.mac_address ? { mac_address } : {};
     // Neutron changes no MAC address of a port that is bound (PortBound, plugins/ml2/plugin.py), not even in the request that unbinds it.

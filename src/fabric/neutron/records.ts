@@ -35,15 +35,20 @@ const PoolSchema = z.object({
   auxiliary: z.array(address),
   /** Docker's network that it has become part of. */
   network: id<NetworkId>().optional(),
+  /** The pool that it is, under the id that the engine knows it by. */
+  as: id<PoolId>().optional(),
   createdAt: z.number(),
 });
 export type PoolRecord = Readonly<z.infer<typeof PoolSchema>>;
 
-/** A network of Docker, and what it is in Neutron. */
+/**
+ * A network of Docker, and what it is in Neutron. One that is `shared` is that of all engines with a cluster store: what of it is to go
+ * is found by its tags, on whichever host.
+ */
 const NetworkSchema = z.object({
   id: id<NetworkId>(),
   phase,
-  origin,
+  origin: z.enum(['created', 'adopted', 'shared']),
   /** Stands in the description of what we make: by it an object is found again whose id we were never told. */
   key: z.string(),
   network: z.string().optional(),
@@ -55,6 +60,10 @@ const NetworkSchema = z.object({
   subnets: z.array(z.string()),
   /** Tags that we have put on a network that was there already. */
   tags: z.array(z.string()),
+  /** And on its subnets. */
+  subnetTags: z.array(z.object({ subnet: z.string(), tag: z.string() })).optional(),
+  /** Subnet pools that kuryr-libnetwork has made for it, and that go after it. */
+  subnetPools: z.array(z.string()).optional(),
 });
 export type NetworkRecord = Readonly<z.infer<typeof NetworkSchema>>;
 
@@ -125,6 +134,8 @@ const PortSchema = z.object({
       dns_name: z.string().optional(),
     })
     .optional(),
+  /** Of an adopted port: tags that go from it then. */
+  tags: z.array(z.string()).optional(),
   createdAt: z.number(),
 });
 export type PortRecord = Readonly<z.infer<typeof PortSchema>>;

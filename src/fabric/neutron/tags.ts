@@ -4,6 +4,9 @@
  * for a format (neutron/api/extensions.py, Routes' mapper.resource).
  */
 
+import type { Bounds } from '../../openstack/bounds.ts';
+import type { Readable, Taggable } from '../../openstack/neutron/collection.ts';
+
 /** What begins every tag of Berth's. */
 export const OUR_TAGS = 'berth:';
 
@@ -17,4 +20,26 @@ export function tagOf(mark: string): string {
     .split('/')
     .map((part) => part.replace(/[^A-Za-z0-9_-]/gu, hex))
     .join(':');
+}
+
+type Tagged = Readable<{ readonly id: string; readonly tags?: readonly string[] | undefined }> & Taggable;
+
+/**
+ * Puts tags on an object and takes others from it; tags that no path can name too, for they are sent all together. So who tags it at the
+ * same time may undo this, or this that: it is looked, and done again.
+ */
+export async function retag(
+  kind: Tagged,
+  id: string,
+  change: { readonly add?: readonly string[]; readonly remove?: readonly string[] },
+  bounds: Bounds,
+): Promise<void> {
+  const { add = [], remove = [] } = change;
+  for (;;) {
+    const tags = (await kind.get(id, bounds))?.tags;
+    if (tags === undefined) return;
+    const wanted = [...new Set([...tags, ...add])].filter((tag) => !remove.includes(tag));
+    if (wanted.length === tags.length && wanted.every((tag) => tags.includes(tag))) return;
+    await kind.setTags(id, wanted, bounds);
+  }
 }
