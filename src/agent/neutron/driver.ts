@@ -15,10 +15,11 @@ import { checkPort, type WishResolver } from '../../fabric/neutron/port-wishes.t
 import type { HeldPort, Place, Ports } from '../../fabric/neutron/ports.ts';
 import type { PoolRecord } from '../../fabric/neutron/records.ts';
 import { type NetworkSettings, networkSettings } from '../../fabric/neutron/settings.ts';
-import { formatAddress, parseAddress } from '../../model/address.ts';
+import { formatAddress, parseAddress, sameAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { NetworkId, PoolId } from '../../model/ids.ts';
 import type { Endpoint, Json, Network, Subnet } from '../../model/network.ts';
+import type { InterfaceAddress } from '../../model/prefix.ts';
 import type { Bounds } from '../../openstack/bounds.ts';
 import type { Lifecycle } from '../lifecycle.ts';
 import type { State } from '../state.ts';
@@ -204,6 +205,11 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
           );
         const port = await ports.bind(place, request.endpoint, request.addresses, mac, bounds);
         try {
+          // Without a MAC address, nobody can tell that two requests for addresses are one container's.
+          const isIts = ({ address }: InterfaceAddress) =>
+            port.addresses.some(({ on }) => sameAddress(on.address, address));
+          if (sharedMac !== undefined && !request.addresses.every(isIts))
+            throw new BerthError('BAD_OPTION', 'with ipvlan in a virtual machine a network has subnets of one family');
           checkPort(wishes.port, port.port);
           if (nested === undefined) await checked(port, bounds);
           await ports.amend(port, await parts.resolve(wishes, bounds), bounds);

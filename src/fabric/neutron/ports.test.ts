@@ -14,7 +14,7 @@ import { type Answer, failureOf, fakeCloud, hangUp, inTurn, json } from '../../o
 import { createAddressChoice } from './address-choice.ts';
 import { openBook } from './book.ts';
 import { createDepartures } from './departures.ts';
-import { createPorts, type Place } from './ports.ts';
+import { createPorts, type Place, type PortsParts } from './ports.ts';
 import { memoryNotes } from './testing/notes.ts';
 
 const cloud = await fakeCloud();
@@ -54,7 +54,7 @@ const making =
   };
 const refusing = (type: string, status = 409) => json({ NeutronError: { type, message: 'no', detail: '' } }, status);
 
-async function hold(kept = new Map()) {
+async function hold(kept = new Map(), parts: Partial<PortsParts> = {}) {
   const notes = memoryNotes(kept);
   const book = await openBook(notes, (key) => assert.fail(key));
   const departures = createDepartures(() => {}, { attempt: 5000, firstWait: 1, longestWait: 4 });
@@ -68,6 +68,7 @@ async function hold(kept = new Map()) {
     settle: 40,
     unfasten: () => Promise.resolve(),
     now: Date.now,
+    ...parts,
   });
   const idle = async () => {
     while (departures.waiting().count > 0) await new Promise(setImmediate);
@@ -407,5 +408,40 @@ describe('a range that Neutron does not know', () => {
     );
     const none = await failureOf(ports.acquire(ranged, pool, { mac: parseMac('02:42:0a:00:00:08')! }, bounds()));
     assert.equal(codeOf(none), 'POOL_EXHAUSTED');
+  });
+});
+
+describe('a port in a virtual machine', () => {
+  it('is bound to no host, and Neutron need not tell how it is bound', async () => {
+    cloud.answer({ [`POST ${PORTS}`]: making({ 'binding:vif_type': undefined }) });
+    const { ports, book } = await hold(new Map(), { nested: true });
+    await ports.acquire(place(v4), pool, { mac }, bounds());
+    const { port } = cloud.asked.find(({ line }) => line === `POST ${PORTS}`)!.body as { port: object };
+    assert.ok(!('binding:host_id' in port));
+    assert.equal(book.ports.all()[0]!.binding?.type, 'unbound');
+  });
+
+  it('goes after what was done for it elsewhere has been undone, which is tried until it succeeds', async () => {
+    cloud.answer({ [`POST ${PORTS}`]: making(), [`DELETE ${PORTS}/p0`]: json(undefined, 204) });
+    const undone: (string | undefined)[] = [];
+    const { ports, book, idle, notes } = await hold(new Map(), {
+      nested: true,
+      unfasten({ port }, fastened) {
+        undone.push(`${fastened.by} of ${port}`);
+        assert.ok(!cloud.lines.some((line) => line.startsWith('DELETE')));
+        return undone.length < 3 ? Promise.reject(new BerthError('OPENSTACK_BUSY', 'later')) : Promise.resolve();
+      },
+    });
+    await ports.acquire(place(v4), pool, { mac }, bounds());
+    const { key } = book.ports.all()[0]!;
+    await ports.fasten(key, { by: 'trunk', trunk: 't1' });
+    assert.match(JSON.stringify([...notes.kept.values()]), /"trunk":"t1"/);
+    await ports.release(pool, address('10.0.0.7'));
+    await idle();
+    assert.deepEqual(
+      undone,
+      Array.from({ length: 3 }, () => 'trunk of p0'),
+    );
+    assert.deepEqual([cloud.lines.at(-1), notes.kept.size], [`DELETE ${PORTS}/p0`, 0]);
   });
 });
