@@ -193,7 +193,7 @@ describe('a network of all engines', () => {
       'GET /v2.0/networks/n1': json({ network: { id: 'n1', name: 'n' } }),
       'DELETE /v2.0/networks/n1': json(undefined, 204),
     });
-    await failureOf(first.networks.open(request, [pool], bounds(), true));
+    await failureOf(first.networks.open({ ...request, options: {} }, [pool], bounds(), true));
     await first.idle();
     assert.equal(cloud.lines.at(-1), 'DELETE /v2.0/networks/n1');
   });
