@@ -71,7 +71,8 @@ export function createPortRemoval(parts: PortRemovalParts): PortRemoval {
     const { host, mac_address, ...rest } = before;
     const mac = mac_address !== undefined && mac_address !== current.mac_address ? { mac_address } : {};
     // Neutron changes no MAC address of a port that is bound (PortBound, plugins/ml2/plugin.py), not even in the request that unbinds it.
-    if (!nested && 'mac_address' in mac && current['binding:host_id'])
+    // Whether it is bound may be told only to administrators.
+    if (!nested && 'mac_address' in mac && current['binding:host_id'] !== '')
       current = await neutron.ports.update(
         current.id,
         { 'binding:host_id': '' },

@@ -65,7 +65,7 @@ async function hold(kept = new Map(), parts: Partial<PortsParts> = {}) {
     choice: createAddressChoice(neutron),
     host: 'h1',
     owner: 'compute:kuryr',
-    settle: 40,
+    settle: 1000,
     unfasten: () => Promise.resolve(),
     now: Date.now,
     ...parts,
@@ -181,32 +181,29 @@ describe('a port', () => {
 
   it('that an earlier attempt has left is removed before its address is asked for again', async () => {
     let left: object[] = [];
+    let looks = 0;
     cloud.answer({
-      [`POST ${PORTS}`]: inTurn(
-        (asked, response, nth) => {
-          left = [
-            {
-              id: 'p9',
-              network_id: 'n1',
-              device_id: (asked.body as Made).port.device_id,
-              device_owner: 'compute:kuryr',
-            },
-          ];
-          hangUp(asked, response, nth);
-        },
-        refusing('IpAddressAlreadyAllocated'),
-        making(),
-      ),
-      // The first look comes too early.
-      [`GET ${PORTS}`]: inTurn(json({ ports: [] }), (asked, response, nth) =>
-        json({ ports: left })(asked, response, nth),
-      ),
-      [`DELETE ${PORTS}/p9`]: json(undefined, 204),
+      [`POST ${PORTS}`]: (asked, response, nth) => {
+        if (nth > 0) return (left.length > 0 ? refusing('IpAddressAlreadyAllocated') : making())(asked, response, nth);
+        const { device_id } = (asked.body as Made).port;
+        left = [{ id: 'p9', network_id: 'n1', device_id, device_owner: 'compute:kuryr' }];
+        hangUp(asked, response, nth);
+      },
+      // Who looks for it before the address is asked for again comes too early.
+      [`GET ${PORTS}`]: (asked, response, nth) => {
+        const isEarly = cloud.lines.filter((line) => line.startsWith('POST')).length < 2;
+        looks++;
+        json({ ports: isEarly ? [] : left })(asked, response, nth);
+      },
+      [`DELETE ${PORTS}/p9`]: (asked, response, nth) => {
+        left = [];
+        json(undefined, 204)(asked, response, nth);
+      },
     });
     const { ports, idle } = await hold();
     const wanted = { mac, address: address('10.0.0.9') };
     await failureOf(ports.acquire(place(v4), pool, wanted, bounds()));
-    while (cloud.lines.length < 2) await new Promise(setImmediate);
+    while (looks === 0) await new Promise(setImmediate);
     assert.equal(formatAddress((await ports.acquire(place(v4), pool, wanted, bounds())).address), '10.0.0.9');
     await idle();
     assert.equal(cloud.lines.filter((line) => line.startsWith('DELETE')).length, 1);
@@ -277,7 +274,7 @@ describe('a port', () => {
     first.departures.close();
 
     cloud.answer({ [`GET ${PORTS}`]: json({ ports: [] }) });
-    const second = await hold(new Map(first.notes.kept));
+    const second = await hold(new Map(first.notes.kept), { settle: 20 });
     await second.ports.recover();
     await second.idle();
     assert.equal(cloud.lines.at(-1), `GET ${PORTS}?device_id=half&fields=id`);
@@ -317,35 +314,38 @@ describe('a port that is there already', () => {
   };
   const wanted = { mac, address: address('10.0.0.9') };
 
-  it('is taken over when nobody has it, and put back as it was', async () => {
-    let now: Record<string, unknown> = free;
-    // As Neutron does: a MAC address changes only while the port is not bound.
-    const update: Answer = (asked, response, nth) => {
-      assert.equal(asked.headers['if-match'], `revision_number=${String(now.revision_number)}`);
-      const { port } = asked.body as { port: Record<string, unknown> };
-      if (now['binding:host_id'] && port.mac_address !== undefined && port.mac_address !== now.mac_address)
-        return refusing('PortBound')(asked, response, nth);
-      const revision_number = (now.revision_number as number) + 1;
-      now = { ...now, ...port, 'binding:vif_type': 'bridge', revision_number };
-      json({ port: now })(asked, response, nth);
-    };
-    cloud.answer({
-      [`POST ${PORTS}`]: refusing('IpAddressAlreadyAllocated'),
-      [`GET ${PORTS}`]: json({ ports: [free] }),
-      [`PUT ${PORTS}/u1`]: update,
-      [`GET ${PORTS}/u1`]: (asked, response, nth) => json({ port: now })(asked, response, nth),
+  for (const told of [true, false])
+    it(`is taken over when nobody has it, and put back as it was, ${told ? 'and' : 'though not'} told where it is bound`, async () => {
+      const shown = ({ 'binding:host_id': bound, ...rest }: Record<string, unknown>) =>
+        told ? { ...rest, 'binding:host_id': bound } : rest;
+      let now: Record<string, unknown> = free;
+      // As Neutron does: a MAC address changes only while the port is not bound.
+      const update: Answer = (asked, response, nth) => {
+        assert.equal(asked.headers['if-match'], `revision_number=${String(now.revision_number)}`);
+        const { port } = asked.body as { port: Record<string, unknown> };
+        if (now['binding:host_id'] && port.mac_address !== undefined && port.mac_address !== now.mac_address)
+          return refusing('PortBound')(asked, response, nth);
+        const revision_number = (now.revision_number as number) + 1;
+        now = { ...now, ...port, 'binding:vif_type': 'bridge', revision_number };
+        json({ port: shown(now) })(asked, response, nth);
+      };
+      cloud.answer({
+        [`POST ${PORTS}`]: refusing('IpAddressAlreadyAllocated'),
+        [`GET ${PORTS}`]: json({ ports: [free] }),
+        [`PUT ${PORTS}/u1`]: update,
+        [`GET ${PORTS}/u1`]: (asked, response, nth) => json({ port: shown(now) })(asked, response, nth),
+      });
+      const { ports, notes, idle } = await hold();
+      await ports.acquire(place(v4), pool, wanted, bounds());
+      assert.deepEqual([now['binding:host_id'], now.device_owner, now.mac_address], ['h1', 'compute:kuryr', mac]);
+      await ports.release(pool, wanted.address);
+      await idle();
+      assert.deepEqual(
+        [now.device_id, now.device_owner, now['binding:host_id'], now.mac_address],
+        ['', '', '', free.mac_address],
+      );
+      assert.deepEqual([...notes.kept], []);
     });
-    const { ports, notes, idle } = await hold();
-    await ports.acquire(place(v4), pool, wanted, bounds());
-    assert.deepEqual([now['binding:host_id'], now.device_owner, now.mac_address], ['h1', 'compute:kuryr', mac]);
-    await ports.release(pool, wanted.address);
-    await idle();
-    assert.deepEqual(
-      [now.device_id, now.device_owner, now['binding:host_id'], now.mac_address],
-      ['', '', '', free.mac_address],
-    );
-    assert.deepEqual([...notes.kept], []);
-  });
 
   it('keeps its addresses, whatever second address the user names', async () => {
     const fixed_ips = [...free.fixed_ips, { subnet_id: 's6', ip_address: 'fd00::9' }];
