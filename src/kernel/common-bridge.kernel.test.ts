@@ -40,6 +40,7 @@ const port = (name: string): KernelObject => ({
 test('one that we made goes with the last port, and not before', async () => {
   await kernel.apply('network', [bridge(1450)]);
   await kernel.apply('endpoint', [port('tap1')]);
+  assert.deepEqual(await kernel.audit({ repair: false }), []);
   ip('link add tap9 type veth peer name other9');
   ip('link set tap9 master brq0');
   await kernel.remove('endpoint');

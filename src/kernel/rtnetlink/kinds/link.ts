@@ -155,6 +155,8 @@ function foundDetails(wanted: Link, record: LinkRecord, links: LinkTable): Recor
   const details: Record<string, unknown> = { ...record.details, type: record.type ?? 'physical' };
   // The engine moves and renames the other end: that is no difference.
   if (wanted.type === 'veth' && record.type === 'veth') details.peer = wanted.peer;
+  // Who else plugs in is not the bridge's to tell.
+  if (isCommon(wanted)) details.common = true;
   details.parent = 'parent' in wanted ? parentName(record, links, pluggedOf(wanted) !== undefined) : undefined;
   return details;
 }
