@@ -80,10 +80,12 @@ test('one that somebody else made is used as it is, and stays', async () => {
 test('one of ours that was taken away is made again, and what is wrong with it is mended', async () => {
   await kernel.apply('network', [bridge(1450)]);
   ip('link del brq0');
-  assert.equal((await kernel.audit({ repair: true })).length, 1);
+  // By this, or by what the kernel told of it before.
+  await kernel.audit({ repair: true });
+  assert.deepEqual(links(), ['brq0']);
   ip('link set brq0 down');
-  const [drift] = await kernel.audit({ repair: true });
-  assert.equal(drift?.what, 'different');
+  await kernel.audit({ repair: true });
+  assert.match(ip('-o link show brq0'), /[<,]UP[,>]/);
   await kernel.remove('network');
   assert.deepEqual(links(), []);
 });
