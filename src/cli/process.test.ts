@@ -122,6 +122,7 @@ describe('completion', () => {
         'agent',
         'master',
         'netplugin',
+        'kuryr-server',
         'completion',
         'version',
       ],
