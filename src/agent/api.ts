@@ -32,6 +32,7 @@
 
 import type { UplinkPlan } from '../fabric/lan/uplink/plan.ts';
 import type { FabricKind } from '../model/network.ts';
+import type { NeutronStatusView } from './neutron/status-view.ts';
 
 export interface ErrorView {
   readonly code: string;
@@ -81,6 +82,8 @@ export interface StatusView extends HealthView {
   readonly journal: { readonly pending: number };
   /** Absent: this host is in none. */
   readonly cluster?: ClusterStatusView;
+  /** Absent: no plugin of this host is for it. */
+  readonly neutron?: NeutronStatusView;
   /** Of running containers. */
   readonly conflicts: readonly (ConflictView & { readonly endpoint: string; readonly container?: string })[];
 }

@@ -148,7 +148,7 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
       : undefined;
   if (cluster !== undefined) cleanup.defer(() => cluster.close());
 
-  const neutron = await startNeutron({ config, env: process.env, notes, events, state, now, monotonic });
+  const neutron = await startNeutron({ config, env: process.env, notes, events, metrics, state, now, monotonic });
   if (neutron !== undefined) cleanup.defer(() => neutron.close());
 
   const lifecycle = createLifecycle({
@@ -306,6 +306,7 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
   const status = createStatus({
     config,
     cluster,
+    neutron,
     startedAt,
     state,
     lifecycle,

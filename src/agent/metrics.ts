@@ -1,6 +1,7 @@
 /** Counters for Prometheus, under the names in docs/metrics.md. */
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { NeutronStatusView } from './neutron/status-view.ts';
 
 export interface Metrics {
   readonly registry: Registry;
@@ -22,6 +23,10 @@ export interface Metrics {
   dhcpExchange(purpose: string, outcome: string, seconds: number): void;
   /** @param via `mdns` or `dns`. @param outcome `registered`, `removed`, `conflict` or `failed`. */
   nameOperation(via: string, outcome: string): void;
+  /** @param template of the path. @param status of the answer, or `none`. */
+  openstackCall(service: string, method: string, template: string, status: string, seconds: number): void;
+  /** Called at each scrape. */
+  neutron(read: () => Pick<NeutronStatusView, 'services' | 'ports' | 'networks' | 'waiting'>): void;
   /** Called at each scrape. */
   names(read: () => readonly { readonly via: string; readonly state: string }[]): void;
 }
@@ -79,8 +84,39 @@ export function createMetrics(): Metrics {
     labelNames: ['via', 'outcome'],
     registers,
   });
+  const openstackCalls = new Histogram({
+    name: 'berth_openstack_call_seconds',
+    help: 'Duration of requests to Keystone and Neutron, by the template of their path and the status of the answer.',
+    labelNames: ['service', 'method', 'template', 'status'],
+    buckets: [0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30],
+    registers,
+  });
   return {
     registry,
+    openstackCall: (service, method, template, status, seconds) =>
+      openstackCalls.observe({ service, method, template, status }, seconds),
+    neutron(read) {
+      const reachable = new Gauge({
+        name: 'berth_openstack_reachable',
+        help: '1 while Keystone or Neutron serves us, as the last request showed.',
+        labelNames: ['service'],
+        registers,
+        collect() {
+          for (const { name, state } of read().services) reachable.set({ service: name }, state === 'answers' ? 1 : 0);
+        },
+      });
+      const objects = new Gauge({
+        name: 'berth_neutron_objects',
+        help: 'What this host has in Neutron, by its records; `waiting` is what is still to be removed there.',
+        labelNames: ['kind'],
+        registers,
+        collect() {
+          const { ports, networks, waiting } = read();
+          for (const [kind, count] of Object.entries({ ports, networks, waiting: waiting.count }))
+            objects.set({ kind }, count);
+        },
+      });
+    },
     nameOperation: (via, outcome) => nameOperations.inc({ via, outcome }),
     names(read) {
       const states = new Gauge({

@@ -14,6 +14,7 @@ import type { EngineNetworks } from './engine-networks/engine-networks.ts';
 import type { Leases } from './leases.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Names } from './names.ts';
+import type { NeutronService } from './neutron/service.ts';
 import type { State } from './state.ts';
 import type { StoreHealth } from './store-health.ts';
 import { conflictView } from './views.ts';
@@ -32,6 +33,8 @@ export interface StatusParts {
   readonly state: State;
   /** Absent: this host is alone. */
   readonly cluster?: Cluster | undefined;
+  /** Absent: no plugin is for it. */
+  readonly neutron?: Pick<NeutronService, 'status' | 'problems'> | undefined;
   readonly engineNetworks: Pick<EngineNetworks, 'problems'>;
   readonly lifecycle: Lifecycle;
   readonly leases: Leases;
@@ -73,6 +76,7 @@ export function createStatus(parts: StatusParts): Status {
       problems.push('the engine is not the one of before: nothing is freed until you say so with berth gc --apply');
     }
     problems.push(...dhcp.problems(), ...parts.attachments.problems(), ...parts.engineNetworks.problems());
+    problems.push(...(parts.neutron?.problems() ?? []));
     const failure = storeHealth.problem();
     if (failure !== undefined) problems.push(failure);
     // Without its engine an agent has nothing to do, but without its store it can do nothing.
@@ -109,6 +113,7 @@ export function createStatus(parts: StatusParts): Status {
       },
       journal: { pending: state.pending() },
       ...(parts.cluster === undefined ? {} : { cluster: clusterStatus(parts.cluster, config, state) }),
+      ...(parts.neutron === undefined ? {} : { neutron: parts.neutron.status() }),
       conflicts: [...conflicts.all()].flatMap(([endpoint, each]) => {
         const container = names.container(endpoint);
         return each.map((one) => ({

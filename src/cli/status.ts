@@ -46,6 +46,7 @@ export function statusText(view: StatusView, now: number): string {
       `${conflict.address} of ${conflict.container ?? conflict.endpoint.slice(0, 12)} is also used by ${conflict.mac}, found ${age(conflict.since, now)} ago`,
     ]),
     ...clusterLines(view, now),
+    ...neutronLines(view, now),
     ['journal', view.journal.pending === 0 ? 'empty' : `${view.journal.pending} operations under way`],
   ];
   const title = view.healthy
@@ -72,6 +73,27 @@ function clusterLines({ cluster }: StatusView, now: number): [string, string][] 
       `${network.name}${network.tag === undefined ? '' : ` (${network.encapsulation} ${network.tag}, ${network.subnets?.join(', ')})`}: ${network.here} of ${counted(network.all, 'container')} here`,
     ]),
   ];
+}
+
+function neutronLines({ neutron }: StatusView, now: number): [string, string][] {
+  if (neutron === undefined) return [];
+  const { host, services, ports, networks, waiting } = neutron;
+  const states = services.map(({ name, state, since, asked, problem }) => {
+    const last = `last asked ${age(asked, now)} ago`;
+    if (state === 'answers') return `${name} answers, ${last}`;
+    const what = state === 'away' ? 'does not answer' : 'refuses who we are';
+    return `${name} ${what} for ${age(since, now)}, ${last}: ${problem}`;
+  });
+  const still =
+    waiting.count === 0
+      ? []
+      : [`${waiting.count} to be removed still${waiting.problem === undefined ? '' : `: ${waiting.problem}`}`];
+  const lines = [
+    `${counted(ports, 'port')} and ${counted(networks, 'network')} of the host ${host}`,
+    ...(states.length === 0 ? ['not asked yet'] : states),
+    ...still,
+  ];
+  return lines.map((line, i) => [i === 0 ? 'neutron' : '', line]);
 }
 
 export const printVersion: Work = async (session) => {

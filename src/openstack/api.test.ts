@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
-import { type Api, type ApiOptions, createApi } from './api.ts';
+import { type Api, type ApiOptions, createApi, type Exchange } from './api.ts';
 import { type Bounds, within } from './bounds.ts';
 import { detailsOf } from './failure.ts';
 import type { Method } from './http.ts';
@@ -48,6 +48,34 @@ describe('a call', () => {
     await Promise.all(Array.from({ length: 10 }, () => ask(api)));
     assert.equal(cloud.connections, 2);
     assert.equal(cloud.asked.length, 10);
+  });
+
+  it('is told of with each of its requests', async () => {
+    const told: Exchange[] = [];
+    const api = open({ observe: (exchange) => told.push(exchange) });
+    all(inTurn(status(503), ok));
+    await ask(api, 'GET', undefined, '/v2.0/ports');
+    all(hangUp);
+    await assert.rejects(ask(api, 'POST'));
+    all(silence);
+    await assert.rejects(ask(api, 'POST', within(20)));
+    assert.deepEqual(
+      told.map(({ method, template, status: code, isAway, failure }) => [
+        `${method} ${template}`,
+        code,
+        isAway,
+        failure === undefined,
+      ]),
+      [
+        ['GET /v2.0/ports', 503, true, true],
+        ['GET /v2.0/ports', 200, false, true],
+        ['POST /v2.0/ports', undefined, true, false],
+        // That we have no more time says nothing of the server.
+        ['POST /v2.0/ports', undefined, false, false],
+      ],
+    );
+    assert.ok(Math.abs(told[0]!.date! - Date.now()) < 60_000);
+    assert.ok(told.every(({ seconds }) => seconds >= 0 && seconds < 60));
   });
 
   it('sends and gets JSON', async () => {

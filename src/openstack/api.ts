@@ -8,6 +8,7 @@ import { type Availability, createAvailability } from './availability.ts';
 import { type Bounds, pause } from './bounds.ts';
 import { badAnswer, detailsOf, excerpt, knownAway, noAnswer, refused, type ServiceName } from './failure.ts';
 import { createHttp, type HttpAnswer, HttpFailure, type HttpOptions, type Method } from './http.ts';
+import { pathTemplate } from './template.ts';
 
 export interface ApiCall {
   readonly service: ServiceName;
@@ -38,20 +39,40 @@ export interface Api {
   close(): void;
 }
 
+/** What became of one request; a call that is repeated makes several. */
+export interface Exchange {
+  readonly service: ServiceName;
+  readonly method: Method;
+  /** Such as `/v2.0/ports/{id}`. */
+  readonly template: string;
+  /** Of the answer; undefined: there was none, for this reason. */
+  readonly status: number | undefined;
+  readonly failure?: string;
+  /** Whether a missing answer is the server's fault, and not our own hurry. */
+  readonly isAway: boolean;
+  readonly seconds: number;
+  /** What the server's clock said (`Date`), in milliseconds since 1970, to the second. */
+  readonly date?: number;
+}
+
 export interface ApiOptions extends HttpOptions {
   /** How often a call is repeated; 3 unless told. */
   readonly repeats?: number | undefined;
   /** Milliseconds before the first repetition; 200 unless told. Each next waits twice as long. */
   readonly backOff?: number | undefined;
+  /** Told of every request when it is over, for who counts them. */
+  readonly observe?: ((exchange: Exchange) => void) | undefined;
 }
 
 const LONGEST_BACK_OFF = 5000;
 /** What a server or a proxy answers that is not able to right now. */
 const PASSING = new Set([500, 502, 503, 504]);
+/** Of a proxy behind which nobody is. */
+const UNSERVED = new Set([502, 503, 504]);
 
 /** @throws BerthError BAD_CONFIG for certificates that cannot be used. */
 export function createApi(options: ApiOptions = {}): Api {
-  const { repeats = 3, backOff = 200 } = options;
+  const { repeats = 3, backOff = 200, observe } = options;
   const http = createHttp(options);
   const servers = new Map<string, Availability>();
   const availabilityOf = (origin: string): Availability => {
@@ -69,16 +90,29 @@ export function createApi(options: ApiOptions = {}): Api {
       ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
       ...call.headers,
     };
+    const began = performance.now();
+    const tell = (outcome: Pick<Exchange, 'status' | 'failure' | 'isAway' | 'date'>): void => {
+      const seconds = (performance.now() - began) / 1000;
+      observe?.({ service: call.service, method, template: pathTemplate(url.pathname), seconds, ...outcome });
+    };
     let answer: HttpAnswer;
     try {
       answer = await http.exchange({ method, url, headers, body, bounds });
     } catch (error) {
       const failure = error instanceof HttpFailure ? error : undefined;
+      const isAway = failure !== undefined && failure.kind !== 'out of time' && failure.kind !== 'ended';
+      tell({ status: undefined, failure: failure?.message ?? String(error), isAway });
       if (failure?.kind === 'unreachable' || failure?.kind === 'silent') availability.failed(failure.message);
       else availability.undecided();
       throw failure === undefined ? error : noAnswer(call, failure);
     }
     availability.answered();
+    const date = Date.parse(answer.headers.date ?? '');
+    tell({
+      status: answer.status,
+      isAway: UNSERVED.has(answer.status),
+      ...(Number.isNaN(date) ? {} : { date }),
+    });
     if (answer.status < 200 || answer.status > 299) throw refused(call, answer);
     return { status: answer.status, headers: answer.headers, body: parse(call, answer) };
   }

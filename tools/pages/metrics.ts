@@ -14,6 +14,7 @@ export function metricsPage(): string {
   const counting = createMetrics();
   counting.gauges(() => ({ networks: 0, endpoints: 0, attachments: 0, pools: 0, leases: 0, objects: 0, journal: 0 }));
   counting.names(() => []);
+  counting.neutron(() => ({ services: [], ports: 0, networks: 0, waiting: { count: 0 } }));
   // The list of names and types is public; the labels are only on the metric itself.
   const metrics = (counting.registry.getMetricsAsArray() as unknown as readonly Described[]).map((metric) => [
     metric.name,

@@ -25,6 +25,8 @@ import { createNeutronDriver } from './driver.ts';
 import { createFollowing } from './following.ts';
 import { createNested, type NestedConfig, unfasten } from './nested.ts';
 import { createPlugging, unbind } from './plugging.ts';
+import type { Reachability } from './reachability.ts';
+import type { NeutronStatusView } from './status-view.ts';
 import { createSweep } from './sweep.ts';
 import { createTakeover, type Takeover } from './takeover.ts';
 
@@ -41,10 +43,13 @@ export interface NeutronConfig {
   readonly activation?: { readonly timeout: number | undefined };
   /** How subnet pools are called that kuryr-libnetwork makes. */
   readonly kuryrPools: string;
+  /** Where this is from. */
+  readonly files: readonly string[];
 }
 
 export interface NeutronServiceParts {
   readonly client: Neutron;
+  readonly reachability: Pick<Reachability, 'view' | 'problems'>;
   readonly config: NeutronConfig;
   readonly notes: Notes;
   readonly events: Pick<Events, 'emit'>;
@@ -58,8 +63,11 @@ export interface NeutronServiceParts {
 
 export interface NeutronService {
   readonly view: NeutronView;
-  /** What waits to be removed from Neutron. */
-  waiting(): { readonly count: number; readonly problem?: string };
+  status(): NeutronStatusView;
+  /** A sentence each. */
+  problems(): readonly string[];
+  /** Neutron has answered again: what waits for that is tried now. */
+  hurry(): void;
   endpointGone(endpoint: EndpointId): Promise<void>;
   /** Finishes what a crash interrupted, in the background. */
   recover(): Promise<void>;
@@ -73,7 +81,7 @@ export interface NeutronService {
 }
 
 export async function createNeutronService(parts: NeutronServiceParts): Promise<NeutronService> {
-  const { client, config, notes, events, state, now } = parts;
+  const { client, config, notes, events, state, now, reachability } = parts;
   const { host } = config;
   const book: Book = await openBook(notes, (key) =>
     events.emit('neutron.unreadable', `the record ${key} in the store is not readable`),
@@ -131,7 +139,20 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
 
   return {
     view: { close: networks.leave },
-    waiting: departures.waiting,
+    status: () => ({
+      host,
+      files: config.files,
+      services: reachability.view(),
+      ports: book.ports.all().filter(({ phase }) => phase === 'held').length,
+      networks: book.networks.all().filter(({ phase }) => phase === 'held').length,
+      waiting: departures.waiting(),
+    }),
+    problems() {
+      const { count, problem } = departures.waiting();
+      const late = problem === undefined ? [] : [`${count} of this host wait to be removed from Neutron: ${problem}`];
+      return [...reachability.problems(), ...late];
+    },
+    hurry: departures.hurry,
     endpointGone: ports.endpointGone,
     async recover() {
       await ports.recover();

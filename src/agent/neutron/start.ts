@@ -2,18 +2,22 @@
 
 import { BerthError } from '../../model/errors.ts';
 import type { EndpointId } from '../../model/ids.ts';
+import type { Exchange } from '../../openstack/api.ts';
 import { describeFinding, type KuryrConf, readKuryrConf } from '../../openstack/conf/kuryr-conf.ts';
 import { namedSources } from '../../openstack/conf/sources.ts';
 import { openSession } from '../../openstack/keystone/session.ts';
 import { createNeutron } from '../../openstack/neutron/neutron.ts';
 import type { Config } from '../config.ts';
+import type { Metrics } from '../metrics.ts';
 import type { NestedConfig } from './nested.ts';
+import { createReachability } from './reachability.ts';
 import { createNeutronService, type NeutronService, type NeutronServiceParts } from './service.ts';
 
 export interface StartNeutronParts
   extends Pick<NeutronServiceParts, 'notes' | 'events' | 'state' | 'now' | 'monotonic'> {
   readonly config: Pick<Config, 'plugins' | 'kuryrConf' | 'host' | 'gcGrace' | 'auditInterval'>;
   readonly env: NodeJS.ProcessEnv;
+  readonly metrics: Pick<Metrics, 'openstackCall' | 'neutron'>;
 }
 
 /** @throws BerthError KURYR_CONF_INVALID */
@@ -45,15 +49,22 @@ export interface StartedNeutron extends NeutronService {
  * @throws BerthError KURYR_CONF_INVALID, BAD_CONFIG
  */
 export async function startNeutron(parts: StartNeutronParts): Promise<StartedNeutron | undefined> {
-  const { config, env, events } = parts;
+  const { config, env, events, metrics } = parts;
   if (!config.plugins.some(({ fabric }) => fabric === 'neutron')) return undefined;
   const { conf, remarks } = readKuryrConf({ env, ...namedSources(config.kuryrConf) });
   for (const remark of remarks) events.emit('neutron.conf', describeFinding(remark));
-  const service = await createNeutronService({
+  const reachability = createReachability({ events, back: () => service.hurry(), now: parts.now });
+  const observe = (exchange: Exchange): void => {
+    const { service: of, method, template, status, seconds } = exchange;
+    metrics.openstackCall(of, method, template, status === undefined ? 'none' : String(status), seconds);
+    reachability.observe(exchange);
+  };
+  const service: NeutronService = await createNeutronService({
     ...parts,
+    reachability,
     grace: config.gcGrace,
     interval: config.auditInterval,
-    client: createNeutron(openSession(conf.session)),
+    client: createNeutron(openSession({ ...conf.session, observe })),
     config: {
       host: config.host,
       defaultPools: conf.defaultSubnetPools,
@@ -63,8 +74,10 @@ export async function startNeutron(parts: StartNeutronParts): Promise<StartedNeu
       ...nestedOf(conf),
       ...(conf.vifPluggingIsFatal && { activation: { timeout: conf.vifPluggingTimeout } }),
       kuryrPools: conf.subnetPoolPrefix,
+      files: conf.files,
     },
   });
+  metrics.neutron(service.status);
   return {
     ...service,
     withLeases: (leases) => ({
