@@ -32,7 +32,7 @@
 
 import type { UplinkPlan } from '../fabric/lan/uplink/plan.ts';
 import type { FabricKind } from '../model/network.ts';
-import type { NeutronStatusView } from './neutron/status-view.ts';
+import type { NeutronGarbageKind, NeutronStatusView } from './neutron/status-view.ts';
 
 export interface ErrorView {
   readonly code: string;
@@ -384,7 +384,8 @@ export interface DriftView {
 }
 
 export interface GarbageView {
-  readonly kind: 'network' | 'endpoint' | 'pool' | 'lease' | 'link';
+  /** Those of Neutron have the ids that they have there; a tag that of its network, and its text. */
+  readonly kind: 'network' | 'endpoint' | 'pool' | 'lease' | 'link' | NeutronGarbageKind;
   readonly id: string;
   /** Why it is garbage, in a sentence. */
   readonly reason: string;

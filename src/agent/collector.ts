@@ -25,6 +25,8 @@ export interface Collector {
   pass(): Promise<void>;
   /** What a look would free; with `apply`, frees it now, grace or not. */
   collect(apply: boolean): Promise<readonly GarbageView[]>;
+  /** The engine's networks that a plugin of ours serves, with their containers. @throws BerthError ENGINE_UNREACHABLE */
+  networks(): Promise<readonly EngineNetwork[]>;
   /** Asks the engine what things are called now. @throws BerthError ENGINE_UNREACHABLE */
   learnNames(): Promise<void>;
   engine(): {
@@ -310,6 +312,7 @@ export function createCollector(parts: CollectorParts): Collector {
         answeredAt.set(endpoint, parts.monotonic());
       }
     },
+    networks: async () => (await engine.networks(served)).filter(served),
     learnNames: async () => names.learn((await engine.networks()).filter(served)),
     engine: () => ({ reachable, strange, id: info?.id ?? knownEngine, ...(info === undefined ? {} : { info }) }),
     engineStarted() {

@@ -17,6 +17,7 @@ import type { Dhcp } from './dhcp/manager.ts';
 import type { Leases } from './leases.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Names } from './names.ts';
+import type { NeutronService } from './neutron/service.ts';
 import { reachHandlers } from './reach/handlers.ts';
 import type { Reaching } from './reach/reaching.ts';
 import type { Registration } from './registration.ts';
@@ -52,6 +53,8 @@ export interface HandlerParts {
   readonly collector: Collector;
   readonly hosts: HostHandlerParts;
   readonly reaching: Pick<Reaching, 'parties' | 'ping'>;
+  /** Absent: no plugin is for it. */
+  readonly neutron?: Pick<NeutronService, 'collect'> | undefined;
   status(): StatusView;
 }
 
@@ -212,7 +215,12 @@ export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHan
     ...uplinkHandlers({ names, context: lifecycle.context, learnNetworks }),
 
     'POST audit': async ({ body }) => (await auditor.audit(body.repair === true)).map(driftView),
-    'POST gc': ({ body }) => collector.collect(body.apply === true),
+    'POST gc': async ({ body }) => {
+      const apply = body.apply === true;
+      const garbage = await collector.collect(apply);
+      if (parts.neutron === undefined) return garbage;
+      return [...garbage, ...(await parts.neutron.collect(await collector.networks(), apply))];
+    },
   };
 }
 

@@ -379,6 +379,7 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
         registration,
         auditor,
         collector,
+        neutron,
         status: status.view,
       }),
       follow: events.follow,

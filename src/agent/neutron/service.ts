@@ -1,6 +1,7 @@
 /** Everything that this host has to do with Neutron, put together. */
 
 import type { IpamDriver, NetworkDriver } from '../../docker/driver.ts';
+import type { EngineNetwork } from '../../docker/engine.ts';
 import type { Notes } from '../../fabric/fabric.ts';
 import { createAddressChoice } from '../../fabric/neutron/address-choice.ts';
 import { wiredByProgram } from '../../fabric/neutron/binding.ts';
@@ -17,10 +18,12 @@ import { asBerthError } from '../../model/errors.ts';
 import type { EndpointId } from '../../model/ids.ts';
 import type { Bounds } from '../../openstack/bounds.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';
+import type { GarbageView } from '../api.ts';
 import type { Events } from '../events.ts';
 import type { Lifecycle } from '../lifecycle.ts';
 import type { State } from '../state.ts';
 import { createActivation } from './activation.ts';
+import { type CollectParts, collectFromNeutron } from './collect.ts';
 import { createNeutronDriver } from './driver.ts';
 import { createFollowing } from './following.ts';
 import { createNested, type NestedConfig, unfasten } from './nested.ts';
@@ -47,7 +50,7 @@ export interface NeutronConfig {
   readonly files: readonly string[];
 }
 
-export interface NeutronServiceParts {
+export interface NeutronServiceParts extends Pick<CollectParts, 'metrics'> {
   readonly client: Neutron;
   readonly reachability: Pick<Reachability, 'view' | 'problems'>;
   readonly config: NeutronConfig;
@@ -66,6 +69,12 @@ export interface NeutronService {
   status(): NeutronStatusView;
   /** A sentence each. */
   problems(): readonly string[];
+  /**
+   * What is orphaned in Neutron or here; with `apply`, it is removed.
+   *
+   * @param engine its networks that Berth serves, and the containers on them.
+   */
+  collect(engine: readonly EngineNetwork[], apply: boolean): Promise<readonly GarbageView[]>;
   /** Neutron has answered again: what waits for that is tried now. */
   hurry(): void;
   endpointGone(endpoint: EndpointId): Promise<void>;
@@ -152,6 +161,7 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
       const late = problem === undefined ? [] : [`${count} of this host wait to be removed from Neutron: ${problem}`];
       return [...reachability.problems(), ...late];
     },
+    collect: (engine, apply) => collectFromNeutron({ ...parts, book, host }, engine, apply),
     hurry: departures.hurry,
     endpointGone: ports.endpointGone,
     async recover() {

@@ -17,7 +17,7 @@ export interface StartNeutronParts
   extends Pick<NeutronServiceParts, 'notes' | 'events' | 'state' | 'now' | 'monotonic'> {
   readonly config: Pick<Config, 'plugins' | 'kuryrConf' | 'host' | 'gcGrace' | 'auditInterval'>;
   readonly env: NodeJS.ProcessEnv;
-  readonly metrics: Pick<Metrics, 'openstackCall' | 'neutron'>;
+  readonly metrics: Pick<Metrics, 'openstackCall' | 'neutron' | 'garbage'>;
 }
 
 /** @throws BerthError KURYR_CONF_INVALID */

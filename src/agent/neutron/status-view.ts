@@ -1,4 +1,4 @@
-/** What `GET /v1/status` tells of OpenStack. */
+/** What the API of the agent tells of OpenStack. */
 
 /** OpenStack as this host knows it. */
 export interface NeutronStatusView {
@@ -25,3 +25,12 @@ export interface OpenstackServiceView {
   readonly asked: string;
   readonly problem?: string;
 }
+
+/** `neutron`: Neutron could not be asked; `neutron record`: it has no such object any more. */
+export type NeutronGarbageKind =
+  | 'neutron'
+  | 'neutron port'
+  | 'neutron subnet'
+  | 'neutron network'
+  | 'neutron tag'
+  | 'neutron record';
