@@ -90,15 +90,33 @@ export function buildProgram(surroundings: Surroundings, finish: (code: ExitCode
   guide(
     on(program.command('doctor'), async () => (await import('./doctor/doctor.ts')).doctor)
       .description('check this host, and say for each fault the one command that mends it')
+      .addArgument(
+        new Argument('[what]', 'look at OpenStack, as far as this host has to do with it').choices(['neutron']),
+      )
       .addOption(dockerOption())
       .addOption(stateDirOption())
       .addOption(pluginDirOption())
       .addOption(specDirOption())
       .addOption(ovsDatabaseOption())
+      .addOption(
+        new Option(
+          '--kuryr-conf <file>',
+          'for neutron: where OpenStack is, and who we are there; without, what the agent was told or finds',
+        ).env('BERTH_KURYR_CONF'),
+      )
+      .addOption(
+        new Option('--host <name>', 'for neutron: what this host is called there; without, as the agent says').env(
+          'BERTH_HOST',
+        ),
+      )
       .option('--all', 'print also what is well'),
     {
       remark: 'Works with and without a running agent. Exit code 1 when a check fails; warnings do not count.',
-      examples: [['sudo berth doctor'], ['sudo berth doctor --json']],
+      examples: [
+        ['sudo berth doctor'],
+        ['sudo berth doctor --json'],
+        ['sudo berth doctor neutron', 'Keystone, Neutron, its agent here, MTU, routers, quota, policy'],
+      ],
     },
   );
   guide(

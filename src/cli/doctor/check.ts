@@ -11,11 +11,11 @@ export interface Finding {
   readonly fix?: string;
 }
 
-export interface Check {
+export interface Check<Of = Facts> {
   /** As it stands in the output, and in `--json`. */
   readonly name: string;
   /** What was found; pure. Nothing at all when there is nothing to look at on this host. */
-  readonly look: (facts: Facts) => readonly Finding[];
+  readonly look: (facts: Of) => readonly Finding[];
 }
 
 export function ok(message: string): Finding {

@@ -1,29 +1,39 @@
 /** `berth doctor`: looks at this host, and says for each fault the one command that mends it. */
 
 import { type ExitCode, exitCode } from '../failure.ts';
-import type { Work } from '../session.ts';
-import type { Finding } from './check.ts';
+import type { Session, Work } from '../session.ts';
+import type { Check, Finding } from './check.ts';
 import { checks } from './checks.ts';
 import type { Facts } from './facts.ts';
 import { type DoctorOptions, gatherFacts } from './gather.ts';
+import { neutronChecks } from './neutron/checks.ts';
+import type { NeutronFacts } from './neutron/facts.ts';
+import { gatherNeutron, type NeutronDoctorOptions } from './neutron/gather.ts';
 
 /** As `--json` prints them. */
 export interface NamedFinding extends Finding {
   readonly check: string;
 }
 
-export const doctor: Work = async (session, _args, options) => {
-  const facts = await session.progress(
-    'looking at this host',
-    gatherFacts(session, options as unknown as DoctorOptions),
-  );
-  const findings = examine(facts);
+export const doctor: Work = async (session, [what], options) => {
+  const findings =
+    what === 'neutron'
+      ? look(neutronChecks, await session.progress('asking OpenStack', aboutNeutron(session, options)))
+      : examine(await session.progress('looking at this host', aboutHost(session, options)));
   session.show(findings, (all) => doctorText(all, options.all === true));
   return verdict(findings);
 };
 
-export function examine(facts: Facts): NamedFinding[] {
-  return checks.flatMap(({ name, look }) => look(facts).map((finding) => ({ check: name, ...finding })));
+const aboutHost = (session: Session, options: unknown): Promise<Facts> =>
+  gatherFacts(session, options as DoctorOptions);
+
+const aboutNeutron = (session: Session, options: unknown): Promise<NeutronFacts> =>
+  gatherNeutron(session, options as NeutronDoctorOptions, process.env);
+
+export const examine = (facts: Facts): NamedFinding[] => look(checks, facts);
+
+export function look<Of>(all: readonly Check<Of>[], facts: Of): NamedFinding[] {
+  return all.flatMap(({ name, look: at }) => at(facts).map((finding) => ({ check: name, ...finding })));
 }
 
 export function verdict(findings: readonly NamedFinding[]): ExitCode {

@@ -186,7 +186,7 @@ export function berthNetworks(
 }
 
 /** The link of the host's default route. */
-export function uplink({ routes, links }: Facts): HostLinkFacts | undefined {
+export function uplink({ routes, links }: Pick<Facts, 'routes' | 'links'>): HostLinkFacts | undefined {
   const name = routes.find(({ destination }) => destination === 'default')?.link;
   return links.find((link) => link.name === name);
 }
