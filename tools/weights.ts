@@ -73,6 +73,7 @@ export const table: Readonly<Record<string, readonly [weight: number, seconds: n
   netctl: [0.8, 35],
   netplugin: [0.8, 12],
   neutron: [1.3, 30],
+  'neutron-migrate': [1.3, 90],
   'openstack-client': [1, 150],
   ovs: [1, 280],
   'ping-here': [0.7, 20],
