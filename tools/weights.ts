@@ -74,6 +74,7 @@ export const table: Readonly<Record<string, readonly [weight: number, seconds: n
   netplugin: [0.8, 12],
   neutron: [1.3, 30],
   'neutron-migrate': [1.3, 90],
+  'neutron-global': [1.5, 130],
   'openstack-client': [1, 150],
   ovs: [1, 280],
   'ping-here': [0.7, 20],
