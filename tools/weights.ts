@@ -72,6 +72,7 @@ export const table: Readonly<Record<string, readonly [weight: number, seconds: n
   'netctl-masters': [0.8, 25],
   netctl: [0.8, 35],
   netplugin: [0.8, 12],
+  'neutron-kuryr-faults': [1.3, 250],
   neutron: [1.3, 30],
   'neutron-migrate': [1.3, 90],
   'neutron-global': [1.5, 130],

@@ -19,23 +19,41 @@ export function kuryrConf(stack: OpenStack, more: Readonly<Record<string, string
   });
 }
 
-/** A host with an agent that knows both plugin names. */
+/** The first calls of a Neutron take seconds: it loads what it needs when it needs it. */
+export async function warmUp(stack: OpenStack): Promise<void> {
+  const { id } = await stack.neutron.post('/networks', { name: 'warm' });
+  await stack.neutron.post('/subnets', { network_id: id, ip_version: 4, cidr: '10.99.0.0/24' });
+  await stack.neutron.post('/ports', { network_id: id, 'binding:host_id': 'h1' });
+  for (const port of await stack.neutron.get(`/ports?network_id=${id}`))
+    await stack.neutron.delete(`/ports/${port.id}`);
+  await stack.neutron.delete(`/networks/${id}`);
+}
+
+/** A host with an agent that knows both plugin names. @param start whether it has an engine that runs. */
 export async function neutronHost(
   bed: Bed,
   lan: Lan,
   name: string,
   address: string,
   stack: OpenStack,
-  { engine = '28.5', flags = [] }: { engine?: EngineVersion; flags?: readonly string[] } = {},
+  {
+    engine = '28.5',
+    flags = [],
+    start = true,
+  }: { engine?: EngineVersion; flags?: readonly string[]; start?: boolean } = {},
 ): Promise<Host> {
-  const host = await bed.host(name, { engine, underlay: false });
+  const host = await bed.host(name, { engine, underlay: false, start });
   await lan.plug(host, { addresses: [address] });
   writeFileSync(host.path('/etc/kuryr.conf'), kuryrConf(stack), { mode: 0o600 });
   await startNeutronAgent(host, flags);
   return host;
 }
 
-export function startNeutronAgent(host: Host, flags: readonly string[] = []): Promise<unknown> {
+export function startNeutronAgent(
+  host: Host,
+  flags: readonly string[] = [],
+  env: NodeJS.ProcessEnv = {},
+): Promise<unknown> {
   const plugins = PLUGINS.map((plugin) => `${plugin}=neutron`).join(',');
   return host.startBerth(
     [
@@ -51,7 +69,7 @@ export function startNeutronAgent(host: Host, flags: readonly string[] = []): Pr
       '0',
       ...flags,
     ],
-    {},
+    env,
     { plugins: PLUGINS },
   );
 }

@@ -1,0 +1,135 @@
+/** Whether Neutron, the agent's records and the kernel of a host tell the same. */
+
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import type { Host } from '../bed/host.ts';
+import type { OpenStack } from '../bed/openstack/openstack.ts';
+import { waitFor } from '../bed/process.ts';
+import { ask } from './agent.ts';
+
+interface NeutronObject {
+  readonly id: string;
+  readonly description?: string;
+  readonly device_id?: string;
+  readonly tags?: readonly string[];
+}
+
+interface Note {
+  readonly phase?: string;
+  readonly port?: string;
+  readonly network?: string;
+  readonly [other: string]: unknown;
+}
+
+/** How many of each there must be, everywhere. */
+export interface Holdings {
+  readonly networks: number;
+  readonly containers: number;
+}
+
+/** What the agent has written down of Neutron, by the kind of object. The file is its own: a copy is read. */
+function records(host: Host): Record<'pool' | 'network' | 'port', readonly Note[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'berth-records-'));
+  try {
+    for (const suffix of ['', '-wal']) {
+      const file = host.path(`/var/lib/berth/berth.db${suffix}`);
+      if (existsSync(file)) copyFileSync(file, join(folder, `copy.db${suffix}`));
+    }
+    using database = new DatabaseSync(join(folder, 'copy.db'));
+    const rows = database.prepare("SELECT key, value FROM kv WHERE key LIKE 'berth/note/%/neutron/%'").all() as {
+      key: string;
+      value: string;
+    }[];
+    const of = (kind: string) =>
+      rows.filter(({ key }) => key.includes(`/neutron/${kind}/`)).map(({ value }) => JSON.parse(value) as Note);
+    return { pool: of('pool'), network: of('network'), port: of('port') };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const sorted = (ids: readonly (string | undefined)[]): string => JSON.stringify(ids.map(String).toSorted());
+
+interface Findings {
+  readonly differences: readonly string[];
+  must(what: string, is: unknown, should: unknown): void;
+}
+
+function findings(): Findings {
+  const differences: string[] = [];
+  return {
+    differences,
+    must(what, is, should) {
+      if (is !== should) differences.push(`${what}: ${String(is)}, not ${String(should)}`);
+    },
+  };
+}
+
+/** What the host itself has. */
+async function differencesHere(host: Host, { networks, containers }: Holdings): Promise<readonly string[]> {
+  const { must, differences } = findings();
+  const kept = records(host);
+  const held = kept.port.filter(({ phase }) => phase === 'held');
+  must('ports', held.length, containers);
+  must('records of ports', JSON.stringify(kept.port.filter(({ phase }) => phase !== 'held')), '[]');
+  must('networks', kept.network.length, networks);
+  must('records of networks', JSON.stringify(kept.network.filter(({ phase }) => phase !== 'held')), '[]');
+  if (networks === 0) must('pools', kept.pool.length, 0);
+  if (differences.length > 0) return differences;
+  const [known, endpoints, links] = await Promise.all([
+    ask(host, '/v1/networks'),
+    ask(host, '/v1/endpoints'),
+    host.net(['ip', '-j', 'link']),
+  ]);
+  must('networks of the agent', known.length, networks);
+  must('endpoints of the agent', endpoints.length, containers);
+  const wired = (JSON.parse(links.stdout) as { ifname: string }[])
+    .map(({ ifname }) => ifname)
+    .filter((name) => /^(tap|t_c|brq|qbr|qvb|qvo)/.test(name));
+  must('ends on the host', wired.filter((name) => name.startsWith('tap')).length, containers);
+  if (containers === 0) must('links', wired.join(' '), '');
+  return differences;
+}
+
+async function differencesInNeutron(stack: OpenStack, host: Host, { networks }: Holdings): Promise<readonly string[]> {
+  const { must, differences } = findings();
+  const list = (kind: string) => stack.neutron.get<NeutronObject[]>(`/${kind}`);
+  const [ports, nets, subnets] = [await list('ports'), await list('networks'), await list('subnets')];
+  const kept = records(host);
+  const adopted = new Set(kept.port.flatMap(({ origin, port }) => (origin === 'adopted' ? [port] : [])));
+  const inNeutron = ports.filter(
+    ({ id, description, device_id }) => description === `berth/${host.name}` || (adopted.has(id) && device_id !== ''),
+  );
+  const ofHost = (texts: readonly (string | undefined)[]) =>
+    texts.some((text) => text?.startsWith(`berth/${host.name}/`) === true || text?.startsWith(`berth:${host.name}:`));
+  const marked = nets.filter(({ description, tags = [] }) => ofHost([description, ...tags]));
+  must('ports in Neutron', sorted(inNeutron.map(({ id }) => id)), sorted(kept.port.map(({ port }) => port)));
+  must(
+    'networks in Neutron',
+    sorted(marked.map(({ id }) => id)),
+    sorted([...new Set(kept.network.map(({ network }) => network))]),
+  );
+  const left = subnets.filter(({ description }) => ofHost([description]));
+  if (networks === 0) must('subnets in Neutron', sorted(left.map(({ id }) => id)), '[]');
+  return differences;
+}
+
+/** Waits until all three tell the same, and that there is so much. @throws naming the differences. */
+export async function agree(stack: OpenStack, host: Host, holdings: Holdings, timeout = 60_000): Promise<void> {
+  let left: readonly string[] = [];
+  await waitFor(
+    () => `Neutron, Berth and the kernel of ${host.name} to agree:\n${left.join('\n')}`,
+    async () => {
+      left = await differencesHere(host, holdings);
+      // Neutron is slow, and busy with what it is waited for.
+      if (left.length === 0) left = await differencesInNeutron(stack, host, holdings);
+      return left.length === 0;
+    },
+    timeout,
+    100,
+  );
+}
+
+export const nothing: Holdings = { networks: 0, containers: 0 };
