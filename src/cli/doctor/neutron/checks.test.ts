@@ -229,6 +229,18 @@ describe('what is one', () => {
       /^berth agent --host h1$/,
     ],
     [
+      'an agent under the name that the host has, and not the one that Berth is told',
+      { host: 'h9', agents: { value: [agentOn('h1'), agentOn('h2')] } },
+      /^fail agents: Neutron has an agent on 'h1', and Berth calls this host 'h9'$/,
+      /^berth agent --host h1$/,
+    ],
+    [
+      'an agent of a host that is called alike, before that of this host',
+      { host: 'h2', agents: { value: [agentOn('h1'), agentOn('h2.example.org')] } },
+      /^fail agents: Neutron has an agent on 'h2.example.org', and Berth calls this host 'h2'$/,
+      /^berth agent --host h2\.example\.org$/,
+    ],
+    [
       'a dead agent',
       { agents: { value: [agentOn('h1', { alive: false })] } },
       /^fail agents: the Linux bridge agent of h1 is not alive$/,

@@ -156,7 +156,7 @@ async function askNeutron(
   return { extensions, agents, networks, ports, rights, ...(quota === undefined ? {} : { quota }) };
 }
 
-/** On one network of our project, and on one of another: the policy tells between these. */
+/** On one network of our project, whoever made it, and on one of another: the policy tells between these. */
 async function rightsOn(
   neutron: Neutron,
   host: string,
@@ -167,6 +167,12 @@ async function rightsOn(
   const places = new Map<boolean, Place>();
   for (const { name, network } of 'value' in networks ? networks.value : [])
     if (network !== undefined) places.set(network.project_id === project, { name, network: network.id });
+  if (places.size === 0 && project !== undefined) {
+    const own = await neutron.networks
+      .list({ project_id: project }, { ...bounds, fields: ['id', 'name'] })
+      .catch(() => []);
+    for (const { id, name } of own.slice(0, 1)) places.set(true, { name, network: id });
+  }
   return await findRights(neutron, host, [...places.values()], bounds);
 }
 

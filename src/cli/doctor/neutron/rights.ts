@@ -1,7 +1,8 @@
 /**
  * What Neutron's policy allows us, found out without making anything. Neutron judges a request by its policy before it looks whether
- * it can be done (neutron/pecan_wsgi/hooks/policy_enforcement.py), so ports are asked for that cannot be made: on a network or a
- * subnet that does not exist. 403 says that we may not, any other refusal that we might have.
+ * it can be done (neutron/pecan_wsgi/hooks/policy_enforcement.py), so ports are asked for that cannot be made: on a subnet that
+ * does not exist. 403 says that we may not, any other refusal that we might have. The network must exist: whose it is, is looked at
+ * before the policy (ownership_validation.py).
  */
 
 import { asBerthError } from '../../../model/errors.ts';
@@ -25,7 +26,7 @@ interface Trial {
 }
 
 export interface Place {
-  /** Docker's name of it. */
+  /** Its name, for people. */
   readonly name: string;
   /** Neutron's id. */
   readonly network: string;
@@ -34,7 +35,7 @@ export interface Place {
 /**
  * Asks Neutron once for each right.
  *
- * @param places networks that rights are asked for that differ by whose the network is.
+ * @param places networks, which differ by whose they are. Without one, nothing can be found out.
  */
 export async function findRights(
   neutron: Pick<Neutron, 'ports'>,
@@ -42,22 +43,22 @@ export async function findRights(
   places: readonly Place[],
   bounds: Bounds,
 ): Promise<readonly RightFacts[]> {
-  const trials: Trial[] = [
-    { rule: 'create_port', port: { network_id: NOWHERE } },
-    { rule: 'create_port:binding:host_id', port: { network_id: NOWHERE, 'binding:host_id': host } },
-    ...places.flatMap(({ name, network }): Trial[] => {
-      const on = { network_id: network, fixed_ips: [{ subnet_id: NOWHERE }] };
-      return [
-        { rule: 'create_port:fixed_ips:subnet_id', network: name, port: on },
-        { rule: 'create_port:mac_address', network: name, port: { ...on, mac_address: MAC } },
-        {
-          rule: 'create_port:fixed_ips:ip_address',
-          network: name,
-          port: { ...on, fixed_ips: [{ subnet_id: NOWHERE, ip_address: ADDRESS }] },
-        },
-      ];
-    }),
-  ];
+  const trials = places.flatMap(({ name, network }, index): Trial[] => {
+    const on = { network_id: network, fixed_ips: [{ subnet_id: NOWHERE }] };
+    const anywhere: Trial[] = [
+      { rule: 'create_port', port: on },
+      { rule: 'create_port:binding:host_id', port: { ...on, 'binding:host_id': host } },
+    ];
+    const here: Trial[] = [
+      { rule: 'create_port:mac_address', network: name, port: { ...on, mac_address: MAC } },
+      {
+        rule: 'create_port:fixed_ips:ip_address',
+        network: name,
+        port: { ...on, fixed_ips: [{ subnet_id: NOWHERE, ip_address: ADDRESS }] },
+      },
+    ];
+    return index === 0 ? [...anywhere, ...here] : here;
+  });
   return await Promise.all(
     trials.map(async ({ rule, network, port }) => ({
       rule,

@@ -40,7 +40,8 @@ const isBound = (vif: string | undefined): boolean =>
 
 function missing(host: string, fullName: string, hosts: readonly string[]): Finding {
   const short = (name: string): string => name.toLowerCase().split('.')[0]!;
-  const near = hosts.find((name) => name === fullName) ?? hosts.find((name) => short(name) === short(host));
+  const near =
+    hosts.find((name) => short(name) === short(host)) ?? hosts.find((name) => short(name) === short(fullName));
   if (near !== undefined)
     return fail(`Neutron has an agent on '${near}', and Berth calls this host '${host}'`, `berth agent --host ${near}`);
   const others =

@@ -5,14 +5,13 @@ import type { NeutronCheck } from '../checks.ts';
 const CONSEQUENCES: Readonly<Record<string, string>> = {
   create_port: 'containers do not start',
   'create_port:binding:host_id': 'containers do not start',
-  'create_port:fixed_ips:subnet_id': 'containers do not start',
   'create_port:mac_address': 'containers do not start: Docker chooses their MAC addresses',
 };
 const LESSER: Readonly<Record<string, string>> = {
   'create_port:fixed_ips:ip_address': '--ip and ranges of addresses do not work',
 };
 
-/** The policy of Neutron lets this user do what Berth must. */
+/** The policy of Neutron lets this user do what Berth must. docs/neutron-policy.md has the rules. */
 export const rights: NeutronCheck = {
   name: 'policy',
   look({ rights: found, ports, nested = false }): readonly Finding[] {
