@@ -62,6 +62,7 @@ const port = {
   device_id: endpoint,
   device_owner: 'compute:kuryr',
   'binding:vif_type': 'bridge',
+  'binding:vif_details': {},
   'binding:host_id': 'h1',
   tags: ['compute:kuryr', ...kuryrMarks(endpoint)],
 };

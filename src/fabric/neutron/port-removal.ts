@@ -72,12 +72,13 @@ export function createPortRemoval(parts: PortRemovalParts): PortRemoval {
     const mac = mac_address !== undefined && mac_address !== current.mac_address ? { mac_address } : {};
     // Neutron changes no MAC address of a port that is bound (PortBound, plugins/ml2/plugin.py), not even in the request that unbinds it.
     // Whether it is bound may be told only to administrators.
-    if (!nested && 'mac_address' in mac && current['binding:host_id'] !== '')
-      current = await neutron.ports.update(
-        current.id,
-        { 'binding:host_id': '' },
-        { ...bounds, ifRevision: current.revision_number },
-      );
+    if (!nested && 'mac_address' in mac && current['binding:host_id'] !== '') {
+      const revision = { ...bounds, ifRevision: current.revision_number };
+      await neutron.ports.update(current.id, { 'binding:host_id': '' }, revision);
+      // Neutron answers before it has unbound the port, which is another change of it.
+      current = (await neutron.ports.get(current.id, bounds)) ?? current;
+      if (current.device_id !== key) return undefined;
+    }
     const change = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as PortChange;
     const back = { ...change, ...mac, ...(nested ? {} : { 'binding:host_id': host }) };
     await neutron.ports.update(current.id, back, { ...bounds, ifRevision: current.revision_number });

@@ -19,26 +19,30 @@ export function before(port: Port, change: PortChange): Partial<NonNullable<Port
 }
 
 /**
- * How a port is bound, as Neutron tells it.
+ * How a port is bound, as Neutron tells it. What its policy hides from us is absent, and must not be taken for none.
  *
  * @param nested within a virtual machine: then nobody binds it, and we need not be told.
  * @throws BerthError NEUTRON_DENIED when we are not told: by default only an administrator is.
  */
 export function bindingOf(port: Port, nested: boolean): Binding {
   const type = nested ? 'unbound' : port['binding:vif_type'];
-  if (type === undefined)
-    throw new BerthError(
-      'NEUTRON_DENIED',
-      `Neutron does not tell how the port ${port.id} is bound: its policy must allow get_port:binding:vif_type and get_port:binding:vif_details`,
-    );
-  const details = (port['binding:vif_details'] ?? {}) as Binding['details'];
+  const details = port['binding:vif_details'] ?? (nested ? {} : undefined);
   const project = port.project_id;
   const slot = port['binding:profile']?.pci_slot;
-  return {
-    type,
-    details,
-    nic: port['binding:vnic_type'] ?? 'normal',
-    ...(project && { project }),
-    ...(typeof slot === 'string' && { slot }),
-  };
+  if (type !== undefined && details !== undefined)
+    return {
+      type,
+      details: details as Binding['details'],
+      nic: port['binding:vnic_type'] ?? 'normal',
+      ...(project && { project }),
+      ...(typeof slot === 'string' && { slot }),
+    };
+  const rules = [
+    ...(type === undefined ? ['get_port:binding:vif_type'] : []),
+    ...(details === undefined ? ['get_port:binding:vif_details'] : []),
+  ];
+  throw new BerthError(
+    'NEUTRON_DENIED',
+    `Neutron does not tell how the port ${port.id} is bound: its policy must allow ${rules.join(' and ')}`,
+  );
 }

@@ -49,9 +49,10 @@ const making =
       subnet_id,
       ip_address: ip_address ?? (subnet_id === 's4' ? '10.0.0.7' : 'fd00::7'),
     }));
-    const answer = { id: `p${nth}`, mac_address: mac, 'binding:vif_type': 'bridge', ...port, fixed_ips, ...more };
+    const answer = { id: `p${nth}`, mac_address: mac, ...bridged, ...port, fixed_ips, ...more };
     json({ port: answer }, 201)(asked, response, nth);
   };
+const bridged = { 'binding:vif_type': 'bridge', 'binding:vif_details': {} };
 const refusing = (type: string, status = 409) => json({ NeutronError: { type, message: 'no', detail: '' } }, status);
 
 async function hold(kept = new Map(), parts: Partial<PortsParts> = {}) {
@@ -149,11 +150,7 @@ describe('a port', () => {
     const given = inTurn(making(), making(), (asked, response, nth) => {
       const { port } = asked.body as Made;
       const fixed_ips = [{ subnet_id: 's4', ip_address: '10.0.0.8' }];
-      json({ port: { id: `p${nth}`, mac_address: mac, 'binding:vif_type': 'bridge', ...port, fixed_ips } })(
-        asked,
-        response,
-        nth,
-      );
+      json({ port: { id: `p${nth}`, mac_address: mac, ...bridged, ...port, fixed_ips } })(asked, response, nth);
     });
     cloud.answer({ [`POST ${PORTS}`]: given, [`DELETE ${PORTS}/p1`]: json(undefined, 204) });
     const { ports, idle, book } = await hold();
@@ -326,8 +323,10 @@ describe('a port that is there already', () => {
         if (now['binding:host_id'] && port.mac_address !== undefined && port.mac_address !== now.mac_address)
           return refusing('PortBound')(asked, response, nth);
         const revision_number = (now.revision_number as number) + 1;
-        now = { ...now, ...port, 'binding:vif_type': 'bridge', revision_number };
+        now = { ...now, ...port, ...bridged, revision_number };
         json({ port: shown(now) })(asked, response, nth);
+        // It unbinds a port when it has answered.
+        if (port['binding:host_id'] === '') now = { ...now, revision_number: revision_number + 1 };
       };
       cloud.answer({
         [`POST ${PORTS}`]: refusing('IpAddressAlreadyAllocated'),
@@ -352,7 +351,7 @@ describe('a port that is there already', () => {
     cloud.answer({
       [`POST ${PORTS}`]: refusing('IpAddressAlreadyAllocated'),
       [`GET ${PORTS}`]: json({ ports: [{ ...free, fixed_ips }] }),
-      [`PUT ${PORTS}/u1`]: json({ port: { ...free, fixed_ips, mac_address: mac, 'binding:vif_type': 'bridge' } }),
+      [`PUT ${PORTS}/u1`]: json({ port: { ...free, fixed_ips, mac_address: mac, ...bridged } }),
     });
     const { ports } = await hold();
     const both = place(v4, v6);
