@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { bits, formatAddress } from '../model/address.ts';
+import { bits, formatAddress, parseAddress } from '../model/address.ts';
 import type { BerthError } from '../model/errors.ts';
 import { formatPrefix } from '../model/prefix.ts';
 import {
@@ -184,8 +184,41 @@ describe('Join', () => {
       endpoint: E,
       sandbox: '/var/run/docker/netns/0123456789ab',
       publishes: true,
+      published: [{ protocol: 17, port: 53 }],
     });
     assert.equal(join({ SandboxKey: '/x', Options: null }).publishes, false);
+  });
+
+  it('tells every port, and how it is to be had from outside', () => {
+    const ports = (published: readonly object[], exposed: readonly object[] = []) => {
+      const Options = {
+        'com.docker.network.portmap': published,
+        'com.docker.network.endpoint.exposedports': exposed,
+      };
+      const told = join({ SandboxKey: '/x', Options });
+      return [told.published, told.exposed];
+    };
+    const bound = { Proto: 6, IP: '', Port: 80, HostIP: '127.0.0.1', HostPort: 8080, HostPortEnd: 8090 };
+    const at = parseAddress('127.0.0.1')!;
+    assert.deepEqual(
+      ports(
+        [bound, { Proto: 6, Port: 443, HostIP: '0.0.0.0', HostPort: 0, HostPortEnd: 0 }],
+        [{ Proto: 132, Port: 7 }],
+      ),
+      [
+        [
+          { protocol: 6, port: 80, outside: { first: 8080, last: 8090 }, at },
+          { protocol: 6, port: 443 },
+        ],
+        [{ protocol: 132, port: 7 }],
+      ],
+    );
+    assert.deepEqual(ports([{ Proto: 6, Port: 80, HostPort: 8080 }]), [
+      [{ protocol: 6, port: 80, outside: { first: 8080, last: 8080 } }],
+      undefined,
+    ]);
+    assert.deepEqual(ports([]), [undefined, undefined]);
+    assert.throws(() => ports([{ ...bound, HostIP: 'here' }]), { code: 'BAD_REQUEST', message: /HostIP "here"/ });
   });
 
   it('is answered with routes of both kinds', () => {

@@ -1,11 +1,20 @@
 /** Requests of the wire as the typed requests of `driver.ts`. Everything that can be wrong in itself is refused here. */
 
 import type { z } from 'zod';
-import type { Family } from '../model/address.ts';
+import { type Family, parseAddress } from '../model/address.ts';
 import { BerthError } from '../model/errors.ts';
 import type { Subnet } from '../model/network.ts';
 import { covers, formatPrefix, type InterfaceAddress } from '../model/prefix.ts';
-import type { CreateEndpoint, CreateNetwork, GatewayCheck, Join, RequestAddress, RequestPool } from './driver.ts';
+import type {
+  CreateEndpoint,
+  CreateNetwork,
+  GatewayCheck,
+  Join,
+  PublishedPort,
+  RequestAddress,
+  RequestPool,
+  TransportPort,
+} from './driver.ts';
 import {
   absolutePath,
   addressIn,
@@ -166,6 +175,32 @@ export function decodeJoin(wire: JoinRequest): Join {
     endpoint: endpointId('Join: EndpointID', wire.EndpointID),
     sandbox: absolutePath('Join: SandboxKey', wire.SandboxKey),
     publishes: publishes(wire.Options),
+    ...portsOf(wire.Options),
+  };
+}
+
+/** @throws BerthError BAD_REQUEST */
+function portsOf(options: JoinRequest['Options']): Pick<Join, 'published' | 'exposed'> {
+  const published = (options?.[label.portMap] ?? []).map((told): PublishedPort => {
+    const { Proto: protocol, Port: port, HostIP, HostPort, HostPortEnd } = told;
+    const at = parseAddress(HostIP);
+    if (HostIP !== '' && at === undefined)
+      throw new BerthError('BAD_REQUEST', `Join: Options.${label.portMap}: HostIP ${shown(HostIP)} is not an address`);
+    const first = HostPort ?? 0;
+    return {
+      protocol,
+      port,
+      // 0 is what `-P` and `-p 80` say.
+      ...(first === 0 ? {} : { outside: { first, last: Math.max(first, HostPortEnd ?? first) } }),
+      ...(at === undefined || at.value === 0n ? {} : { at }),
+    };
+  });
+  const exposed = (options?.[label.exposedPorts] ?? []).map(
+    ({ Proto: protocol, Port: port }): TransportPort => ({ protocol, port }),
+  );
+  return {
+    ...(published.length === 0 ? {} : { published }),
+    ...(exposed.length === 0 ? {} : { exposed }),
   };
 }
 

@@ -56,6 +56,23 @@ export interface Join {
   readonly sandbox: string;
   /** At least one port of the container is published on any of its networks. */
   readonly publishes: boolean;
+  /** All that `-p` and `-P` ask for, told on each of its networks, `--internal` ones too. Absent: none. */
+  readonly published?: readonly PublishedPort[];
+  /** All that `EXPOSE` and `--expose` name, and what is published; told like these. Absent: none. */
+  readonly exposed?: readonly TransportPort[];
+}
+
+export interface TransportPort {
+  /** Number of the IP protocol: 6, 17, 132; 1, which has no ports, with any. */
+  readonly protocol: number;
+  readonly port: number;
+}
+
+export interface PublishedPort extends TransportPort {
+  /** The user's choice of the port on the host; of a range, any one of it, both ends included. Absent: left to us. */
+  readonly outside?: { readonly first: number; readonly last: number };
+  /** Only at this address of the host. Absent: at all of them. */
+  readonly at?: Address;
 }
 
 export interface Joined {

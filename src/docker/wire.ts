@@ -63,7 +63,7 @@ const networkOptions = z
 /** `Options` of Join and ProgramExternalConnectivity: what the engine knows of the container's ports. */
 const ports = {
   [label.portMap]: listOf(
-    z.object({ Proto: protocol, Port: port, HostPort: port.nullish(), HostPortEnd: port.nullish() }),
+    z.object({ Proto: protocol, Port: port, HostIP: text, HostPort: port.nullish(), HostPortEnd: port.nullish() }),
   ),
   [label.exposedPorts]: listOf(z.object({ Proto: protocol, Port: port })),
 };
