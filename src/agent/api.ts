@@ -260,6 +260,8 @@ export interface EndpointView {
   readonly conflicts: readonly ConflictView[];
   /** What it is called on its LAN. */
   readonly names: readonly NameView[];
+  /** Of Neutron: its port, its floating IP, and where its published ports are to be had. */
+  readonly details?: Readonly<Record<string, unknown>>;
   readonly createdAt: string;
 }
 

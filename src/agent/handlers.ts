@@ -1,11 +1,13 @@
 /** What each call of the agent's API does. */
 
+import { fabricOf } from '../fabric/fabrics.ts';
 import { formatAddress, parseAddress } from '../model/address.ts';
 import { BerthError, type ErrorCode } from '../model/errors.ts';
 import { nearest } from '../model/nearest.ts';
+import type { Endpoint } from '../model/network.ts';
 import { networkOfPool, type Pool } from '../model/pool.ts';
 import { samePrefix } from '../model/prefix.ts';
-import type { StatusView } from './api.ts';
+import type { EndpointView, StatusView } from './api.ts';
 import type { ApiHandler } from './api-server.ts';
 import { readAttachRequest } from './attach-request.ts';
 import type { AttachedEndpoint, Attachments } from './attachments.ts';
@@ -58,6 +60,11 @@ export interface HandlerParts {
   status(): StatusView;
 }
 
+function detailsOf(endpoint: Endpoint, { networks }: Pick<State, 'networks'>): EndpointView['details'] {
+  const network = networks.get(endpoint.network);
+  return network === undefined ? undefined : fabricOf(network.fabric).details?.(endpoint);
+}
+
 export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHandler>> {
   const { state, lifecycle, attachments, leases, dhcp, names, conflicts, auditor, collector } = parts;
 
@@ -67,6 +74,7 @@ export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHan
     endpointView(endpoint, lifecycle.objectsOfEndpoint(endpoint), names, {
       conflicts: conflicts.of(endpoint.id),
       called: parts.registration.statesOf(endpoint.id),
+      details: detailsOf(endpoint, state),
     });
   const viewPool = (pool: Parameters<typeof poolView>[0]) =>
     poolView(pool, leases.of(pool.id).length, [...state.networks.values()]);

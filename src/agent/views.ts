@@ -74,11 +74,18 @@ function dnsView(network: Network): DnsView | undefined {
   return { server: formatAddress(server), port, zone, reverse, ...optional('keyFile', keyFile) };
 }
 
+/** What is known of an endpoint elsewhere. */
+interface EndpointSight {
+  readonly conflicts: readonly Conflict[];
+  readonly called: readonly NameState[];
+  readonly details: EndpointView['details'];
+}
+
 export function endpointView(
   endpoint: Endpoint,
   objects: readonly KernelObject[],
   names: Names,
-  { conflicts, called }: { readonly conflicts: readonly Conflict[]; readonly called: readonly NameState[] },
+  { conflicts, called, details }: EndpointSight,
 ): EndpointView {
   const link = objects.find((object) => object.kind === 'link');
   return {
@@ -97,6 +104,7 @@ export function endpointView(
     objects: objects.map(objectKey),
     conflicts: conflicts.map(conflictView),
     names: called.map(({ endpoint: _of, ...name }) => name),
+    ...optional('details', details),
     createdAt: iso(endpoint.createdAt),
   };
 }

@@ -256,4 +256,7 @@ export interface Fabric {
   desiredEndpoint(network: Network, endpoint: Endpoint, context: FabricContext): readonly KernelObject[];
 
   join(network: Network, endpoint: Endpoint, context: FabricContext): JoinAnswer;
+
+  /** What people are told of an endpoint beyond what those of all fabrics have. Absent: nothing. */
+  details?(endpoint: Endpoint): Readonly<Record<string, Json | undefined>>;
 }

@@ -3,13 +3,14 @@
  * everything that may wait for it is in this folder, and has the time that Docker gives.
  */
 
-import type { Call, IpamDriver, NetworkDriver } from '../../docker/driver.ts';
+import type { Call, IpamDriver, Join, NetworkDriver } from '../../docker/driver.ts';
 import { chosenMac, planContainer } from '../../fabric/container-options.ts';
 import { checkBinding } from '../../fabric/neutron/binding.ts';
 import { planVirtualFunction } from '../../fabric/neutron/bindings/virtual-function.ts';
 import type { Book } from '../../fabric/neutron/book.ts';
 import type { Networks } from '../../fabric/neutron/networks.ts';
 import { readPortWishes } from '../../fabric/neutron/options.ts';
+import type { Outside } from '../../fabric/neutron/outside.ts';
 import type { Pools } from '../../fabric/neutron/pools.ts';
 import { checkPort, type WishResolver } from '../../fabric/neutron/port-wishes.ts';
 import type { HeldPort, Place, Ports } from '../../fabric/neutron/ports.ts';
@@ -48,6 +49,7 @@ export interface NeutronDriverParts {
   readonly networks: Networks;
   readonly ports: Ports;
   readonly following: Following;
+  readonly outside: Outside;
   /** `binding:host_id`. */
   readonly host: string;
   /** Of Neutron on this host, for a message: `Open vSwitch agent (alive)`. */
@@ -67,7 +69,7 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
   readonly network: NetworkDriver;
   readonly ipam: IpamDriver;
 } {
-  const { state, lifecycle, book, pools, networks, ports, plugging, nested, base } = parts;
+  const { state, lifecycle, book, pools, networks, ports, outside, plugging, nested, base } = parts;
   const within = (signal: AbortSignal): Bounds => ({ signal, until: performance.now() + PATIENCE });
 
   /** Where engines share their networks, another host may have asked for it. */
@@ -139,6 +141,22 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
       await ports.release(pool?.as ?? id, address);
     },
   };
+
+  /** With the join rather than with the endpoint: the engine makes endpoints one after the other, and joins them all at once. */
+  const openOutside = ({ endpoint: id, published = [], exposed = [] }: Join, bounds: Bounds): Promise<void> =>
+    lifecycle.serialise(id, async () => {
+      const endpoint = state.endpoints.get(id);
+      if (endpoint === undefined || endpoint.phase === 'removing') return;
+      const { internal } = state.networks.get(endpoint.network)!;
+      const { wishes: options } = readPortWishes(endpoint.options);
+      const ownGroups = ports.of(id)?.fastened?.by !== 'pairs';
+      const place = placeOf(endpoint.network);
+      const wanted = { endpoint: id, place, internal, ownGroups, options, published, exposed };
+      const reached = await outside.open(wanted, bounds);
+      if (reached === undefined) return;
+      const settings = { ...(endpoint.settings as object), outside: { ...reached } };
+      await lifecycle.addEndpoint({ ...endpoint, settings });
+    });
 
   const network: NetworkDriver = {
     ...base,
@@ -245,6 +263,7 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
     async join(request, call) {
       const bounds = within(call.signal);
       const { network: id, endpoint } = request;
+      await openOutside(request, bounds);
       const joined = await base.join(request, call);
       try {
         await plugging.plugged(endpoint, placeOf(id).settings.network, bounds);
@@ -265,6 +284,7 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
 
     async deleteEndpoint(id, endpoint, call) {
       await plugging.unplugging(endpoint, within(call.signal));
+      await lifecycle.serialise(endpoint, () => outside.close(endpoint));
       await base.deleteEndpoint(id, endpoint, call);
     },
   };

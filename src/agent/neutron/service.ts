@@ -8,8 +8,10 @@ import { wiredByProgram } from '../../fabric/neutron/binding.ts';
 import { executableFor } from '../../fabric/neutron/bindings/executable.ts';
 import { type Book, openBook } from '../../fabric/neutron/book.ts';
 import { createDepartures } from '../../fabric/neutron/departures.ts';
+import { createGroups } from '../../fabric/neutron/exposed.ts';
 import { createFinding } from '../../fabric/neutron/finding.ts';
 import { createNetworks } from '../../fabric/neutron/networks.ts';
+import { createOutside } from '../../fabric/neutron/outside.ts';
 import { createPools } from '../../fabric/neutron/pools.ts';
 import { createWishResolver } from '../../fabric/neutron/port-wishes.ts';
 import { createPorts } from '../../fabric/neutron/ports.ts';
@@ -48,6 +50,8 @@ export interface NeutronConfig {
   readonly kuryrPools: string;
   /** Where this is from. */
   readonly files: readonly string[];
+  /** Ports that containers expose are opened in a security group: `process_external_connectivity`. */
+  readonly opensExposed: boolean;
 }
 
 export interface NeutronServiceParts extends Pick<CollectParts, 'metrics'> {
@@ -134,6 +138,18 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
   const active = activation && createActivation({ ...activation, neutron: client, host, agents });
   const nested = config.nested && createNested({ ...config.nested, neutron: client, ports });
   const plugging = createPlugging({ ports, bindir, active, failed });
+  const groups = createGroups({ book, neutron: client, departures, settle: parts.grace, now });
+  const outside = createOutside({
+    book,
+    neutron: client,
+    ports,
+    groups,
+    departures,
+    host,
+    opensExposed: config.opensExposed,
+    settle: parts.grace,
+    now,
+  });
 
   const finding = createFinding(client, host);
   let looking: NodeJS.Timeout | undefined;
@@ -163,13 +179,28 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
     },
     collect: (engine, apply) => collectFromNeutron({ ...parts, book, host }, engine, apply),
     hurry: departures.hurry,
-    endpointGone: ports.endpointGone,
+    async endpointGone(endpoint) {
+      await outside.close(endpoint);
+      await ports.endpointGone(endpoint);
+    },
     async recover() {
+      await outside.recover();
       await ports.recover();
+      await groups.recover();
       await networks.recover();
     },
     drivers({ lifecycle, base }) {
-      look(createSweep({ ...parts, book, networks: { close: networks.leave }, ports, serialise: lifecycle.serialise }));
+      look(
+        createSweep({
+          ...parts,
+          book,
+          networks: { close: networks.leave },
+          ports,
+          outside,
+          groups,
+          serialise: lifecycle.serialise,
+        }),
+      );
       return createNeutronDriver({
         state,
         lifecycle,
@@ -177,6 +208,7 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
         pools,
         networks,
         ports,
+        outside,
         following: createFollowing({
           state,
           lifecycle,

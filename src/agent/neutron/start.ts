@@ -75,6 +75,7 @@ export async function startNeutron(parts: StartNeutronParts): Promise<StartedNeu
       ...(conf.vifPluggingIsFatal && { activation: { timeout: conf.vifPluggingTimeout } }),
       kuryrPools: conf.subnetPoolPrefix,
       files: conf.files,
+      opensExposed: conf.processExternalConnectivity,
     },
   });
   metrics.neutron(service.status);

@@ -37,11 +37,16 @@ test('what nobody owns goes after the grace, and nothing else', async () => {
     await book.ports.put(one);
   for (const one of [pool('of', network), pool('asked')]) await book.pools.put(one);
   const gone: string[] = [];
+  let unused: readonly string[] = [];
+  const isOutside = { phase: 'held', network, port: 'p' } as const;
+  await book.outside.put({ ...isOutside, endpoint });
   let now = 0;
   const sweep = createSweep({
     book,
     networks: { close: (id) => Promise.resolve(void gone.push(id)) },
     ports: { abandon: (key) => Promise.resolve(void gone.push(key)) },
+    outside: { close: (id) => Promise.resolve(void gone.push(`outside ${id}`)) },
+    groups: { unused: () => unused, remove: (key) => Promise.resolve(void gone.push(key)) },
     state: { networks: new Map([[network, {} as Network]]), endpoints: new Map([[endpoint, {} as Endpoint]]) },
     grace: 10,
     serialise: (_id, work) => work(),
@@ -67,18 +72,34 @@ test('what nobody owns goes after the grace, and nothing else', async () => {
   now = 22;
   await sweep();
   assert.deepEqual(gone, [lost, 'forgotten']);
+
+  // A container that nobody ended, and a group that the next container might need.
+  const ended = 'd'.repeat(64) as EndpointId;
+  await book.ports.delete('forgotten');
+  await book.outside.put({ ...isOutside, endpoint: ended });
+  unused = ['group'];
+  await sweep();
+  now = 31;
+  await sweep();
+  assert.equal(gone.length, 2);
+  now = 32;
+  await sweep();
+  assert.deepEqual(gone.slice(2), [`outside ${ended}`, 'group']);
 });
 
 test('what is still being made is waited for, and has an owner then', async () => {
   const book = await openBook(memoryNotes(), assert.fail);
   await book.networks.put({ id: network, phase: 'held', origin: 'created', key: 'k', subnets: [], tags: [] });
   await book.ports.put(port('bound', { endpoint }));
+  await book.outside.put({ phase: 'held', network, port: 'p', endpoint });
   const state = { networks: new Map<NetworkId, Network>(), endpoints: new Map<EndpointId, Endpoint>() };
   const waitedFor: string[] = [];
   const sweep = createSweep({
     book,
     networks: { close: assert.fail },
     ports: { abandon: assert.fail },
+    outside: { close: assert.fail },
+    groups: { unused: () => [], remove: assert.fail },
     state,
     grace: 0,
     serialise: (id, work) => {

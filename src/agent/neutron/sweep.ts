@@ -4,7 +4,9 @@
  */
 
 import type { Book } from '../../fabric/neutron/book.ts';
+import type { Groups } from '../../fabric/neutron/exposed.ts';
 import type { Networks } from '../../fabric/neutron/networks.ts';
+import type { Outside } from '../../fabric/neutron/outside.ts';
 import type { Ports } from '../../fabric/neutron/ports.ts';
 import type { State } from '../state.ts';
 
@@ -12,6 +14,8 @@ export interface SweepParts {
   readonly book: Book;
   readonly networks: Pick<Networks, 'close'>;
   readonly ports: Pick<Ports, 'abandon'>;
+  readonly outside: Pick<Outside, 'close'>;
+  readonly groups: Pick<Groups, 'unused' | 'remove'>;
   readonly state: Pick<State, 'networks' | 'endpoints'>;
   /** Milliseconds. */
   readonly grace: number;
@@ -23,7 +27,7 @@ export interface SweepParts {
 
 /** @returns what looks once; to be called again and again. */
 export function createSweep(parts: SweepParts): () => Promise<void> {
-  const { book, networks, ports, state, grace, serialise, monotonic } = parts;
+  const { book, networks, ports, outside, groups, state, grace, serialise, monotonic } = parts;
   const firstSeen = new Map<string, number>();
 
   /** Whether this has been without an owner at every look, since so long ago. */
@@ -50,6 +54,15 @@ export function createSweep(parts: SweepParts): () => Promise<void> {
         if (!state.networks.has(id)) await networks.close(id);
       });
     }
+    for (const { endpoint, phase } of book.outside.all()) {
+      if (phase !== 'held' || state.endpoints.has(endpoint) || !isDue(`outside ${endpoint}`, found)) continue;
+      await serialise(endpoint, async () => {
+        if (!state.endpoints.has(endpoint)) await outside.close(endpoint);
+      });
+    }
+    // Only now, and not with the last container: the next one with the same ports may be about to start.
+    for (const key of groups.unused())
+      if (isDue(`group ${key}`, found) && groups.unused().includes(key)) await groups.remove(key);
     for (const { id, network } of book.pools.all()) {
       const owned = network !== undefined && book.networks.get(network) !== undefined;
       if (!owned && isDue(`pool ${id}`, found)) await book.pools.delete(id);

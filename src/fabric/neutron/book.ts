@@ -1,16 +1,22 @@
 /** The records of Neutron's objects, in memory, with every change written down first. */
 
-import type { NetworkId, PoolId } from '../../model/ids.ts';
+import type { EndpointId, NetworkId, PoolId } from '../../model/ids.ts';
 import type { Json } from '../../model/network.ts';
 import type { Notes } from '../fabric.ts';
 import {
+  decodeGroup,
   decodeNetworkRecord,
+  decodeOutside,
   decodePool,
   decodePort,
+  encodeGroup,
   encodeNetworkRecord,
+  encodeOutside,
   encodePool,
   encodePort,
+  type GroupRecord,
   type NetworkRecord,
+  type OutsideRecord,
   type PoolRecord,
   type PortRecord,
 } from './records.ts';
@@ -28,6 +34,8 @@ export interface Book {
   readonly pools: Shelf<PoolId, PoolRecord>;
   readonly networks: Shelf<NetworkId, NetworkRecord>;
   readonly ports: Shelf<string, PortRecord>;
+  readonly outside: Shelf<EndpointId, OutsideRecord>;
+  readonly groups: Shelf<string, GroupRecord>;
 }
 
 /** @param unreadable told of each record that had to be passed over. */
@@ -70,5 +78,7 @@ export async function openBook(notes: Notes, unreadable: (key: string) => void):
     pools: await shelf('neutron/pool/', ({ id }: PoolRecord) => id, encodePool, decodePool),
     networks: await shelf('neutron/network/', ({ id }: NetworkRecord) => id, encodeNetworkRecord, decodeNetworkRecord),
     ports: await shelf('neutron/port/', ({ key }: PortRecord) => key, encodePort, decodePort),
+    outside: await shelf('neutron/outside/', ({ endpoint }: OutsideRecord) => endpoint, encodeOutside, decodeOutside),
+    groups: await shelf('neutron/group/', ({ key }: GroupRecord) => key, encodeGroup, decodeGroup),
   };
 }

@@ -189,12 +189,19 @@ describe('a network that was there', () => {
 
   it('and that a host that is gone has made, goes with the last', async () => {
     const leftBehind = { ...there, description: 'berth/left-behind' };
-    opening({ [`GET ${path}`]: json({ network: leftBehind }), [`DELETE ${path}`]: gone });
+    // Its router is our doing as well.
+    const leads = { id: 'i1', device_id: 'r1', device_owner: 'network:router_interface', description: 'berth/h2/b' };
+    opening({
+      [`GET ${path}`]: json({ network: leftBehind }),
+      'GET /v2.0/ports': json({ ports: [leads, { ...leads, id: 'i2', description: 'of a user' }] }),
+      'PUT /v2.0/routers/r1/remove_router_interface': json({}),
+      [`DELETE ${path}`]: gone,
+    });
     const { networks, idle, notes } = await hold();
     await networks.open(request(options), [pool], bounds());
     await networks.close(id);
     await idle();
-    assert.equal(cloud.lines.at(-1), `DELETE ${path}`);
+    assert.deepEqual(cloud.lines.slice(-2), ['PUT /v2.0/routers/r1/remove_router_interface', `DELETE ${path}`]);
     assert.deepEqual([...notes.kept], []);
   });
 

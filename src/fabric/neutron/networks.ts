@@ -20,6 +20,7 @@ import { isUsedByOthers } from './marks.ts';
 import { createNetworkWishes } from './network-wishes.ts';
 import type { Reference, Wishes } from './options.ts';
 import type { NetworkRecord, PoolRecord } from './records.ts';
+import { closeWayOut, detachRouters, openWayOut, resolveWayOut, toBeMade } from './router.ts';
 import type { NetworkSettings } from './settings.ts';
 import { LEFT_BEHIND, mark, marksFor, withdraw } from './sharing.ts';
 import { prefixName, subnetRequest } from './subnets.ts';
@@ -28,7 +29,10 @@ import { leftToLook, mayYetBeDone } from './unanswered.ts';
 
 export interface NetworksParts {
   readonly book: Pick<Book, 'networks' | 'pools'>;
-  readonly neutron: Pick<Neutron, 'networks' | 'subnets' | 'subnetPools' | 'ports' | 'securityGroups' | 'qosPolicies'>;
+  readonly neutron: Pick<
+    Neutron,
+    'networks' | 'subnets' | 'subnetPools' | 'ports' | 'securityGroups' | 'qosPolicies' | 'routers' | 'floatingIps'
+  >;
   readonly departures: Departures;
   /** As what we make and mark is known to be of this host. */
   readonly host: string;
@@ -184,10 +188,11 @@ export function createNetworks(parts: NetworksParts): Networks {
       if (known === undefined) return undefined;
       if (known.phase !== 'leaving') await networks.put(record);
       const current = known.phase === 'leaving' ? known : record;
+      const isSettled = await closeWayOut(neutron, current, (sentence) => left(id, sentence), bounds);
       const found = await remove(current, bounds);
-      const left = found ? undefined : leftToLook(current.unanswered, settle, now());
-      if (left === undefined) await networks.delete(id);
-      return left;
+      const wait = found && isSettled ? undefined : leftToLook(current.unanswered, settle, now());
+      if (wait === undefined) await networks.delete(id);
+      return wait;
     });
   }
 
@@ -262,6 +267,7 @@ export function createNetworks(parts: NetworksParts): Networks {
       return false;
     }
     if (found.description === LEFT_BEHIND) {
+      await detachRouters(neutron, found.id, bounds);
       const removal = neutron.networks.remove(found.id, { ...bounds, ifRevision: found.revision_number });
       await unlessInUse(removal, id, { network_id: found.id }, bounds);
       return false;
@@ -345,6 +351,7 @@ export function createNetworks(parts: NetworksParts): Networks {
       const wishes = wishesOf(request, asked);
       const pools = await wished.cutFrom(asked, wishes, bounds);
       const securityGroups = await wished.groups(wishes.securityGroups, bounds);
+      const wayOut = await resolveWayOut(neutron, wishes, { internal: request.internal, shared }, bounds);
       const existing = await existingNetwork(neutron.subnets, wishes, bounds);
       const { network, subnets } =
         existing === undefined
@@ -354,7 +361,9 @@ export function createNetworks(parts: NetworksParts): Networks {
         const settings = await describe(wishes, pools, { network, subnets }, securityGroups, bounds);
         for (const pool of pools) await book.pools.put({ ...pool, network: request.id });
         if (shared) await share(request, pools, settings, { network, subnets }, bounds);
-        return settings;
+        const record = networks.get(request.id)!;
+        if (wayOut !== undefined) await networks.put({ ...record, ...toBeMade(wayOut) });
+        return { ...settings, ...(wayOut && (await openWayOut(neutron, wayOut, record, settings, bounds))) };
       } catch (error) {
         await undo(request.id, error);
         throw error;

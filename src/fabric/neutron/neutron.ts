@@ -12,7 +12,7 @@ import type { Fabric, JoinAnswer } from '../fabric.ts';
 import { gatewaysFor } from '../gateways.ts';
 import { endpointWiring, networkWiring, sourceLink } from './binding.ts';
 import { endpointOptions, networkOptions } from './options.ts';
-import { networkSettings } from './settings.ts';
+import { endpointSettings, networkSettings } from './settings.ts';
 
 /** The agent asks Neutron first, and plans with what it was told. */
 function planned(): never {
@@ -44,8 +44,10 @@ export const neutron: Fabric = {
 
   join(network, endpoint, context): JoinAnswer {
     const { defaultRoute } = containerSettings(endpoint);
-    const { subnets, interfacePrefix: prefix } = networkSettings(network);
-    const shut = context.engineRefusesGateway || endpoint.publishes || network.internal || !defaultRoute;
+    const { subnets, interfacePrefix: prefix, publish } = networkSettings(network);
+    // Packets to ports that Neutron lets in come back by Neutron's router.
+    const publishes = endpoint.publishes && publish === undefined;
+    const shut = context.engineRefusesGateway || publishes || network.internal || !defaultRoute;
     // Those of the subnets that it has an address on, and no others: the next hop would be out of reach.
     const own = subnets.filter((subnet) =>
       endpoint.addresses.some(({ address }) => contains(parsePrefix(subnet.prefix)!, address)),
@@ -58,7 +60,12 @@ export const neutron: Fabric = {
       destinationPrefix: interfacePrefix(endpoint, prefix),
       ...(shut ? {} : gatewaysFor(network, endpoint)),
       routes: [...told, ...staticRoutes(endpoint)],
-      isolated: !endpoint.publishes,
+      isolated: !publishes,
     };
+  },
+
+  details(endpoint) {
+    const { port, outside } = endpointSettings(endpoint);
+    return { port, ...outside };
   },
 };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BerthError } from '../../model/errors.ts';
-import { readWishes } from './options.ts';
+import { readPortWishes, readWishes } from './options.ts';
 
 const uuid = '0123abcd-4567-89ab-cdef-0123456789ab';
 
@@ -51,6 +51,23 @@ test('what kuryr did not have', () => {
     },
   );
   assert.deepEqual(readWishes({ 'neutron.security_groups': 'none' }).securityGroups, []);
+});
+
+test('how a network and a container are reached from outside', () => {
+  const { router, floatingNetwork, publish } = readWishes({
+    'neutron.router': 'edge',
+    'neutron.floating_network': uuid,
+    'neutron.publish': 'floating-ip',
+  });
+  assert.deepEqual([router, floatingNetwork, publish], [{ name: 'edge' }, { uuid }, 'floating-ip']);
+  const wishes = (given: Record<string, string>) => readPortWishes(given).wishes;
+  assert.deepEqual(wishes({ 'neutron.floating_network': 'none' }), { floatingNetwork: 'none' });
+  assert.deepEqual(wishes({ 'neutron.floating_network': 'public' }), { floatingNetwork: { name: 'public' } });
+  assert.deepEqual(wishes({ 'neutron.floating_ip': '172.24.4.9' }), { floatingIp: { address: '172.24.4.9' } });
+  assert.deepEqual(wishes({ 'neutron.floating_ip': uuid }), { floatingIp: { uuid } });
+  const both = { 'neutron.floating_ip': uuid, 'neutron.floating_network': 'public' };
+  for (const wrong of [{ 'neutron.floating_ip': 'fd00::1' }, { 'neutron.floating_ip': 'mine' }, both])
+    assert.throws(() => wishes(wrong), { code: 'BAD_OPTION' });
 });
 
 test('mistakes have a sentence', () => {

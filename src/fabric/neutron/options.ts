@@ -4,14 +4,22 @@
  */
 
 import type { Family } from '../../model/address.ts';
-import { parseAddress } from '../../model/address.ts';
+import { formatAddress, parseAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import { parseMac } from '../../model/mac.ts';
 import { parsePrefix } from '../../model/prefix.ts';
 import { containerOptions, networkContainerOptions } from '../container-options.ts';
 import type { OptionSpec } from '../fabric.ts';
 import { GREATEST_MTU, LEAST_MTU } from '../mtu.ts';
-import { booleanOption, integerOption, linkOption, type OptionValues, printable, readOptions } from '../options.ts';
+import {
+  booleanOption,
+  choiceOption,
+  integerOption,
+  linkOption,
+  type OptionValues,
+  printable,
+  readOptions,
+} from '../options.ts';
 
 /** One object of Neutron, as a user names it. */
 export type Reference = { readonly uuid: string } | { readonly name: string };
@@ -30,7 +38,14 @@ export interface Wishes {
   readonly securityGroups?: readonly Reference[];
   readonly mtu?: number;
   readonly interfacePrefix?: string;
+  readonly router?: Reference;
+  readonly floatingNetwork?: Reference;
+  readonly publish?: PublishWay;
 }
+
+/** Who lets published ports in: Docker's own gateway bridge, port forwardings of a floating IP, or security group rules alone. */
+export type PublishWay = (typeof PUBLISH_WAYS)[number];
+const PUBLISH_WAYS = ['engine', 'floating-ip', 'security-group'] as const;
 
 const object = (name: string, what: string, help: string): readonly OptionSpec[] => [
   { name: `${name}.uuid`, values: 'a UUID', default: 'none', help },
@@ -92,6 +107,24 @@ export const networkOptions: readonly OptionSpec[] = [
     help: 'Domain in which Neutron enters the names of the ports.',
   },
   {
+    name: 'neutron.router',
+    values: 'UUID or name',
+    default: 'none',
+    help: 'Router that the subnets are attached to while the network is there. What is attached to it already is left as it is.',
+  },
+  {
+    name: 'neutron.floating_network',
+    values: 'UUID or name',
+    default: 'none',
+    help: 'External network of which each container has a floating IP while it runs; with neutron.publish=floating-ip, the network has one for all.',
+  },
+  {
+    name: 'neutron.publish',
+    values: PUBLISH_WAYS.join(', '),
+    default: 'engine',
+    help: "How -p lets packets in: through Docker's own gateway bridge; by port forwardings of a floating IP of neutron.floating_network; or at the container's own address, by security group rules.",
+  },
+  {
     name: 'mtu',
     aliases: ['com.docker.network.driver.mtu'],
     values: '1280 to 65535',
@@ -141,6 +174,18 @@ export const endpointOptions: readonly OptionSpec[] = [
     default: 'none',
     help: 'Name by which Neutron enters the port into DNS.',
   },
+  {
+    name: 'neutron.floating_network',
+    values: 'UUID or name; or none',
+    default: "the network's",
+    help: 'External network of which the container has a floating IP while it runs.',
+  },
+  {
+    name: 'neutron.floating_ip',
+    values: 'an address or a UUID',
+    default: 'none',
+    help: 'Floating IP that is there already, and is associated with the container while it runs. Nobody may have it.',
+  },
   ...containerOptions,
 ];
 
@@ -152,6 +197,9 @@ export interface PortWishes {
   readonly allowedAddressPairs?: readonly { readonly ip_address: string; readonly mac_address?: string }[];
   readonly qosPolicy?: Reference;
   readonly dnsName?: string;
+  /** `none`: not even the network's. */
+  readonly floatingNetwork?: Reference | 'none';
+  readonly floatingIp?: { readonly uuid: string } | { readonly address: string };
 }
 
 /**
@@ -164,7 +212,7 @@ export function readPortWishes(given: Readonly<Record<string, string>>): {
   readonly rest: Readonly<Record<string, string>>;
 } {
   const values = readOptions(given, endpointOptions);
-  const qos = values.get('neutron.qos_policy');
+  const [qos, outside] = [values.get('neutron.qos_policy'), values.get('neutron.floating_network')];
   const wishes = withoutUndefined({
     port: idOption(values, 'neutron.port.uuid'),
     securityGroups: listOption(values, 'neutron.security_groups'),
@@ -172,7 +220,11 @@ export function readPortWishes(given: Readonly<Record<string, string>>): {
     allowedAddressPairs: values.get('neutron.allowed_address_pairs')?.split(',').map(readPair),
     qosPolicy: qos === undefined ? undefined : eitherOf('neutron.qos_policy', qos),
     dnsName: values.get('neutron.dns_name'),
+    floatingNetwork: outside === undefined ? undefined : referenceOrNone('neutron.floating_network', outside),
+    floatingIp: floatingIpOption(values),
   });
+  if (wishes.floatingIp !== undefined && outside !== undefined)
+    throw new BerthError('BAD_OPTION', "give 'neutron.floating_ip' or 'neutron.floating_network', not both");
   if (wishes.portSecurity === false && wishes.securityGroups !== undefined && wishes.securityGroups.length > 0)
     throw new BerthError('BAD_OPTION', "'neutron.security_groups' needs 'neutron.port_security'");
   return { wishes, rest: Object.fromEntries(Object.entries(given).filter(([name]) => !name.startsWith('neutron.'))) };
@@ -225,6 +277,23 @@ function nameOf(option: string, text: string): string {
   );
 }
 
+const referenceOrNone = (option: string, text: string): Reference | 'none' =>
+  text === 'none' ? 'none' : eitherOf(option, text);
+
+function floatingIpOption(values: OptionValues): PortWishes['floatingIp'] {
+  const text = values.get('neutron.floating_ip');
+  if (text === undefined) return undefined;
+  const uuid = uuidOf(text);
+  if (uuid !== undefined) return { uuid };
+  // Floating IPs are IPv4 (neutron.db.l3_db).
+  const address = parseAddress(text);
+  if (address?.family === 4) return { address: formatAddress(address) };
+  throw new BerthError(
+    'BAD_OPTION',
+    `the option 'neutron.floating_ip' is an IPv4 address or a UUID, not '${printable(text)}'`,
+  );
+}
+
 const eitherOf = (option: string, text: string): Reference => {
   const uuid = uuidOf(text);
   return uuid === undefined ? { name: nameOf(option, text) } : { uuid };
@@ -250,7 +319,13 @@ export function readWishes(given: Readonly<Record<string, string>>): Wishes {
     const [v4, v6] = [referenceOption(values, `neutron.${name}`), referenceOption(values, `neutron.${name}.v6`)];
     return { ...(v4 && { 4: v4 }), ...(v6 && { 6: v6 }) };
   };
-  const qos = values.get('neutron.qos_policy');
+  const named = (name: string) => {
+    const text = values.get(name);
+    return text === undefined ? undefined : eitherOf(name, text);
+  };
+  const publish = values.has('neutron.publish')
+    ? choiceOption(values, 'neutron.publish', PUBLISH_WAYS, 'engine')
+    : undefined;
   return withoutUndefined({
     network: referenceOption(values, 'neutron.net'),
     shared: optionalBoolean(values, 'neutron.net.shared'),
@@ -258,11 +333,14 @@ export function readWishes(given: Readonly<Record<string, string>>): Wishes {
     pools: byFamily('pool'),
     dhcp: optionalBoolean(values, 'neutron.dhcp'),
     portSecurity: optionalBoolean(values, 'neutron.port_security'),
-    qosPolicy: qos === undefined ? undefined : eitherOf('neutron.qos_policy', qos),
+    qosPolicy: named('neutron.qos_policy'),
     dnsDomain: values.get('neutron.dns_domain'),
     securityGroups: listOption(values, 'neutron.security_groups'),
     mtu: integerOption(values, 'mtu', LEAST_MTU, GREATEST_MTU),
     interfacePrefix: linkOption(values, 'interface_prefix', 12),
+    router: named('neutron.router'),
+    floatingNetwork: named('neutron.floating_network'),
+    publish,
   });
 }
 

@@ -5,6 +5,15 @@ import type { Port } from '../../openstack/neutron/objects.ts';
 import type { PortChange } from '../../openstack/neutron/requests.ts';
 import type { Binding, PortRecord } from './records.ts';
 
+/** What is needed when the container opens ports. */
+export const guardsOf = ({ security_groups, project_id }: Port): Pick<PortRecord, 'groups' | 'project'> => ({
+  ...(security_groups && { groups: security_groups }),
+  ...(project_id && { project: project_id }),
+});
+
+/** Nobody has it. */
+export const isFree = (port: Port): boolean => !port.device_id && !port.device_owner && !port['binding:host_id'];
+
 /** Of what is going to be changed, what there is. */
 export function before(port: Port, change: PortChange): Partial<NonNullable<PortRecord['before']>> {
   return {

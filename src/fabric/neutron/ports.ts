@@ -18,7 +18,7 @@ import type { AddressChoice } from './address-choice.ts';
 import type { Book } from './book.ts';
 import type { Departures } from './departures.ts';
 import { createPortRemoval, type PortRemovalParts } from './port-removal.ts';
-import { before, bindingOf } from './port-state.ts';
+import { before, bindingOf, guardsOf, isFree } from './port-state.ts';
 import type { Binding, Fastened, PortRecord } from './records.ts';
 import type { NetworkSettings } from './settings.ts';
 
@@ -72,7 +72,7 @@ export interface Ports {
     bounds: Bounds,
   ): Promise<HeldPort>;
   /** Changes what is held, as one container wants it; an adopted port gets back what it had. */
-  amend(port: HeldPort, change: PortChange, bounds: Bounds): Promise<void>;
+  amend(port: Pick<HeldPort, 'key' | 'port' | 'origin'>, change: PortChange, bounds: Bounds): Promise<void>;
   /** Writes down what is about to be done for it elsewhere, or, with undefined, that it has been undone. */
   fasten(key: string, fastened: Fastened | undefined): Promise<void>;
   /** That an endpoint was given. */
@@ -115,7 +115,8 @@ export function createPorts(parts: PortsParts): Ports {
     });
     if (mac === undefined || !addresses.some(({ pool }) => pool === taken))
       throw new BerthError('OPENSTACK_BAD_ANSWER', `Neutron made the port ${port.id} without what was asked for`);
-    return { ...record, phase: 'held', port: port.id, mac, addresses, binding: bindingOf(port, nested) };
+    const binding = bindingOf(port, nested);
+    return { ...record, phase: 'held', port: port.id, mac, addresses, binding, ...guardsOf(port) };
   }
 
   async function fasten(key: string, fastened: Fastened | undefined): Promise<void> {
@@ -389,9 +390,13 @@ export function createPorts(parts: PortsParts): Ports {
         const record = ports.get(key);
         const found = await neutron.ports.get(port, bounds);
         if (record?.before !== undefined && found !== undefined)
-          await ports.put({ ...record, before: { ...record.before, ...before(found, change) } });
+          // What it had at first, should it be changed again.
+          await ports.put({ ...record, before: { ...before(found, change), ...record.before } });
       }
-      await neutron.ports.update(port, change, bounds);
+      const changed = await neutron.ports.update(port, change, bounds);
+      const record = ports.get(key);
+      if (record?.phase === 'held' && change.security_groups !== undefined)
+        await ports.put({ ...record, ...guardsOf(changed) });
     },
 
     fasten,
@@ -435,8 +440,6 @@ export function createPorts(parts: PortsParts): Ports {
 
 /** neutron.ipam.exceptions, and neutron_lib.exceptions of older releases. */
 const ADDRESS_IN_USE = new Set(['IpAddressAlreadyAllocated', 'IpAddressInUse']);
-
-const isFree = (port: Port): boolean => !port.device_id && !port.device_owner && !port['binding:host_id'];
 
 const fixedIps = ({ settings }: Place, addresses: PortRecord['addresses']) =>
   addresses.map(({ pool, on }) => ({

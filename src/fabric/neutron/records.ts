@@ -64,6 +64,10 @@ const NetworkSchema = z.object({
   subnetTags: z.array(z.object({ subnet: z.string(), tag: z.string() })).optional(),
   /** Subnet pools that kuryr-libnetwork has made for it, and that go after it. */
   subnetPools: z.array(z.string()).optional(),
+  /** Id of the router to which its subnets may have been attached. */
+  router: z.string().optional(),
+  /** It may have a floating IP of its own, for the ports that its containers publish. */
+  floating: z.boolean().optional(),
 });
 export type NetworkRecord = Readonly<z.infer<typeof NetworkSchema>>;
 
@@ -118,6 +122,9 @@ const PortSchema = z.object({
   unanswered: z.number().optional(),
   binding: BindingSchema.optional(),
   fastened: FastenedSchema.optional(),
+  /** Its security groups, and whose it is, as Neutron last told. */
+  groups: z.array(z.string()).optional(),
+  project: z.string().optional(),
   /** Of an adopted port: what is to be put back. */
   before: z
     .object({
@@ -140,10 +147,48 @@ const PortSchema = z.object({
 });
 export type PortRecord = Readonly<z.infer<typeof PortSchema>>;
 
+const forwarding = z.object({ protocol: z.number(), internal: z.number(), external: z.number() });
+export type Forwarding = Readonly<z.infer<typeof forwarding>>;
+
+/** What lets others reach one container, beyond its port. */
+const OutsideSchema = z.object({
+  endpoint: id<EndpointId>(),
+  phase,
+  network: id<NetworkId>(),
+  /** Neutron's id of the container's port. */
+  port: z.string(),
+  /** Key of the group that it shares with others, for the ports that it opens. */
+  group: z.string().optional(),
+  /** A floating IP of its own; without `id`, Neutron's answer has not come yet. */
+  floating: z.object({ origin, id: z.string().optional(), address: z.string().optional() }).optional(),
+  /** When Neutron was asked for something that it has not answered, and may yet do. */
+  unanswered: z.number().optional(),
+  /** Ports of the network's floating IP. */
+  forwardings: z.object({ floatingIp: z.string(), address: z.string(), ports: z.array(forwarding) }).optional(),
+});
+export type OutsideRecord = Readonly<z.infer<typeof OutsideSchema>>;
+
+/** A security group that containers with the same open ports share, with those of other hosts too. */
+const GroupSchema = z.object({
+  /** Of its project and its name. */
+  key: z.string(),
+  phase,
+  /** A function of the ports. */
+  name: z.string(),
+  project: z.string().optional(),
+  id: z.string().optional(),
+  /** When Neutron was asked for it, and has not answered. */
+  unanswered: z.number().optional(),
+});
+export type GroupRecord = Readonly<z.infer<typeof GroupSchema>>;
+
 /** @returns undefined for what cannot be read. */
 export const decodePool = (note: Json): PoolRecord | undefined => PoolSchema.safeParse(note).data;
 export const decodeNetworkRecord = (note: Json): NetworkRecord | undefined => NetworkSchema.safeParse(note).data;
 export const decodePort = (note: Json): PortRecord | undefined => PortSchema.safeParse(note).data;
+
+export const decodeOutside = (note: Json): OutsideRecord | undefined => OutsideSchema.safeParse(note).data;
+export const decodeGroup = (note: Json): GroupRecord | undefined => GroupSchema.safeParse(note).data;
 
 export const encodePool = ({ subnet, range, gateway, auxiliary, ...pool }: PoolRecord): Json => ({
   ...pool,
@@ -154,6 +199,10 @@ export const encodePool = ({ subnet, range, gateway, auxiliary, ...pool }: PoolR
 });
 
 export const encodeNetworkRecord = (network: NetworkRecord): Json => ({ ...network });
+
+export const encodeOutside = (outside: OutsideRecord): Json => ({ ...outside });
+
+export const encodeGroup = (group: GroupRecord): Json => ({ ...group });
 
 export const encodePort = ({ addresses, binding, fastened, before, ...port }: PortRecord): Json => ({
   ...port,

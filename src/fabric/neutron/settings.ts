@@ -28,6 +28,12 @@ const NetworkSettings = z.object({
   securityGroups: z.array(z.string()).optional(),
   portSecurity: z.boolean().optional(),
   qosPolicy: z.string().optional(),
+  /** External network of which each container has a floating IP; with `publish: floating-ip`, the network has had its own of it. */
+  floatingNetwork: z.string().optional(),
+  /** Absent: the engine publishes. */
+  publish: z.enum(['floating-ip', 'security-group']).optional(),
+  /** For published ports. */
+  floatingIp: z.object({ id: z.string(), address: z.string() }).optional(),
 });
 export type NetworkSettings = Readonly<z.infer<typeof NetworkSettings>>;
 export type SubnetSettings = NetworkSettings['subnets'][number];
@@ -60,6 +66,8 @@ const EndpointSettings = z.looseObject({
   nested: NestedSettings.optional(),
   /** Of a port that is a virtual function of a NIC. */
   virtualFunction: VirtualFunctionSettings.optional(),
+  /** How it is reached from outside, for people. */
+  outside: z.object({ floatingIp: z.string().optional(), published: z.array(z.string()).optional() }).optional(),
 });
 export type EndpointSettings = Readonly<z.infer<typeof EndpointSettings>>;
 
