@@ -41,6 +41,11 @@ describe('waiting for a port', () => {
       });
     });
 
+  it('tells the status that it knows, though the last question had no answer', async () => {
+    const { neutron } = neutronThat('DOWN', new Error('no answer'));
+    await assert.rejects(wait(neutron, 300)(port, within(9000)), { message: /its status is DOWN/ });
+  });
+
   it('leaves time of the call for the undoing, however long it may take', async () => {
     const { neutron } = neutronThat('DOWN');
     const bounds = within(2000);

@@ -27,7 +27,7 @@ export function createActivation({ neutron, host, timeout, agents }: ActivationP
     const began = performance.now();
     const patience = Math.min(timeout ?? Number.POSITIVE_INFINITY, timeLeft(bounds) - KEPT);
     const within: Bounds = { signal: bounds.signal, until: began + patience };
-    let last = 'Neutron has not told its status yet';
+    let last: string | undefined;
     // The last questions come closer together: no time is given away.
     const next = (wait: number) => Math.max(SHORTEST_PAUSE, Math.min(wait * 2, LONGEST_PAUSE, timeLeft(within) / 2));
     for (let wait = FIRST_PAUSE; await pause(wait, within); wait = next(wait)) {
@@ -37,15 +37,15 @@ export function createActivation({ neutron, host, timeout, agents }: ActivationP
         last =
           found === undefined ? 'Neutron has no such port any more' : `its status is ${found.status ?? 'not told'}`;
       } catch (error) {
-        // A Neutron that is away for a moment says nothing of the agent.
-        last = error instanceof Error ? error.message : String(error);
+        // A Neutron that is away for a moment says nothing of the agent: what it has told before counts.
+        last ??= error instanceof Error ? error.message : String(error);
       }
     }
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
     const known = await agents(bounds).catch(() => []);
     throw new BerthError(
       'PORT_INACTIVE',
-      `the port ${port.port} did not become active on the host '${host}' within ${seconds} s: ${last}; ${
+      `the port ${port.port} did not become active on the host '${host}' within ${seconds} s: ${last ?? 'there was no time to ask'}; ${
         known.length === 0 ? 'Neutron tells of no agent there' : `agents there: ${known.join(', ')}`
       }`,
     );
