@@ -9,11 +9,11 @@ export interface Suite {
 }
 
 /**
- * The heaviest first, among equals the longest: what is given back when one ends is then always enough for the next, so none is
- * kept waiting by lighter ones, and what is left for the end is short.
+ * Those that cost most first, in cores times seconds: what is given back when a heavy one ends is then enough for the next
+ * heavy one, so none is kept waiting by lighter ones, and what is left for the end is short.
  */
 export function inOrder(suites: readonly Suite[]): Suite[] {
-  return suites.toSorted((a, b) => b.weight - a.weight || b.seconds - a.seconds || a.file.localeCompare(b.file));
+  return suites.toSorted((a, b) => b.weight * b.seconds - a.weight * a.seconds || a.file.localeCompare(b.file));
 }
 
 /**
