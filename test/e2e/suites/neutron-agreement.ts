@@ -116,20 +116,33 @@ async function differencesInNeutron(stack: OpenStack, host: Host, { networks }: 
   return differences;
 }
 
-/** Waits until all three tell the same, and that there is so much. @throws naming the differences. */
-export async function agree(stack: OpenStack, host: Host, holdings: Holdings, timeout = 60_000): Promise<void> {
+/** @param look what differs. */
+async function untilNone(who: string, look: () => Promise<readonly string[]>, timeout: number): Promise<void> {
   let left: readonly string[] = [];
   await waitFor(
-    () => `Neutron, Berth and the kernel of ${host.name} to agree:\n${left.join('\n')}`,
+    () => `${who} to agree:\n${left.join('\n')}`,
     async () => {
-      left = await differencesHere(host, holdings);
-      // Neutron is slow, and busy with what it is waited for.
-      if (left.length === 0) left = await differencesInNeutron(stack, host, holdings);
+      left = await look();
       return left.length === 0;
     },
     timeout,
     100,
   );
+}
+
+/** The same without Neutron, which takes long to be asked: what the host has written down, and has in its kernel. */
+export const agreeHere = (host: Host, holdings: Holdings, timeout = 60_000): Promise<void> =>
+  untilNone(`Berth and the kernel of ${host.name}`, () => differencesHere(host, holdings), timeout);
+
+/** Waits until all three tell the same, and that there is so much. @throws naming the differences. */
+export async function agree(stack: OpenStack, host: Host, holdings: Holdings, timeout = 60_000): Promise<void> {
+  // Neutron is slow, and busy with what it is waited for.
+  await agreeHere(host, holdings, timeout);
+  const look = async () => {
+    const here = await differencesHere(host, holdings);
+    return here.length > 0 ? here : await differencesInNeutron(stack, host, holdings);
+  };
+  await untilNone(`Neutron, Berth and the kernel of ${host.name}`, look, timeout);
 }
 
 export const nothing: Holdings = { networks: 0, containers: 0 };
