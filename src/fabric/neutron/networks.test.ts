@@ -77,6 +77,16 @@ describe('a network that is made', () => {
     assert.deepEqual([...notes.kept.keys()], ['neutron/pool/p']);
   });
 
+  it('that Neutron refuses is not looked for', async () => {
+    cloud.answer({
+      'POST /v2.0/networks': json({ NeutronError: { type: 'OverQuota', message: 'no', detail: '' } }, 409),
+    });
+    const { networks, notes, departures } = await hold();
+    await failureOf(networks.open(request(), [pool], bounds()));
+    assert.deepEqual([cloud.lines, departures.waiting().count], [['POST /v2.0/networks'], 0]);
+    assert.deepEqual([...notes.kept.keys()], ['neutron/pool/p']);
+  });
+
   it('whose answer is lost is looked for until Neutron cannot be at it any more', async () => {
     cloud.answer({
       'POST /v2.0/networks': hangUp,

@@ -179,7 +179,11 @@ export function createNetworks(parts: NetworksParts): Networks {
   }
 
   /** What the store says to that is not what went wrong. */
-  const undo = (id: NetworkId, failure: unknown): Promise<void> => begone(id, failure).catch(() => {});
+  async function undo(id: NetworkId, failure: unknown): Promise<void> {
+    // Neutron was not asked, or has refused: there is nothing to look for.
+    const isNothing = networks.get(id)?.network === undefined && detailsOf(failure)?.mayBeDone === false;
+    await (isNothing ? networks.delete(id) : begone(id, failure)).catch(() => {});
+  }
 
   function leave(record: NetworkRecord): void {
     const { id } = record;
