@@ -14,7 +14,7 @@ import { asUser, closeSessions, folder, sessionFor } from './suites/openstack-se
 describe('Keystone', { timeout: 600_000 }, () => {
   let stack: OpenStack;
   before(async () => {
-    stack = await startOpenStack();
+    stack = await startOpenStack({ revocation: true });
   });
   after(async () => {
     closeSessions();
