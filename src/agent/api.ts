@@ -318,6 +318,7 @@ export interface NamedView extends NameView {
 
 export interface PoolView {
   readonly id: string;
+  /** `neutron`: its addresses are Neutron's to give. */
   readonly space: string;
   readonly subnet: string;
   readonly range?: string;
@@ -333,13 +334,15 @@ export interface LeaseView {
   readonly pool: string;
   readonly address: string;
   /**
-   * `request`, `endpoint`, `gateway` or `auxiliary`; `dhcp` for one that a DHCP server gave; `reserved` for one that nobody has,
-   * and that is kept for somebody.
+   * `request`, `endpoint`, `gateway` or `auxiliary`; `dhcp` for one that a DHCP server gave; `port` for one that Neutron gave;
+   * `reserved` for one that nobody has, and that is kept for somebody.
    */
   readonly kind: string;
   readonly endpoint?: string;
   readonly container?: string;
   readonly mac?: string;
+  /** Neutron's id of the port. */
+  readonly port?: string;
   readonly engine: string;
   readonly createdAt: string;
   readonly dhcp?: DhcpView;

@@ -56,7 +56,7 @@ export interface HandlerParts {
   readonly hosts: HostHandlerParts;
   readonly reaching: Pick<Reaching, 'parties' | 'ping'>;
   /** Absent: no plugin is for it. */
-  readonly neutron?: Pick<NeutronService, 'collect'> | undefined;
+  readonly neutron?: Pick<NeutronService, 'collect' | 'pools' | 'leases'> | undefined;
   status(): StatusView;
 }
 
@@ -91,7 +91,10 @@ export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHan
   const findNetwork = (wanted: string) =>
     pick([...state.networks.values()], wanted, ({ id }) => [id, names.network(id)], 'NETWORK_UNKNOWN', 'network');
 
-  const findPool = (wanted: string) => pick(leases.pools(), wanted, ({ id }) => [id], 'POOL_UNKNOWN', 'pool');
+  const pickPool = <Item extends { readonly id: string }>(all: readonly Item[], wanted: string): Item =>
+    pick(all, wanted, ({ id }) => [id], 'POOL_UNKNOWN', 'pool');
+  const findPool = (wanted: string) => pickPool(leases.pools(), wanted);
+  const viewPools = () => [...leases.pools().map(viewPool), ...(parts.neutron?.pools() ?? [])];
 
   /** Reserved addresses that nobody has: one for each subnet, whatever pools there are on it. */
   const reservedIn = (pools: readonly Pool[]) =>
@@ -184,27 +187,26 @@ export function apiHandlers(parts: HandlerParts): Readonly<Record<string, ApiHan
     },
 
     'GET pools': ({ path }) => {
-      const all = leases.pools();
-      if (path[1] === undefined) return Promise.resolve(all.map(viewPool));
-      return Promise.resolve(viewPool(findPool(path.slice(1).join('/'))));
+      const all = viewPools();
+      return Promise.resolve(path[1] === undefined ? all : pickPool(all, path.slice(1).join('/')));
     },
 
-    'GET leases': ({ path, query }) => {
-      const pool = query.get('pool');
-      const all = pool === null ? leases.all() : leases.of(findPool(pool).id);
+    'GET leases': async ({ path, query }) => {
+      await learnContainers();
+      const wanted = query.get('pool');
+      const pool = wanted === null ? undefined : pickPool(viewPools(), wanted).id;
       const views = [
-        ...all.map((lease) => leaseView(lease, names)),
-        ...(pool === null ? dhcp.leases().map((lease) => dhcpLeaseView(lease, names)) : []),
-      ];
-      if (path[1] === undefined) {
-        const reserved = pool === null ? reservedIn(leases.pools()) : reservedIn([findPool(pool)]);
-        return Promise.resolve([...views, ...reserved]);
-      }
+        ...leases.all().map((lease) => leaseView(lease, names)),
+        ...dhcp.leases().map((lease) => dhcpLeaseView(lease, names)),
+        ...(parts.neutron?.leases(names) ?? []),
+      ].filter((lease) => pool === undefined || lease.pool === pool);
+      if (path[1] === undefined)
+        return [...views, ...reservedIn(leases.pools().filter(({ id }) => pool === undefined || id === pool))];
       const address = parseAddress(path[1]);
       if (address === undefined) throw new BerthError('BAD_ADDRESS', `'${path[1].slice(0, 64)}' is not an address`);
       const found = views.filter((lease) => lease.address === formatAddress(address));
       if (found.length === 0) throw new BerthError('NOT_FOUND', `the address ${path[1]} is not leased`);
-      return Promise.resolve(found);
+      return found;
     },
 
     ...reservationHandlers({

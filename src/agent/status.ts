@@ -34,7 +34,7 @@ export interface StatusParts {
   /** Absent: this host is alone. */
   readonly cluster?: Cluster | undefined;
   /** Absent: no plugin is for it. */
-  readonly neutron?: Pick<NeutronService, 'status' | 'problems'> | undefined;
+  readonly neutron?: Pick<NeutronService, 'status' | 'problems' | 'pools' | 'leases'> | undefined;
   readonly engineNetworks: Pick<EngineNetworks, 'problems'>;
   readonly lifecycle: Lifecycle;
   readonly leases: Leases;
@@ -57,8 +57,8 @@ export function createStatus(parts: StatusParts): Status {
       networks: state.networks.size,
       endpoints: state.endpoints.size,
       attachments: [...state.endpoints.values()].filter(({ attachment }) => attachment !== undefined).length,
-      pools: leases.pools().length,
-      leases: leases.count() + dhcp.leases().length,
+      pools: leases.pools().length + (parts.neutron?.pools().length ?? 0),
+      leases: leases.count() + dhcp.leases().length + (parts.neutron?.leases(names).length ?? 0),
     };
   }
 

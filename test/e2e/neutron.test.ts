@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
+import type { LeaseView, PoolView } from '../../src/agent/api.ts';
 import { type Bed, openBed } from './bed/bed.ts';
 import type { Host } from './bed/host.ts';
 import { type OpenStack, startOpenStack } from './bed/openstack/openstack.ts';
@@ -59,6 +60,10 @@ afterEach(() => {
 after(() => bed[Symbol.asyncDispose]());
 
 describe('a network that Berth makes', () => {
+  test('needs a subnet, or a pool that one is cut from, and says so', async () => {
+    await assert.rejects(create(h1, 'berth-neutron', 'bare'), /no --subnet was given.*subnet pool create.* kuryr/s);
+  });
+
   test('takes two calls, a container one to start and one to stop, and its removal one', async () => {
     await create(h1, 'berth-neutron', 'blue', '--subnet', '10.21.0.0/24', '--gateway', '10.21.0.1');
     const counts = stack.calls.counts({ service: 'neutron' });
@@ -77,6 +82,17 @@ describe('a network that Berth makes', () => {
     await start(h1, 'two', '--network blue');
     const two = (await addressOf(h1, 'two'))!;
     await h1.docker('exec', 'one', 'ping', '-c', '1', '-W', '2', two);
+    const list = async (kind: string) => JSON.parse((await h1.berth('--json', kind, 'ls')).stdout);
+    const leases = (await list('lease')).map(({ address, kind, container }: LeaseView) => [address, [kind, container]]);
+    assert.deepEqual(Object.fromEntries(leases), {
+      '10.21.0.1': ['gateway', undefined],
+      [port!.fixed_ips[0]!.ip_address]: ['port', 'one'],
+      [two]: ['port', 'two'],
+    });
+    assert.deepEqual(
+      (await list('pool')).map(({ subnet, leases: count }: PoolView) => [subnet, count]),
+      [['10.21.0.0/24', 3]],
+    );
 
     stack.calls.clear();
     await h1.docker('rm', '-f', 'two');

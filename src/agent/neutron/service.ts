@@ -20,11 +20,13 @@ import { asBerthError } from '../../model/errors.ts';
 import type { EndpointId } from '../../model/ids.ts';
 import type { Bounds } from '../../openstack/bounds.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';
-import type { GarbageView } from '../api.ts';
+import type { GarbageView, LeaseView, PoolView } from '../api.ts';
 import type { Events } from '../events.ts';
 import type { Lifecycle } from '../lifecycle.ts';
+import type { Names } from '../names.ts';
 import type { State } from '../state.ts';
 import { createActivation } from './activation.ts';
+import { neutronLeases, neutronPools } from './address-views.ts';
 import { type CollectParts, collectFromNeutron } from './collect.ts';
 import { createNeutronDriver } from './driver.ts';
 import { createFollowing } from './following.ts';
@@ -73,6 +75,9 @@ export interface NeutronService {
   status(): NeutronStatusView;
   /** A sentence each. */
   problems(): readonly string[];
+  pools(): readonly PoolView[];
+  /** Addresses that this host has of Neutron. */
+  leases(names: Names): readonly LeaseView[];
   /**
    * What is orphaned in Neutron or here; with `apply`, it is removed.
    *
@@ -177,6 +182,8 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
       const late = problem === undefined ? [] : [`${count} of this host wait to be removed from Neutron: ${problem}`];
       return [...reachability.problems(), ...late];
     },
+    pools: () => neutronPools(book),
+    leases: (names) => neutronLeases(book, names),
     collect: (engine, apply) => collectFromNeutron({ ...parts, book, host }, engine, apply),
     hurry: departures.hurry,
     async endpointGone(endpoint) {

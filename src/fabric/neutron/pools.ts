@@ -91,8 +91,11 @@ export function createPools({ book, neutron, defaults, now }: PoolsParts): Pools
     if (named !== undefined) return { subnet: await namedSubnet(named, wishes, bounds) };
     if (wishes.network !== undefined && wishes.pools[family] === undefined)
       return { subnet: await onNetwork(wishes.network, family, bounds) };
-    const wanted = wishes.pools[family] ?? { name: defaults.pools[family] };
-    const pool = await findOne(neutron.subnetPools, 'subnet pool', wanted, bounds);
+    const wanted = wishes.pools[family];
+    const pool =
+      wanted === undefined
+        ? await defaultPool(family, bounds)
+        : await findOne(neutron.subnetPools, 'subnet pool', wanted, bounds);
     const cut = await neutron.subnets.list({ subnetpool_id: pool.id }, { ...bounds, fields: ['cidr'] });
     const asked = book.pools.all().filter(({ network }) => network === undefined);
     const taken = [...cut.map(({ cidr }) => prefixOf(cidr)), ...asked.map(({ subnet }) => subnet)];
@@ -104,6 +107,21 @@ export function createPools({ book, neutron, defaults, now }: PoolsParts): Pools
       'POOL_EXHAUSTED',
       `the subnet pool '${pool.name}' of Neutron has no free subnet of length ${usual}`,
     );
+  }
+
+  /** The user has named neither a subnet nor a pool, and may not know that there is such a thing. */
+  async function defaultPool(family: 4 | 6, bounds: Bounds) {
+    const name = defaults.pools[family];
+    try {
+      return await findOne(neutron.subnetPools, 'subnet pool', { name }, bounds);
+    } catch (error) {
+      if (!(error instanceof BerthError && error.code === 'NEUTRON_NOT_FOUND')) throw error;
+      throw new BerthError(
+        'NEUTRON_NOT_FOUND',
+        `no --subnet was given, and ${error.message}: give one, or make the pool that it is cut from (openstack subnet pool create --pool-prefix PREFIX ${name})`,
+        { cause: error },
+      );
+    }
   }
 
   /** Its name needs to be the only one on its network, where that is named as well. */
