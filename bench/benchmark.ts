@@ -10,6 +10,9 @@ export interface Context {
   readonly engine: EngineVersion;
   /** How many runs of each; undefined for the benchmark's own choice. */
   readonly runs: number | undefined;
+  /** How many there are where a benchmark has many of them; absent for its own choice. */
+  readonly containers?: number;
+  readonly networks?: number;
   /** Progress, for whoever waits. */
   readonly say: (text: string) => void;
 }

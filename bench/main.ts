@@ -1,7 +1,7 @@
 /**
  * The benchmarks: `make bench`, or
  *
- *   node bench/main.ts [--runs N] [--engine 20.10|26.1|28.5] [--json] [--list] [NAME …]
+ *   node bench/main.ts [--runs N] [--containers N] [--networks N] [--engine 20.10|26.1|28.5] [--json] [--list] [NAME …]
  *
  * Needs root. Tables go to standard output (with --json as one JSON document), progress to standard error. A missed budget
  * is a result, not a failure: the exit code is 1 only when a benchmark could not be run.
@@ -11,7 +11,7 @@ import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type EngineVersion, engineVersions } from '../test/e2e/bed/engines.ts';
 import { across } from './across.ts';
-import type { Benchmark } from './benchmark.ts';
+import type { Benchmark, Context } from './benchmark.ts';
 import { calls } from './calls.ts';
 import { clusterRun } from './cluster-run.ts';
 import { commands } from './commands.ts';
@@ -51,25 +51,31 @@ function options() {
     allowPositionals: true,
     options: {
       runs: { type: 'string' },
+      containers: { type: 'string' },
+      networks: { type: 'string' },
       engine: { type: 'string', default: '20.10' },
       json: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
     },
   });
-  const runs = values.runs === undefined ? undefined : Number(values.runs);
-  if (runs !== undefined && !(Number.isInteger(runs) && runs > 0))
-    throw new Error(`--runs ${values.runs} is not a number of runs`);
+  const number = (name: 'runs' | 'containers' | 'networks'): number | undefined => {
+    const count = values[name] === undefined ? undefined : Number(values[name]);
+    if (count !== undefined && !(Number.isInteger(count) && count > 0))
+      throw new Error(`--${name} ${values[name]} is not a number of ${name}`);
+    return count;
+  };
   if (!engineVersions.includes(values.engine as EngineVersion))
     throw new Error(`--engine is one of ${engineVersions.join(', ')}`);
   const unknown = positionals.find((name) => !benchmarks.some((benchmark) => benchmark.name === name));
   if (unknown !== undefined)
     throw new Error(`there is no benchmark ${unknown}; there are ${benchmarks.map(({ name }) => name).join(', ')}`);
   const chosen = benchmarks.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
-  return { ...values, runs, engine: values.engine as EngineVersion, chosen };
+  const sizes = { runs: number('runs'), containers: number('containers'), networks: number('networks') };
+  return { ...values, ...sizes, engine: values.engine as EngineVersion, chosen };
 }
 
 async function main(): Promise<void> {
-  const { chosen, runs, engine, json, list } = options();
+  const { chosen, runs, containers, networks: many, engine, json, list } = options();
   if (list) {
     for (const { name, about } of benchmarks) console.log(`${name.padEnd(12)} ${about}`);
     return;
@@ -80,7 +86,13 @@ async function main(): Promise<void> {
   for (const benchmark of chosen) {
     const began = performance.now();
     const machine = await describeMachine();
-    const context = { engine, runs, say: (text: string) => process.stderr.write(`${benchmark.name}: ${text}\n`) };
+    const context: Context = {
+      engine,
+      runs,
+      ...(containers === undefined ? {} : { containers }),
+      ...(many === undefined ? {} : { networks: many }),
+      say: (text) => process.stderr.write(`${benchmark.name}: ${text}\n`),
+    };
     context.say(benchmark.about);
     try {
       const table = await benchmark.run(context);

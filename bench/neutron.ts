@@ -1,82 +1,119 @@
 /** Containers on networks of OpenStack Neutron: time, and calls of Neutron's and Keystone's API, per docker command. */
 
+import { writeFileSync } from 'node:fs';
 import { openBed } from '../test/e2e/bed/bed.ts';
-import type { Host } from '../test/e2e/bed/host.ts';
 import { findKuryr, kuryrEngineFlags, startKuryr } from '../test/e2e/bed/openstack/kuryr.ts';
-import { type OpenStack, startOpenStack } from '../test/e2e/bed/openstack/openstack.ts';
-import type { Benchmark, Context } from './benchmark.ts';
-import type { Row, Table } from './result.ts';
+import { startOpenStack } from '../test/e2e/bed/openstack/openstack.ts';
+import { kuryrConf, warmUp } from '../test/e2e/suites/neutron.ts';
+import { type Benchmark, onHost } from './benchmark.ts';
+import { manyContainers, manyNetworks } from './neutron-many.ts';
+import { quiet, type Results, type Stage, type Variant } from './neutron-stage.ts';
+import type { Budget, Row, Table } from './result.ts';
 import { type Measured, rounds, timed } from './rounds.ts';
 
-interface Variant {
-  readonly name: string;
-  readonly driver: string;
-}
+const PEER = 'kuryr-libnetwork';
+const BERTH = 'berth';
+/** Milliseconds that each call takes longer, where that is measured. */
+const LATENCY = 100;
 
-const operations = ['docker network create', 'docker run -d', 'docker rm -f', 'docker network rm'] as const;
+/** Operations, and what they may cost in calls (design). */
+const operations = {
+  'docker network create': 2,
+  'docker run -d': 1,
+  'docker rm -f': 1,
+  'docker network rm': 1,
+} as const;
+type Operation = keyof typeof operations;
+const names = Object.keys(operations) as Operation[];
 
 export const neutron: Benchmark = {
   name: 'neutron',
   about:
     'docker commands on networks of OpenStack Neutron, and the calls they cost; the Python original from BERTH_KURYR',
   run: async (context) => {
-    const variants: Variant[] = [];
-    const notes = [
-      'neutron-server and Keystone run beside it, with one process each; ports are bound by an agent that is only in Neutron’s books',
-      'calls are those of the plugin, counted by a proxy, those for tokens included',
-    ];
     const kuryr = findKuryr();
-    if ('absent' in kuryr) notes.push(`without the Python original: ${kuryr.absent}`);
-    else variants.push({ name: 'kuryr-libnetwork', driver: 'kuryr' });
-    if (variants.length === 0) return { title: 'Containers on Neutron', notes, rows: [] };
+    if ('absent' in kuryr) context.say(`without ${PEER}: ${kuryr.absent}`);
+    const variants: readonly Variant[] = [
+      ...('home' in kuryr ? [{ name: PEER, driver: 'kuryr', range: '10.70' }] : []),
+      { name: BERTH, driver: 'berth-neutron', range: '10.80' },
+    ];
+    const notes = [
+      ...('absent' in kuryr ? [`**without ${PEER}**, so there are no ratios: ${kuryr.absent}`] : []),
+      'neutron-server and Keystone run beside it, with one process each; ports are bound by an agent that is only in Neutron’s books',
+      `calls are those of the plugin to Neutron and Keystone, counted by a proxy until nothing more is under way; ${PEER} with its own defaults`,
+      `"each call + ${LATENCY} ms": the proxy holds each call back for so long`,
+      '"at once" and the networks: by Docker’s API; at once are all requests together, and the time is until the last has been answered',
+      'Berth takes ports and networks from Neutron when Docker has had its answer; "until Neutron has none" is from the first request on',
+    ];
 
     await using bed = await openBed('bench');
     const lan = await bed.lan({ name: 'management', subnet: '10.9.65.0/24', gateway: '10.9.65.1' });
     await using stack = await startOpenStack({ on: { bed, lan, address: '10.9.65.11' }, hosts: ['a'] });
+    await warmUp(stack);
     const host = await bed.host('a', { start: false });
     await lan.plug(host, { name: 'eth1', addresses: ['10.9.65.79/24'] });
     await host.startEngine(kuryrEngineFlags);
+    if ('home' in kuryr) await startKuryr(kuryr.home, host, stack, {});
     const image = await host.image();
-    if ('home' in kuryr) await startKuryr(kuryr.home, host, stack);
-    return await measure({ stack, host, image, variants, notes, context });
+    return await onHost(host, async () => {
+      writeFileSync(host.path('/etc/kuryr.conf'), kuryrConf(stack), { mode: 0o600 });
+      await host.startBerth(
+        ['--plugins', 'berth-neutron=neutron', '--kuryr-conf', '/etc/kuryr.conf', '--log-level', 'warn'],
+        {},
+        { plugins: ['berth-neutron'] },
+      );
+      return { title: 'Containers on Neutron', notes, rows: await measure({ stack, host, image, variants, context }) };
+    });
   },
 };
 
-interface Stage {
-  readonly stack: OpenStack;
-  readonly host: Host;
-  readonly image: string;
-  readonly variants: readonly Variant[];
-  readonly notes: readonly string[];
-  readonly context: Context;
+async function measure(stage: Stage): Promise<Table['rows']> {
+  const { stack, variants, context } = stage;
+  const { runs = 6, say } = context;
+  const once = (variant: Variant) => oneContainer(stage, variant);
+  const single = await rounds(variants, once, { rounds: runs, say });
+  say(`each call takes ${LATENCY} ms more`);
+  stack.calls.delayAll(LATENCY);
+  const slow = await rounds(variants, once, { rounds: Math.ceil(runs / 3), warmUp: 0 });
+  stack.calls.delayAll(0);
+  const rows: Row[] = names.flatMap((what) => rowsOf(single, variants, { what: `${what}, calls`, unit: 'calls' }));
+  for (const what of names) rows.push(...rowsOf(single, variants, { what, unit: 'ms' }));
+  for (const what of names)
+    rows.push(...rowsOf(slow, variants, { what, as: `${what}, each call + ${LATENCY} ms`, unit: 'ms' }));
+  const containers = await manyContainers(stage);
+  for (const what of containers.get(BERTH)!.keys()) rows.push(...rowsOf(containers, variants, { what, unit: 's' }));
+  rows.push(...(await manyNetworks(stage)));
+  return rows;
 }
 
-async function measure({ stack, host, image, variants, notes, context }: Stage): Promise<Table> {
-  const results = await rounds(variants, (variant) => once(stack, host, image, variant), {
-    rounds: context.runs ?? 10,
-    say: context.say,
-  });
-  const rows = ['', ', calls'].flatMap((suffix) =>
-    operations.flatMap((operation) =>
-      variants.map(({ name }): Row => {
-        const what = operation + suffix;
-        return { what, name, unit: suffix === '' ? 'ms' : 'calls', samples: results.get(name)!.get(what)! };
-      }),
-    ),
-  );
-  return { title: 'Containers on Neutron', notes, rows };
+function rowsOf(
+  results: Results,
+  variants: readonly Variant[],
+  { what, unit, as = what }: { readonly what: string; readonly unit: string; readonly as?: string },
+): Row[] {
+  const hasPeer = variants.some(({ name }) => name === PEER);
+  const most = unit === 'calls' ? operations[what.replace(', calls', '') as Operation] : undefined;
+  const budgets: readonly Budget[] = most === undefined ? [] : [{ of: 'median', most }];
+  return variants.map(({ name }) => ({
+    what: as,
+    name,
+    unit,
+    samples: results.get(name)!.get(what)!,
+    ...(name === BERTH && { budgets }),
+    ...(name === BERTH && hasPeer && { peer: PEER }),
+  }));
 }
 
 /** One network and one container, made and removed. */
-async function once(stack: OpenStack, host: Host, image: string, { driver }: Variant): Promise<Measured> {
+async function oneContainer({ stack, host, image }: Stage, { driver, range }: Variant): Promise<Measured> {
   const measured: Record<string, number> = {};
-  const step = async (what: (typeof operations)[number], ...command: readonly string[]) => {
+  const step = async (what: Operation, ...command: readonly string[]) => {
     stack.calls.clear();
     measured[what] = await timed(() => host.exec(['docker', ...command], { timeout: 300_000 }));
-    await stack.calls.settled();
+    await quiet(stack);
     measured[`${what}, calls`] = stack.calls.all().length;
   };
-  const create = ['-d', driver, '--ipam-driver', driver, '--subnet', '10.70.0.0/16', '--gateway', '10.70.0.1'];
+  const create = ['-d', driver, '--ipam-driver', driver, '--subnet', `${range}.0.0/16`, '--gateway', `${range}.0.1`];
   await step('docker network create', 'network', 'create', ...create, 'measured');
   await step('docker run -d', 'run', '-d', '--name', 'measured', '--network', 'measured', image, 'sleep', '1000');
   await step('docker rm -f', 'rm', '-f', 'measured');

@@ -41,15 +41,22 @@ export function credentials({ authUrl, identity: { users } }: OpenStack): Readon
 /**
  * Starts its server on a host of engine 20.10, for the plugin name `kuryr`; it speaks to Neutron by way of the proxies, as the
  * user `operator`. Needs `kuryrEngineFlags`, and the OpenStack on a LAN of the host.
+ *
+ * @param options keys of `[DEFAULT]` that are to be other than kuryr's own defaults.
  */
-export async function startKuryr(home: string, host: Host, stack: OpenStack): Promise<Process> {
+export async function startKuryr(
+  home: string,
+  host: Host,
+  stack: OpenStack,
+  options: Readonly<Record<string, string | boolean>> = { process_external_connectivity: false },
+): Promise<Process> {
   const config = join(host.dir, 'kuryr.conf');
   const text = ini({
     DEFAULT: {
       bindir: join(home, 'kuryr/usr/libexec/kuryr'),
       kuryr_uri: 'http://127.0.0.1:23750',
       capability_scope: 'local',
-      process_external_connectivity: false,
+      ...options,
     },
     oslo_concurrency: { lock_path: join(host.dir, 'kuryr-lock') },
     neutron: {
