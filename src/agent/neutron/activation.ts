@@ -1,6 +1,6 @@
 /** Waiting until Neutron's agent has wired a port and told Neutron so (`vif_plugging_is_fatal` of kuryr.conf). */
 
-import type { HeldPort } from '../../fabric/neutron/ports.ts';
+import type { HeldPort } from '../../fabric/neutron/port-state.ts';
 import { BerthError } from '../../model/errors.ts';
 import { type Bounds, pause, timeLeft } from '../../openstack/bounds.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';

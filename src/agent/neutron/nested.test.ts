@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { HeldPort } from '../../fabric/neutron/ports.ts';
+import type { HeldPort } from '../../fabric/neutron/port-state.ts';
 import type { Fastened } from '../../fabric/neutron/records.ts';
 import type { HostLink } from '../../kernel/kernel.ts';
 import { BerthError } from '../../model/errors.ts';

@@ -4,7 +4,8 @@
  * nobody else has changed it meanwhile.
  */
 
-import type { HeldPort, Ports } from '../../fabric/neutron/ports.ts';
+import type { HeldPort } from '../../fabric/neutron/port-state.ts';
+import type { Ports } from '../../fabric/neutron/ports.ts';
 import type { Fastened } from '../../fabric/neutron/records.ts';
 import type { NestedSettings } from '../../fabric/neutron/settings.ts';
 import type { HostLink } from '../../kernel/kernel.ts';

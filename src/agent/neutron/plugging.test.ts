@@ -5,7 +5,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import type { HeldPort } from '../../fabric/neutron/ports.ts';
+import type { HeldPort } from '../../fabric/neutron/port-state.ts';
 import type { Fastened } from '../../fabric/neutron/records.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { EndpointId, NetworkId } from '../../model/ids.ts';

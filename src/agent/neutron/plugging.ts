@@ -2,7 +2,8 @@
 
 import { wiredByProgram } from '../../fabric/neutron/binding.ts';
 import { bindArguments, executableFor, runFor, unbindArguments } from '../../fabric/neutron/bindings/executable.ts';
-import type { HeldPort, Ports } from '../../fabric/neutron/ports.ts';
+import type { HeldPort } from '../../fabric/neutron/port-state.ts';
+import type { Ports } from '../../fabric/neutron/ports.ts';
 import type { Fastened, PortRecord } from '../../fabric/neutron/records.ts';
 import { asBerthError } from '../../model/errors.ts';
 import type { EndpointId } from '../../model/ids.ts';

@@ -1,9 +1,48 @@
 /** What Neutron tells of a port, as we keep it. */
 
+import { parseAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
+import type { PoolId } from '../../model/ids.ts';
+import { type Mac, parseMac } from '../../model/mac.ts';
+import { parsePrefix } from '../../model/prefix.ts';
 import type { Port } from '../../openstack/neutron/objects.ts';
 import type { PortChange } from '../../openstack/neutron/requests.ts';
 import type { Binding, PortRecord } from './records.ts';
+import type { NetworkSettings } from './settings.ts';
+
+/** One that Neutron has told of. */
+export interface HeldPort extends PortRecord {
+  readonly port: string;
+  readonly mac: Mac;
+  readonly binding: Binding;
+}
+
+/**
+ * What Neutron answers to what it was asked for, as we keep it.
+ *
+ * @param taken the pool that Docker has asked for an address of.
+ * @throws BerthError OPENSTACK_BAD_ANSWER, NEUTRON_DENIED
+ */
+export function heldAs(
+  record: PortRecord,
+  port: Port,
+  { subnets }: NetworkSettings,
+  taken: PoolId,
+  nested: boolean,
+): HeldPort {
+  const mac = parseMac(port.mac_address ?? '');
+  const addresses = (port.fixed_ips ?? []).flatMap(({ subnet_id, ip_address }) => {
+    const subnet = subnets.find(({ id }) => id === subnet_id);
+    const address = parseAddress(ip_address);
+    if (subnet === undefined || address === undefined) return [];
+    const pool = subnet.pool as PoolId;
+    return { pool, on: { address, length: parsePrefix(subnet.prefix)!.length }, taken: pool === taken };
+  });
+  if (mac === undefined || !addresses.some(({ pool }) => pool === taken))
+    throw new BerthError('OPENSTACK_BAD_ANSWER', `Neutron made the port ${port.id} without what was asked for`);
+  const binding = bindingOf(port, nested);
+  return { ...record, phase: 'held', port: port.id, mac, addresses, binding, ...guardsOf(port) };
+}
 
 /** What is needed when the container opens ports. */
 export const guardsOf = ({ security_groups, project_id }: Port): Pick<PortRecord, 'groups' | 'project'> => ({

@@ -4,22 +4,22 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { type Address, formatAddress, parseAddress, sameAddress } from '../../model/address.ts';
+import { type Address, formatAddress, sameAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { EndpointId, NetworkId, PoolId } from '../../model/ids.ts';
-import { type Mac, parseMac } from '../../model/mac.ts';
+import type { Mac } from '../../model/mac.ts';
 import { formatPrefix, type InterfaceAddress, parsePrefix } from '../../model/prefix.ts';
 import type { Bounds } from '../../openstack/bounds.ts';
 import { detailsOf } from '../../openstack/failure.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';
 import type { Port } from '../../openstack/neutron/objects.ts';
-import type { PortChange, PortRequest } from '../../openstack/neutron/requests.ts';
-import type { AddressChoice } from './address-choice.ts';
+import type { PortChange } from '../../openstack/neutron/requests.ts';
 import type { Book } from './book.ts';
 import type { Departures } from './departures.ts';
 import { createPortRemoval, type PortRemovalParts } from './port-removal.ts';
-import { before, bindingOf, guardsOf, isFree } from './port-state.ts';
-import type { Binding, Fastened, PortRecord } from './records.ts';
+import { createPortRequests, familyOf, type PortRequestParts, type Wanted } from './port-request.ts';
+import { before, bindingOf, guardsOf, type HeldPort, heldAs, isFree } from './port-state.ts';
+import type { Fastened, PortRecord } from './records.ts';
 import type { NetworkSettings } from './settings.ts';
 
 /** Where a port is to be: Docker's network, and what it is in Neutron. */
@@ -28,24 +28,10 @@ export interface Place {
   readonly settings: NetworkSettings;
 }
 
-export interface Wanted {
-  readonly address?: Address;
-  readonly mac?: Mac;
-  /** The container's name, where it is known. */
-  readonly name?: string;
-}
-
-export interface PortsParts {
+export interface PortsParts extends PortRequestParts {
   readonly book: Pick<Book, 'ports'>;
   readonly neutron: Pick<Neutron, 'ports'>;
   readonly departures: Departures;
-  readonly choice: AddressChoice;
-  /** `binding:host_id`: as the agent of Neutron on this host calls it. */
-  readonly host: string;
-  /** We are in a virtual machine: there is no agent, and no port is bound to a host. Nor need we be allowed to do that. */
-  readonly nested?: boolean;
-  /** `device_owner`. */
-  readonly owner: string;
   /** See `PortRemovalParts`. */
   readonly settle: number;
   readonly unfasten: PortRemovalParts['unfasten'];
@@ -87,37 +73,15 @@ export interface Ports {
   recover(): Promise<void>;
 }
 
-/** One that Neutron has told of. */
-export interface HeldPort extends PortRecord {
-  readonly port: string;
-  readonly mac: Mac;
-  readonly binding: Binding;
-}
-
 export function createPorts(parts: PortsParts): Ports {
   const { book, neutron, departures, choice, host, owner, nested = false, settle, unfasten, now } = parts;
   const bound = nested ? {} : { 'binding:host_id': host };
   const { ports } = book;
+  const requests = createPortRequests(parts);
   const { begone, leave } = createPortRemoval({ book, neutron, departures, nested, settle, unfasten, now });
 
   const holds = (record: PortRecord, pool: PoolId, address: Address): boolean =>
     record.addresses.some((held) => held.pool === pool && sameAddress(held.on.address, address));
-
-  /** What Neutron answers, as we keep it. */
-  function held(record: PortRecord, port: Port, { settings }: Place, taken: PoolId): HeldPort {
-    const mac = parseMac(port.mac_address ?? '');
-    const addresses = (port.fixed_ips ?? []).flatMap(({ subnet_id, ip_address }) => {
-      const subnet = settings.subnets.find(({ id }) => id === subnet_id);
-      const address = parseAddress(ip_address);
-      if (subnet === undefined || address === undefined) return [];
-      const pool = subnet.pool as PoolId;
-      return { pool, on: { address, length: parsePrefix(subnet.prefix)!.length }, taken: pool === taken };
-    });
-    if (mac === undefined || !addresses.some(({ pool }) => pool === taken))
-      throw new BerthError('OPENSTACK_BAD_ANSWER', `Neutron made the port ${port.id} without what was asked for`);
-    const binding = bindingOf(port, nested);
-    return { ...record, phase: 'held', port: port.id, mac, addresses, binding, ...guardsOf(port) };
-  }
 
   async function fasten(key: string, fastened: Fastened | undefined): Promise<void> {
     const found = ports.get(key);
@@ -138,54 +102,14 @@ export function createPorts(parts: PortsParts): Ports {
     const record: PortRecord = { key, phase: 'making', origin: 'created', network, addresses: [], createdAt: now() };
     await ports.put(record);
     try {
-      const port = await neutron.ports.create(await requestOf(key, settings, pool, wanted, bounds), bounds);
-      const made = held(record, port, place, pool);
+      const port = await neutron.ports.create(await requests(key, settings, pool, wanted, bounds), bounds);
+      const made = heldAs(record, port, settings, pool, nested);
       await ports.put(made);
       return made;
     } catch (error) {
       await undo(record, error);
       throw error;
     }
-  }
-
-  async function requestOf(
-    key: string,
-    settings: NetworkSettings,
-    pool: PoolId,
-    wanted: Wanted,
-    bounds: Bounds,
-  ): Promise<PortRequest> {
-    const asked = settings.subnets.find((subnet) => subnet.pool === pool)!;
-    const family = familyOf(asked.prefix);
-    // Docker asks for the other family next, for the same container: one port has both.
-    const other = settings.subnets.find((subnet) => familyOf(subnet.prefix) !== family);
-    const fixed = await Promise.all(
-      [asked, other].flatMap((subnet) => {
-        if (subnet === undefined) return [];
-        const given = subnet === asked ? wanted.address : undefined;
-        return fixedIp(subnet, given, bounds);
-      }),
-    );
-    const { securityGroups, portSecurity, qosPolicy } = settings;
-    return {
-      network_id: settings.network,
-      name: wanted.name ?? `container on ${host}`,
-      description: `berth/${host}`,
-      admin_state_up: true,
-      fixed_ips: fixed,
-      device_id: key,
-      device_owner: owner,
-      ...bound,
-      ...(wanted.mac && { mac_address: wanted.mac }),
-      ...(securityGroups && portSecurity !== false && { security_groups: securityGroups }),
-      ...(portSecurity === undefined ? {} : { port_security_enabled: portSecurity }),
-      ...(qosPolicy && { qos_policy_id: qosPolicy }),
-    };
-  }
-
-  async function fixedIp(subnet: NetworkSettings['subnets'][number], given: Address | undefined, bounds: Bounds) {
-    const address = given ?? (await choice.next(subnet, bounds));
-    return { subnet_id: subnet.id, ...(address && { ip_address: formatAddress(address) }) };
   }
 
   /** A port that a user has made to be used: unbound, and of nobody. */
@@ -213,7 +137,7 @@ export function createPorts(parts: PortsParts): Ports {
     const change = { device_id: key, device_owner: owner, ...bound, ...mac };
     try {
       const taken = await neutron.ports.update(port.id, change, { ...bounds, ifRevision: port.revision_number });
-      const made = held(record, taken, place, pool);
+      const made = heldAs(record, taken, place.settings, pool, nested);
       await ports.put(made);
       return made;
     } catch (error) {
@@ -446,5 +370,3 @@ const fixedIps = ({ settings }: Place, addresses: PortRecord['addresses']) =>
     subnet_id: settings.subnets.find((subnet) => subnet.pool === pool)!.id,
     ip_address: formatAddress(on.address),
   }));
-
-const familyOf = (prefix: string): 4 | 6 => parsePrefix(prefix)!.address.family;
