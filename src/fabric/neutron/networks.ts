@@ -25,7 +25,7 @@ import type { NetworkSettings } from './settings.ts';
 import { LEFT_BEHIND, mark, marksFor, withdraw } from './sharing.ts';
 import { prefixName, subnetRequest } from './subnets.ts';
 import { retag, tagOf } from './tags.ts';
-import { leftToLook, mayYetBeDone } from './unanswered.ts';
+import { leftToLook, mayYetBeDone, wasNotDone } from './unanswered.ts';
 
 export interface NetworksParts {
   readonly book: Pick<Book, 'networks' | 'pools'>;
@@ -180,8 +180,8 @@ export function createNetworks(parts: NetworksParts): Networks {
 
   /** What the store says to that is not what went wrong. */
   async function undo(id: NetworkId, failure: unknown): Promise<void> {
-    // Neutron was not asked, or has refused: there is nothing to look for.
-    const isNothing = networks.get(id)?.network === undefined && detailsOf(failure)?.mayBeDone === false;
+    // There is nothing to look for then.
+    const isNothing = networks.get(id)?.network === undefined && wasNotDone(failure);
     await (isNothing ? networks.delete(id) : begone(id, failure)).catch(() => {});
   }
 

@@ -21,6 +21,7 @@ import { createPortRequests, familyOf, type PortRequestParts, type Wanted } from
 import { before, bindingOf, guardsOf, type HeldPort, heldAs, isFree } from './port-state.ts';
 import type { Fastened, PortRecord } from './records.ts';
 import type { NetworkSettings } from './settings.ts';
+import { wasNotDone } from './unanswered.ts';
 
 /** Where a port is to be: Docker's network, and what it is in Neutron. */
 export interface Place {
@@ -92,8 +93,7 @@ export function createPorts(parts: PortsParts): Ports {
 
   /** What the store says to that is not what went wrong. */
   async function undo(record: PortRecord, failure: unknown): Promise<void> {
-    const isRefused = detailsOf(failure)?.mayBeDone === false;
-    await (isRefused ? ports.delete(record.key) : begone(record, failure)).catch(() => {});
+    await (wasNotDone(failure) ? ports.delete(record.key) : begone(record, failure)).catch(() => {});
   }
 
   async function make(place: Place, pool: PoolId, wanted: Wanted, bounds: Bounds): Promise<HeldPort> {

@@ -3,6 +3,7 @@
  * request in a socket. So it is looked for again, for as long as a request may be under way.
  */
 
+import { BerthError } from '../../model/errors.ts';
 import { detailsOf } from '../../openstack/failure.ts';
 
 /** A proxy has given up waiting, and not Neutron. */
@@ -13,6 +14,13 @@ export function mayYetBeDone(error: unknown): boolean {
   const details = detailsOf(error);
   if (details === undefined || details.service !== 'Neutron') return false;
   return details.status === undefined ? details.mayBeDone : OF_PROXIES.has(details.status);
+}
+
+/** Whether Neutron has refused what failed so, or was never asked: Keystone, which comes before, gave no token or knows no Neutron. */
+export function wasNotDone(error: unknown): boolean {
+  if (error instanceof BerthError && error.code === 'OPENSTACK_NO_ENDPOINT') return true;
+  const details = detailsOf(error);
+  return details !== undefined && (details.service !== 'Neutron' || !details.mayBeDone);
 }
 
 /** Milliseconds for which to go on looking; undefined when that is over. @param since when it was asked, where it was not answered. */
