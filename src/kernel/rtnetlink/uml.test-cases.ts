@@ -36,6 +36,24 @@ export function exerciseLackingKinds(): void {
   assert.deepEqual(drift(driver, { ...other, parent: 'par2' }), []);
   driver.unmake(other);
 
+  // Given to a container, it is known there, with its parent here.
+  run('ip netns add given');
+  const lent: VlanLink = { ...vlan, name: 't_c1', alias: 'berth endpoint 1', plugged: 'somewhere' };
+  driver.make({ ...lent, up: false });
+  run('ip link set t_c1 netns given name eth0');
+  run('ip -n given link set eth0 up');
+  const placed: VlanLink = { ...lent, plugged: { netns: '/run/netns/given', name: 'eth0' } };
+  assert.deepEqual(drift(driver, lent), []);
+  assert.deepEqual(drift(driver, placed), []);
+  run('ip -n given link del eth0');
+  assert.equal(drift(driver, placed), 'missing');
+  driver.make(placed);
+  assert.deepEqual(drift(driver, placed), []);
+  assert.equal(records('ip -n given -j -d link show eth0')[0]!.linkinfo.info_data.id, 5);
+  driver.unmake(placed);
+  assert.equal(drift(driver, placed), 'missing');
+  run('ip netns del given');
+
   lifecycle(driver, { kind: 'link', type: 'dummy', name: 'du0', up: true }, () => kindOf('du0') === 'dummy');
 
   const ipvlan: IpvlanLink = { kind: 'link', type: 'ipvlan', name: 'iv0', parent: 'par', mode: 'l2', up: true };
