@@ -76,6 +76,8 @@ export const table: Readonly<Record<string, readonly [weight: number, seconds: n
   'neutron-bad-input': [0.9, 65],
   'neutron-kuryr-faults': [1.3, 250],
   neutron: [1.2, 25],
+  'neutron-binding': [1, 120],
+  'neutron-doctor': [1.1, 170],
   'neutron-ovs': [0.9, 40],
   'neutron-migrate': [0.8, 40],
   'neutron-global': [0.7, 105],
