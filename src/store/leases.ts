@@ -16,8 +16,8 @@ export interface LeaseClock {
   overdue(): readonly LeaseId[];
   /** Milliseconds until the next lease is overdue; undefined when there is none. */
   wait(): number | undefined;
-  /** Gives every lease more time: the store itself stood still for so many milliseconds. */
-  postpone(milliseconds: number): void;
+  /** Gives every lease its whole time again. */
+  renew(): void;
 }
 
 /** @param now monotonic milliseconds. */
@@ -40,8 +40,8 @@ export function createLeaseClock(now: () => number): LeaseClock {
     end: (lease) => void leases.delete(lease),
     overdue: () => [...leases].filter(([, lease]) => lease.ends <= now()).map(([id]) => id),
     wait: () => (leases.size === 0 ? undefined : Math.max(0, soonest() - now())),
-    postpone(milliseconds) {
-      for (const lease of leases.values()) lease.ends += milliseconds;
+    renew() {
+      for (const lease of leases.values()) lease.ends = now() + lease.ttl * 1000;
     },
   };
 }
@@ -53,8 +53,8 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 const STALL = 1000;
 
 /**
- * Calls `expire` when leases are overdue. A process that was stopped, or whose disk hung, could not have renewed them in
- * time, so after such a stall they are given that time again instead.
+ * Calls `expire` when leases are overdue. While a process is stopped, or its disk hangs, nobody can renew them; so after such a stall
+ * they have their whole time again, as after a restart. When it began is not known, but only what it made late.
  *
  * @returns `arm`, to be called after each change of the clock, and `stop`.
  */
@@ -70,7 +70,7 @@ export function runLeaseTimer(
     clearTimeout(timer);
     // Asked here as well as when the timer rings: the work that a stall held up is often done before timers are looked at.
     const late = due === undefined ? 0 : now() - due;
-    if (late > STALL) clock.postpone(late);
+    if (late > STALL) clock.renew();
     const wait = clock.wait();
     due = undefined;
     if (wait === undefined) return;
