@@ -10,10 +10,10 @@ import { createNeutron } from '../../openstack/neutron/neutron.ts';
 import { failureOf, fakeCloud, hangUp, inTurn, json } from '../../openstack/testing/fake-cloud.ts';
 import type { NetworkRequest } from '../fabric.ts';
 import { openBook } from './book.ts';
-import { createDepartures } from './departures.ts';
 import { createNetworks } from './networks.ts';
 import type { PoolRecord } from './records.ts';
 import { tagOf } from './tags.ts';
+import { quickDepartures } from './testing/departures.ts';
 import { memoryNotes } from './testing/notes.ts';
 
 const cloud = await fakeCloud();
@@ -41,7 +41,7 @@ async function hold() {
   const notes = memoryNotes();
   const book = await openBook(notes, assert.fail);
   await book.pools.put(pool);
-  const departures = createDepartures(() => {}, { attempt: 5000, firstWait: 1, longestWait: 4 });
+  const departures = quickDepartures();
   const left: string[] = [];
   const networks = createNetworks({
     book,
@@ -49,7 +49,8 @@ async function hold() {
     departures,
     host: 'h1',
     settle: 40,
-    now: Date.now,
+    // Nothing takes so long that Neutron could no longer be at it, however slow the machine is.
+    now: () => 0,
     defaults: { dhcp: true, interfacePrefix: 'eth' },
     left: (_network, sentence) => left.push(sentence),
   });

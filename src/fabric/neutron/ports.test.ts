@@ -13,8 +13,8 @@ import { createNeutron } from '../../openstack/neutron/neutron.ts';
 import { type Answer, failureOf, fakeCloud, hangUp, inTurn, json } from '../../openstack/testing/fake-cloud.ts';
 import { createAddressChoice } from './address-choice.ts';
 import { openBook } from './book.ts';
-import { createDepartures } from './departures.ts';
 import { createPorts, type Place, type PortsParts } from './ports.ts';
+import { quickDepartures } from './testing/departures.ts';
 import { memoryNotes } from './testing/notes.ts';
 
 const cloud = await fakeCloud();
@@ -58,7 +58,7 @@ const refusing = (type: string, status = 409) => json({ NeutronError: { type, me
 async function hold(kept = new Map(), parts: Partial<PortsParts> = {}) {
   const notes = memoryNotes(kept);
   const book = await openBook(notes, (key) => assert.fail(key));
-  const departures = createDepartures(() => {}, { attempt: 5000, firstWait: 1, longestWait: 4 });
+  const departures = quickDepartures();
   const ports = createPorts({
     book,
     neutron,
@@ -68,7 +68,8 @@ async function hold(kept = new Map(), parts: Partial<PortsParts> = {}) {
     owner: 'compute:kuryr',
     settle: 1000,
     unfasten: () => Promise.resolve(),
-    now: Date.now,
+    // Nothing takes so long that Neutron could no longer be at it, however slow the machine is.
+    now: () => 0,
     ...parts,
   });
   const idle = async () => {
@@ -271,7 +272,7 @@ describe('a port', () => {
     first.departures.close();
 
     cloud.answer({ [`GET ${PORTS}`]: json({ ports: [] }) });
-    const second = await hold(new Map(first.notes.kept), { settle: 20 });
+    const second = await hold(new Map(first.notes.kept), { settle: 20, now: Date.now });
     await second.ports.recover();
     await second.idle();
     assert.equal(cloud.lines.at(-1), `GET ${PORTS}?device_id=half&fields=id`);
