@@ -27,6 +27,7 @@ import type { Names } from '../names.ts';
 import type { State } from '../state.ts';
 import { createActivation } from './activation.ts';
 import { neutronLeases, neutronPools } from './address-views.ts';
+import { createAsking } from './asking.ts';
 import { type CollectParts, collectFromNeutron } from './collect.ts';
 import { createNeutronDriver } from './driver.ts';
 import { createFollowing } from './following.ts';
@@ -197,6 +198,7 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
       await networks.recover();
     },
     drivers({ lifecycle, base }) {
+      const asking = createAsking(parts.monotonic);
       look(
         createSweep({
           ...parts,
@@ -206,9 +208,10 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
           outside,
           groups,
           serialise: lifecycle.serialise,
+          quiet: asking.quiet,
         }),
       );
-      return createNeutronDriver({
+      const drivers = createNeutronDriver({
         state,
         lifecycle,
         book,
@@ -234,6 +237,7 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
         now,
         agents,
       });
+      return asking.watched(drivers);
     },
     takeover: (lifecycle) =>
       createTakeover({

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Call, IpamDriver, NetworkDriver } from '../../docker/driver.ts';
 import { openBook } from '../../fabric/neutron/book.ts';
 import type { PoolRecord, PortRecord } from '../../fabric/neutron/records.ts';
 import { memoryNotes } from '../../fabric/neutron/testing/notes.ts';
 import type { EndpointId, NetworkId, PoolId } from '../../model/ids.ts';
 import type { Endpoint, Network } from '../../model/network.ts';
 import { parsePrefix } from '../../model/prefix.ts';
+import { createAsking } from './asking.ts';
 import { createSweep } from './sweep.ts';
 
 const network = 'a'.repeat(64) as NetworkId;
@@ -50,6 +52,7 @@ test('what nobody owns goes after the grace, and nothing else', async () => {
     state: { networks: new Map([[network, {} as Network]]), endpoints: new Map([[endpoint, {} as Endpoint]]) },
     grace: 10,
     serialise: (_id, work) => work(),
+    quiet: () => Number.POSITIVE_INFINITY,
     monotonic: () => now,
   });
   await sweep();
@@ -108,6 +111,7 @@ test('what is still being made is waited for, and has an owner then', async () =
       state.endpoints.set(endpoint, {} as Endpoint);
       return work();
     },
+    quiet: () => Number.POSITIVE_INFINITY,
     monotonic: () => 0,
   });
   await sweep();
@@ -115,4 +119,41 @@ test('what is still being made is waited for, and has an owner then', async () =
   state.networks.clear();
   await sweep();
   assert.deepEqual(waitedFor, [endpoint, network]);
+});
+
+test('a pool stays while Docker waits for its network, however long, and goes when nothing has come of it', async () => {
+  const book = await openBook(memoryNotes(), assert.fail);
+  await book.pools.put(pool('asked'));
+  let now = 0;
+  const making = Promise.withResolvers<void>();
+  const { watched, quiet } = createAsking(() => now);
+  const drivers = watched({
+    network: { createNetwork: () => making.promise } as unknown as NetworkDriver,
+    ipam: {} as IpamDriver,
+  });
+  const sweep = createSweep({
+    book,
+    networks: { close: assert.fail },
+    ports: { abandon: assert.fail },
+    outside: { close: assert.fail },
+    groups: { unused: () => [], remove: assert.fail },
+    state: { networks: new Map(), endpoints: new Map() },
+    grace: 10,
+    serialise: (_id, work) => work(),
+    quiet,
+    monotonic: () => now,
+  });
+  await sweep();
+  const answer = drivers.network.createNetwork({} as Parameters<NetworkDriver['createNetwork']>[0], {} as Call);
+  now = 30;
+  await sweep();
+  assert.equal(book.pools.all().length, 1);
+  making.reject(new Error('Neutron has not answered'));
+  await assert.rejects(answer, /not answered/);
+  now = 39;
+  await sweep();
+  assert.equal(book.pools.all().length, 1);
+  now = 40;
+  await sweep();
+  assert.equal(book.pools.all().length, 0);
 });

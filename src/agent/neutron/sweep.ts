@@ -21,13 +21,15 @@ export interface SweepParts {
   readonly grace: number;
   /** One at a time with what Docker asks for under this id: what is being made for it has no owner yet. */
   serialise<Result>(id: string, work: () => Promise<Result>): Promise<Result>;
+  /** Milliseconds since Docker was last answered about a pool or a new network; 0 while it waits for that. */
+  quiet(): number;
   /** Milliseconds of a clock that nobody sets. */
   monotonic(): number;
 }
 
 /** @returns what looks once; to be called again and again. */
 export function createSweep(parts: SweepParts): () => Promise<void> {
-  const { book, networks, ports, outside, groups, state, grace, serialise, monotonic } = parts;
+  const { book, networks, ports, outside, groups, state, grace, serialise, quiet, monotonic } = parts;
   const firstSeen = new Map<string, number>();
 
   /** Whether this has been without an owner at every look, since so long ago. */
@@ -65,7 +67,8 @@ export function createSweep(parts: SweepParts): () => Promise<void> {
       if (isDue(`group ${key}`, found) && groups.unused().includes(key)) await groups.remove(key);
     for (const { id, network } of book.pools.all()) {
       const owned = network !== undefined && book.networks.get(network) !== undefined;
-      if (!owned && isDue(`pool ${id}`, found)) await book.pools.delete(id);
+      // Which network it is to be of is told by that alone, once it is made.
+      if (!owned && isDue(`pool ${id}`, found) && quiet() >= grace) await book.pools.delete(id);
     }
     for (const name of firstSeen.keys()) if (!found.has(name)) firstSeen.delete(name);
   };
