@@ -166,7 +166,7 @@ describe('a network of all engines', () => {
     const path = '/v2.0/networks/11111111-1111-1111-1111-111111111111';
     const tags = oneNetwork({}, ['production'], {
       [`GET ${path}`]: json({ network: { id: 'n1', name: 'n', mtu: 1450, tags: ['production'] } }),
-      'PUT /v2.0/networks/n1/tags/berth%3Ah1%3A0123456789ab': (...given) => {
+      [`PUT ${path}/tags/berth%3Ah1%3A0123456789ab`]: (...given) => {
         tags.n1 = [...tags.n1, 'berth:h1:0123456789ab'];
         json(undefined, 201)(...given);
       },

@@ -3,8 +3,10 @@
 import { BerthError } from '../../model/errors.ts';
 import { type Prefix, parsePrefix, samePrefix } from '../../model/prefix.ts';
 import type { Bounds } from '../../openstack/bounds.ts';
+import { detailsOf } from '../../openstack/failure.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';
-import type { Subnet } from '../../openstack/neutron/objects.ts';
+import type { Network, Subnet } from '../../openstack/neutron/objects.ts';
+import type { SubnetRequest } from '../../openstack/neutron/requests.ts';
 import { findOne } from './find.ts';
 import type { Reference, Wishes } from './options.ts';
 import type { PoolRecord } from './records.ts';
@@ -46,6 +48,40 @@ export function existingSubnets(
       throw new BerthError('BAD_OPTION', `the subnet ${called} of Neutron is ${named[0].cidr}, and --subnet another`);
   }
   return pools.map(({ subnet }) => there.find((one) => isOf(subnet, one)));
+}
+
+/**
+ * The subnets of a network that pools are, those that are not there made. Another host may be making the same at this moment: then
+ * Neutron refuses ours (InvalidInput: two subnets of a network never overlap), and that one's is used.
+ *
+ * @param network as Neutron has just told of it.
+ * @returns in the order of the pools; and those among them that are new.
+ * @throws BerthError NEUTRON_NOT_FOUND, BAD_OPTION, and those of a call
+ */
+export async function findOrMakeSubnets(
+  kind: Neutron['subnets'],
+  network: Pick<Network, 'id' | 'subnets'>,
+  pools: readonly PoolRecord[],
+  wishes: Pick<Wishes, 'subnets'>,
+  requestOf: (pool: PoolRecord) => SubnetRequest,
+  bounds: Bounds,
+): Promise<{ readonly subnets: readonly Subnet[]; readonly made: readonly Subnet[] }> {
+  const look = () => kind.list({ network_id: network.id }, bounds);
+  let there = network.subnets?.length === 0 ? [] : await look();
+  for (;;) {
+    const found = existingSubnets(pools, there, wishes);
+    const missing = pools.filter((_pool, index) => found[index] === undefined);
+    try {
+      const made = await kind.createMany(missing.map(requestOf), bounds);
+      const rest = [...made];
+      return { subnets: found.map((subnet) => subnet ?? rest.shift()!), made };
+    } catch (error) {
+      if (detailsOf(error)?.status !== 400) throw error;
+      const now = await look();
+      if (now.length === there.length) throw error;
+      there = now;
+    }
+  }
 }
 
 function isOf(subnet: Prefix, { cidr }: Subnet): boolean {

@@ -7,7 +7,7 @@ import { parsePrefix } from '../../model/prefix.ts';
 import { within } from '../../openstack/bounds.ts';
 import { openSession } from '../../openstack/keystone/session.ts';
 import { createNeutron } from '../../openstack/neutron/neutron.ts';
-import { failureOf, fakeCloud, hangUp, inTurn, json } from '../../openstack/testing/fake-cloud.ts';
+import { type Answer, failureOf, fakeCloud, hangUp, inTurn, json } from '../../openstack/testing/fake-cloud.ts';
 import type { NetworkRequest } from '../fabric.ts';
 import { openBook } from './book.ts';
 import { createNetworks } from './networks.ts';
@@ -162,6 +162,68 @@ describe('a network that was there', () => {
       'POST /v2.0/subnets': json({ subnets: [madeSubnet] }, 201),
       ...more,
     });
+
+  it('is asked for and tagged at once, and not asked for subnets when it has none', async () => {
+    const both = Promise.withResolvers<void>();
+    const waiting = new Set<string>();
+    /** Neither is answered before the other has been asked. */
+    const together =
+      (which: string, answer: Answer): Answer =>
+      (asked, response, nth) => {
+        waiting.add(which);
+        if (waiting.size === 2) both.resolve();
+        void both.promise.then(() => answer(asked, response, nth));
+      };
+    const tagPath = `PUT ${path}/tags/${encodeURIComponent(tagOf(key))}`;
+    opening({
+      [`GET ${path}`]: together('look', json({ network: { ...there, subnets: [] } })),
+      [tagPath]: together('tag', gone),
+    });
+    const { networks } = await hold();
+    const { subnets } = await networks.open(request(options), [pool], bounds());
+    assert.deepEqual([subnets[0]!.id, cloud.lines.length, cloud.lines[2]], ['s1', 3, 'POST /v2.0/subnets']);
+  });
+
+  it('is used with the subnet that another host has made at the same moment', async () => {
+    const overlaps = { type: 'InvalidInput', message: 'overlaps with another subnet', detail: '' };
+    opening({
+      'POST /v2.0/subnets': json({ NeutronError: overlaps }, 400),
+      'GET /v2.0/subnets': inTurn(json({ subnets: [] }), json({ subnets: [{ ...madeSubnet, id: 'theirs' }] })),
+    });
+    const { networks, book } = await hold();
+    const { subnets } = await networks.open(request(options), [pool], bounds());
+    assert.equal(subnets[0]!.id, 'theirs');
+    assert.deepEqual(book.networks.get(id)?.subnets, []);
+  });
+
+  it('is let be when its subnets are refused', async () => {
+    cloud.answer({
+      [`GET ${path}`]: json({ network: there }),
+      [`PUT ${path}/tags/${encodeURIComponent(tagOf(key))}`]: gone,
+      [`DELETE ${path}/tags/${encodeURIComponent(tagOf(key))}`]: gone,
+      'GET /v2.0/subnets': json({ subnets: [] }),
+    });
+    const { networks, notes, idle } = await hold();
+    assert.match(String(await failureOf(networks.open(request(options), [pool], bounds()))), /not made/);
+    await idle();
+    assert.ok(cloud.lines.includes(`DELETE ${path}/tags/${encodeURIComponent(tagOf(key))}`));
+    assert.deepEqual([...notes.kept.keys()], ['neutron/pool/p']);
+  });
+
+  it('leaves no record when there is no such network', async () => {
+    const none = json({ NeutronError: { type: 'NetworkNotFound', message: 'none', detail: '' } }, 404);
+    cloud.answer({
+      [`GET ${path}`]: none,
+      [`PUT ${path}/tags/${encodeURIComponent(tagOf(key))}`]: none,
+      [`DELETE ${path}/tags/${encodeURIComponent(tagOf(key))}`]: none,
+      'GET /v2.0/subnets': json({ subnets: [] }),
+    });
+    const { networks, notes, idle } = await hold();
+    const failure = await failureOf(networks.open(request(options), [pool], bounds()));
+    assert.match(String(failure), /has no network 11111111/);
+    await idle();
+    assert.deepEqual([...notes.kept.keys()], ['neutron/pool/p']);
+  });
 
   it('keeps the subnet that we made while another host is on it', async () => {
     opening({ [`GET ${path}`]: inTurn(json({ network: there }), tagged('berth:h2:bbbbbbbbbbbb')) });

@@ -13,7 +13,7 @@ import type { NetworkRequest } from '../fabric.ts';
 import type { Book } from './book.ts';
 import type { Departures } from './departures.ts';
 import { createDescribing, wishesOf } from './describe.ts';
-import { existingNetwork, existingSubnets } from './existing.ts';
+import { existingNetwork, findOrMakeSubnets } from './existing.ts';
 import { findOne } from './find.ts';
 import { leaveKuryrs, removePools } from './kuryr-removal.ts';
 import { isUsedByOthers } from './marks.ts';
@@ -126,36 +126,46 @@ export function createNetworks(parts: NetworksParts): Networks {
     wishes: Wishes & { network: Reference },
     bounds: Bounds,
   ) {
-    const network = await findOne(neutron.networks, 'network', wishes.network, bounds);
-    if (wishes.shared !== undefined && wishes.shared !== (network.shared ?? false))
-      throw new BerthError(
-        'BAD_OPTION',
-        `the network '${network.name}' of Neutron is ${network.shared === true ? '' : 'not '}shared, other than neutron.net.shared says`,
-      );
     const key = markOf(host, request.id);
-    const record: NetworkRecord = {
+    const { network: wanted, shared } = wishes;
+    const draft: NetworkRecord = {
       id: request.id,
       phase: 'making',
       origin: 'adopted',
       key,
-      network: network.id,
       subnets: [],
       tags: [tagOf(key)],
     };
-    await networks.put(record);
+    // Its tag first: who leaves after this lets the subnets be. Where it is sure which network it is, that need not be waited for.
+    const atOnce = 'uuid' in wanted && shared === undefined;
+    const begin = async (network: string): Promise<void> => {
+      await networks.put({ ...draft, network });
+      await neutron.networks.addTag(network, tagOf(key), bounds);
+    };
     try {
-      // First: who leaves after this lets the subnets be.
-      await neutron.networks.addTag(network.id, tagOf(key), bounds);
-      const there = await neutron.subnets.list({ network_id: network.id }, bounds);
-      const found = existingSubnets(pools, there, wishes);
-      const missing = pools.filter((_pool, index) => found[index] === undefined);
-      const made = await neutron.subnets.createMany(
-        missing.map((pool) => subnetRequest(pool, key, network.id, wishes, request, defaults.dhcp)),
+      const [look, begun] = await Promise.allSettled([
+        findOne(neutron.networks, 'network', wanted, bounds),
+        atOnce ? begin(wanted.uuid) : undefined,
+      ]);
+      if (look.status === 'rejected') throw look.reason;
+      if (begun.status === 'rejected') throw begun.reason;
+      const network = look.value;
+      if (shared !== undefined && shared !== (network.shared ?? false))
+        throw new BerthError(
+          'BAD_OPTION',
+          `the network '${network.name}' of Neutron is ${network.shared === true ? '' : 'not '}shared, other than neutron.net.shared says`,
+        );
+      if (!atOnce) await begin(network.id);
+      const { subnets, made } = await findOrMakeSubnets(
+        neutron.subnets,
+        network,
+        pools,
+        wishes,
+        (pool) => subnetRequest(pool, key, network.id, wishes, request, defaults.dhcp),
         bounds,
       );
-      await networks.put({ ...record, phase: 'held', subnets: made.map(({ id }) => id) });
-      const rest = [...made];
-      return { network, subnets: found.map((subnet) => subnet ?? rest.shift()!) };
+      await networks.put({ ...draft, phase: 'held', network: network.id, subnets: made.map(({ id }) => id) });
+      return { network, subnets };
     } catch (error) {
       await undo(request.id, error);
       throw error;
@@ -353,10 +363,12 @@ export function createNetworks(parts: NetworksParts): Networks {
           throw new BerthError('OPENSTACK_TIMEOUT', 'what an earlier attempt has left in Neutron is not removed yet');
       }
       const wishes = wishesOf(request, asked);
-      const pools = await wished.cutFrom(asked, wishes, bounds);
-      const securityGroups = await wished.groups(wishes.securityGroups, bounds);
-      const wayOut = await resolveWayOut(neutron, wishes, { internal: request.internal, shared }, bounds);
-      const existing = await existingNetwork(neutron.subnets, wishes, bounds);
+      const [pools, securityGroups, wayOut, existing] = await Promise.all([
+        wished.cutFrom(asked, wishes, bounds),
+        wished.groups(wishes.securityGroups, bounds),
+        resolveWayOut(neutron, wishes, { internal: request.internal, shared }, bounds),
+        existingNetwork(neutron.subnets, wishes, bounds),
+      ]);
       const { network, subnets } =
         existing === undefined
           ? await create(request, pools, wishes, bounds)
