@@ -68,7 +68,7 @@ export function createPortRemoval(parts: PortRemovalParts): PortRemoval {
       // Which is a change of it.
       current = (await neutron.ports.get(current.id, bounds)) ?? current;
     }
-    const { host, mac_address, ...rest } = before;
+    const { host, mac_address, fixed_ips, ...rest } = before;
     const mac = mac_address !== undefined && mac_address !== current.mac_address ? { mac_address } : {};
     // Neutron changes no MAC address of a port that is bound (PortBound, plugins/ml2/plugin.py), not even in the request that unbinds it.
     // Whether it is bound may be told only to administrators.
@@ -80,7 +80,15 @@ export function createPortRemoval(parts: PortRemovalParts): PortRemoval {
       if (current.device_id !== key) return undefined;
     }
     const change = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as PortChange;
-    const back = { ...change, ...mac, ...(nested ? {} : { 'binding:host_id': host }) };
+    // What somebody has taken from it meanwhile it does not get back: it may be another's.
+    const has = (one: { ip_address: string }) =>
+      current?.fixed_ips?.some(({ ip_address }) => ip_address === one.ip_address) ?? false;
+    const back = {
+      ...change,
+      ...mac,
+      ...(fixed_ips && { fixed_ips: fixed_ips.filter(has) }),
+      ...(nested ? {} : { 'binding:host_id': host }),
+    };
     await neutron.ports.update(current.id, back, { ...bounds, ifRevision: current.revision_number });
     return undefined;
   }

@@ -36,11 +36,6 @@ export type PortRequests = (
 ) => Promise<PortRequest>;
 
 export function createPortRequests({ choice, host, owner, nested = false }: PortRequestParts): PortRequests {
-  async function fixedIp(subnet: SubnetSettings, given: Address | undefined, bounds: Bounds) {
-    const address = given ?? (await choice.next(subnet, bounds));
-    return { subnet_id: subnet.id, ...(address && { ip_address: formatAddress(address) }) };
-  }
-
   return async (key, settings, pool, wanted, bounds) => {
     const asked = settings.subnets.find((subnet) => subnet.pool === pool)!;
     const family = familyOf(asked.prefix);
@@ -50,7 +45,7 @@ export function createPortRequests({ choice, host, owner, nested = false }: Port
       [asked, other].flatMap((subnet) => {
         if (subnet === undefined) return [];
         const given = subnet === asked ? wanted.address : undefined;
-        return fixedIp(subnet, given, bounds);
+        return fixedIp(choice, subnet, given, bounds);
       }),
     );
     const { securityGroups, portSecurity, qosPolicy } = settings;
@@ -69,6 +64,17 @@ export function createPortRequests({ choice, host, owner, nested = false }: Port
       ...(qosPolicy && { qos_policy_id: qosPolicy }),
     };
   };
+}
+
+/** @param given the address; without, ours or Neutron's choice. @throws BerthError POOL_EXHAUSTED */
+export async function fixedIp(
+  choice: AddressChoice,
+  subnet: SubnetSettings,
+  given: Address | undefined,
+  bounds: Bounds,
+): Promise<{ readonly subnet_id: string; readonly ip_address?: string }> {
+  const address = given ?? (await choice.next(subnet, bounds));
+  return { subnet_id: subnet.id, ...(address && { ip_address: formatAddress(address) }) };
 }
 
 export const familyOf = (prefix: string): 4 | 6 => parsePrefix(prefix)!.address.family;

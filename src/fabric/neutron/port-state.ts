@@ -1,10 +1,11 @@
 /** What Neutron tells of a port, as we keep it. */
 
-import { parseAddress } from '../../model/address.ts';
+import { type Address, formatAddress, parseAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { PoolId } from '../../model/ids.ts';
 import { type Mac, parseMac } from '../../model/mac.ts';
 import { parsePrefix } from '../../model/prefix.ts';
+import { detailsOf } from '../../openstack/failure.ts';
 import type { Port } from '../../openstack/neutron/objects.ts';
 import type { PortChange } from '../../openstack/neutron/requests.ts';
 import type { Binding, PortRecord } from './records.ts';
@@ -52,6 +53,24 @@ export const guardsOf = ({ security_groups, project_id }: Port): Pick<PortRecord
 
 /** Nobody has it. */
 export const isFree = (port: Port): boolean => !port.device_id && !port.device_owner && !port['binding:host_id'];
+
+/** Whether an address of a port is there only because of us. */
+export const isOurs = ({ origin, before }: PortRecord, address: Address): boolean =>
+  origin === 'created' ||
+  (before?.fixed_ips !== undefined &&
+    !before.fixed_ips.some(({ ip_address }) => ip_address === formatAddress(address)));
+
+/** neutron.ipam.exceptions, and neutron_lib.exceptions of older releases. */
+const ADDRESS_IN_USE = new Set(['IpAddressAlreadyAllocated', 'IpAddressInUse']);
+
+/** Neutron says that an address that was asked for is another port's. */
+export const isAddressInUse = (error: unknown): boolean => ADDRESS_IN_USE.has(detailsOf(error)?.type ?? '');
+
+/** @returns the error that a user understands, where Neutron has no address left; otherwise the same. */
+export const withoutAddress = (error: unknown): unknown =>
+  detailsOf(error)?.type === 'IpAddressGenerationFailure'
+    ? new BerthError('POOL_EXHAUSTED', 'the subnet has no free address in Neutron', { cause: error })
+    : error;
 
 /** Of what is going to be changed, what there is. */
 export function before(port: Port, change: PortChange): Partial<NonNullable<PortRecord['before']>> {

@@ -12,13 +12,23 @@ import { formatPrefix, type InterfaceAddress, parsePrefix } from '../../model/pr
 import type { Bounds } from '../../openstack/bounds.ts';
 import { detailsOf } from '../../openstack/failure.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';
-import type { Port } from '../../openstack/neutron/objects.ts';
 import type { PortChange } from '../../openstack/neutron/requests.ts';
 import type { Book } from './book.ts';
 import type { Departures } from './departures.ts';
+import { createPortAdoption } from './port-adoption.ts';
 import { createPortRemoval, type PortRemovalParts } from './port-removal.ts';
 import { createPortRequests, familyOf, type PortRequestParts, type Wanted } from './port-request.ts';
-import { before, bindingOf, guardsOf, type HeldPort, heldAs, isFree } from './port-state.ts';
+import {
+  before,
+  bindingOf,
+  guardsOf,
+  type HeldPort,
+  heldAs,
+  isAddressInUse,
+  isFree,
+  isOurs,
+  withoutAddress,
+} from './port-state.ts';
 import type { Fastened, PortRecord } from './records.ts';
 import type { NetworkSettings } from './settings.ts';
 import { wasNotDone } from './unanswered.ts';
@@ -75,11 +85,11 @@ export interface Ports {
 }
 
 export function createPorts(parts: PortsParts): Ports {
-  const { book, neutron, departures, choice, host, owner, nested = false, settle, unfasten, now } = parts;
-  const bound = nested ? {} : { 'binding:host_id': host };
+  const { book, neutron, departures, choice, nested = false, settle, unfasten, now } = parts;
   const { ports } = book;
   const requests = createPortRequests(parts);
   const { begone, leave } = createPortRemoval({ book, neutron, departures, nested, settle, unfasten, now });
+  const adopt = createPortAdoption({ ...parts, undo });
 
   const holds = (record: PortRecord, pool: PoolId, address: Address): boolean =>
     record.addresses.some((held) => held.pool === pool && sameAddress(held.on.address, address));
@@ -100,9 +110,11 @@ export function createPorts(parts: PortsParts): Ports {
     const { settings, network } = place;
     const key = randomUUID();
     const record: PortRecord = { key, phase: 'making', origin: 'created', network, addresses: [], createdAt: now() };
+    // Where there is no address, nothing was asked for.
+    const asked = await requests(key, settings, pool, wanted, bounds);
     await ports.put(record);
     try {
-      const port = await neutron.ports.create(await requests(key, settings, pool, wanted, bounds), bounds);
+      const port = await neutron.ports.create(asked, bounds);
       const made = heldAs(record, port, settings, pool, nested);
       await ports.put(made);
       return made;
@@ -112,47 +124,14 @@ export function createPorts(parts: PortsParts): Ports {
     }
   }
 
-  /** A port that a user has made to be used: unbound, and of nobody. */
-  async function adopt(place: Place, pool: PoolId, port: Port, wanted: Wanted, bounds: Bounds): Promise<HeldPort> {
-    const key = randomUUID();
-    const before = {
-      device_id: port.device_id ?? '',
-      device_owner: port.device_owner ?? '',
-      host: port['binding:host_id'] ?? '',
-      ...(port.mac_address && { mac_address: port.mac_address }),
-    };
-    const record: PortRecord = {
-      key,
-      phase: 'making',
-      origin: 'adopted',
-      network: place.network,
-      port: port.id,
-      before,
-      addresses: [],
-      createdAt: now(),
-    };
-    await ports.put(record);
-    const mac =
-      wanted.mac !== undefined && wanted.mac !== port.mac_address?.toLowerCase() ? { mac_address: wanted.mac } : {};
-    const change = { device_id: key, device_owner: owner, ...bound, ...mac };
-    try {
-      const taken = await neutron.ports.update(port.id, change, { ...bounds, ifRevision: port.revision_number });
-      const made = heldAs(record, taken, place.settings, pool, nested);
-      await ports.put(made);
-      return made;
-    } catch (error) {
-      await undo(record, error);
-      throw error;
-    }
-  }
-
-  /** Neutron says that the address or the MAC is another port's. */
+  /** Neutron says that the address or the MAC is another port's. @param replaced what the container had until now. */
   async function takeOver(
     place: Place,
     pool: PoolId,
     wanted: Wanted,
     refusal: unknown,
     bounds: Bounds,
+    replaced?: PortRecord,
   ): Promise<HeldPort> {
     const subnet = place.settings.subnets.find((one) => one.pool === pool)!;
     const byMac = detailsOf(refusal)?.type === 'MacAddressInUse';
@@ -163,14 +142,17 @@ export function createPorts(parts: PortsParts): Ports {
     if (port === undefined) throw refusal;
     // What an earlier attempt has left, whose answer was lost.
     const ours = port.device_id === undefined ? undefined : ports.get(port.device_id);
-    if (ours?.phase === 'leaving' && (await departures.done(ours.key, bounds)))
+    if (replaced === undefined && ours?.phase === 'leaving' && (await departures.done(ours.key, bounds)))
       return await makeOrTakeOver(place, pool, wanted, bounds);
     // A port that is found by its MAC address has the address that was asked for, too, or is not the one that is meant.
     const fits = port.fixed_ips?.some(
       ({ subnet_id, ip_address }) =>
         subnet_id === subnet.id && (wanted.address === undefined || formatAddress(wanted.address) === ip_address),
     );
-    if (fits === true && isFree(port)) return await adopt(place, pool, port, wanted, bounds);
+    if (fits === true && isFree(port)) {
+      if (replaced !== undefined) await gone(replaced, bounds);
+      return await adopt(place, pool, port, wanted, bounds, replaced?.addresses);
+    }
     const whose = port.device_owner ? `a port of ${port.device_owner}` : 'a port';
     const name = port.name === '' ? port.id : `'${port.name}' (${port.id})`;
     throw new BerthError(
@@ -178,6 +160,13 @@ export function createPorts(parts: PortsParts): Ports {
       `the ${byMac ? `MAC address ${wanted.mac}` : `address ${formatAddress(wanted.address!)}`} is held by ${whose} in Neutron: ${name}`,
       { cause: refusal },
     );
+  }
+
+  /** Its addresses and its MAC are free again. */
+  async function gone(record: PortRecord, bounds: Bounds): Promise<void> {
+    await begone(record);
+    if (!(await departures.done(record.key, bounds)))
+      throw new BerthError('OPENSTACK_TIMEOUT', 'Neutron has not yet removed the port that the container had at first');
   }
 
   /**
@@ -213,14 +202,12 @@ export function createPorts(parts: PortsParts): Ports {
       try {
         return await makeUnused(place, pool, wanted, bounds);
       } catch (error) {
-        const type = detailsOf(error)?.type;
-        if (type === 'IpAddressGenerationFailure')
-          throw new BerthError('POOL_EXHAUSTED', 'the subnet has no free address in Neutron', { cause: error });
-        const inUse = type !== undefined && ADDRESS_IN_USE.has(type);
-        if ((inUse && wanted.address !== undefined) || (type === 'MacAddressInUse' && wanted.mac !== undefined))
+        const inUse = isAddressInUse(error);
+        const macInUse = detailsOf(error)?.type === 'MacAddressInUse';
+        if ((inUse && wanted.address !== undefined) || (macInUse && wanted.mac !== undefined))
           return await takeOver(place, pool, wanted, error, bounds);
         // Somebody else has taken what we chose: what is free is found out anew.
-        if (!inUse || !chosen) throw error;
+        if (!inUse || !chosen) throw withoutAddress(error);
         for (const subnet of place.settings.subnets) choice.forget(subnet);
       }
     }
@@ -244,12 +231,23 @@ export function createPorts(parts: PortsParts): Ports {
       if (found === undefined) continue;
       const isAnother = address !== undefined && !sameAddress(found.on.address, address);
       if (isAnother && found.taken) continue;
-      if (isAnother && record.origin === 'adopted')
+      if (isAnother && !isOurs(record, found.on.address))
         throw new BerthError('ADDRESS_TAKEN', `the port ${record.port} of Neutron has not ${formatAddress(address)}`);
       const on = isAnother ? { address, length: parsePrefix(subnet.prefix)!.length } : found.on;
       const addresses = record.addresses.map((one) => (one === found ? { pool, on, taken: true } : one));
-      // The user names the second address as well (--ip6), of which Neutron has chosen another in the meantime.
-      if (isAnother) await neutron.ports.update(record.port!, { fixed_ips: fixedIps(place, addresses) }, bounds);
+      if (isAnother) {
+        // The user names the second address as well (--ip6), of which Neutron has chosen another in the meantime.
+        await waitFor(pool, { address, mac }, bounds);
+        const refusal = await refusalOf(
+          neutron.ports.update(record.port!, { fixed_ips: fixedIps(place, record, addresses) }, bounds),
+        );
+        if (refusal !== undefined) {
+          // It may be that of a port that is there, which then is the container's one.
+          if (!isAddressInUse(refusal) || record.origin === 'adopted') throw refusal;
+          await takeOver(place, pool, { address, mac }, refusal, bounds, record);
+          return on;
+        }
+      }
       if (!found.taken) await ports.put({ ...record, addresses });
       return on;
     }
@@ -362,11 +360,18 @@ export function createPorts(parts: PortsParts): Ports {
   };
 }
 
-/** neutron.ipam.exceptions, and neutron_lib.exceptions of older releases. */
-const ADDRESS_IN_USE = new Set(['IpAddressAlreadyAllocated', 'IpAddressInUse']);
-
-const fixedIps = ({ settings }: Place, addresses: PortRecord['addresses']) =>
-  addresses.map(({ pool, on }) => ({
+/** With what an adopted port has besides. */
+const fixedIps = ({ settings }: Place, { before }: PortRecord, addresses: PortRecord['addresses']) => {
+  const ours = addresses.map(({ pool, on }) => ({
     subnet_id: settings.subnets.find((subnet) => subnet.pool === pool)!.id,
     ip_address: formatAddress(on.address),
   }));
+  const isThere = ({ ip_address }: { ip_address: string }) => ours.some((one) => one.ip_address === ip_address);
+  return [...(before?.fixed_ips ?? []).filter((one) => !isThere(one)), ...ours];
+};
+
+const refusalOf = (call: Promise<unknown>): Promise<unknown> =>
+  call.then(
+    () => undefined,
+    (error: unknown) => error,
+  );

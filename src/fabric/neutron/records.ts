@@ -132,6 +132,8 @@ const PortSchema = z.object({
       device_owner: z.string(),
       mac_address: z.string().optional(),
       host: z.string(),
+      /** Where it was lent others besides. */
+      fixed_ips: z.array(z.object({ subnet_id: z.string(), ip_address: z.string() })).optional(),
       security_groups: z.array(z.string()).optional(),
       port_security_enabled: z.boolean().optional(),
       allowed_address_pairs: z
