@@ -169,7 +169,7 @@ export function createGroups({ book, neutron, departures, settle, now }: GroupsP
       // By name, for there may be two: hosts make them at the same time, and answers are lost.
       const found = await find(record, bounds);
       for (const { id } of found) await removeUnused(id, bounds);
-      const left = leftToLook(record.unanswered, settle, now());
+      const left = leftToLook(record, settle, now());
       if (groups.get(key) !== record) return 1;
       if (left === undefined) await groups.delete(key);
       return left;

@@ -101,6 +101,26 @@ describe('a network that is made', () => {
     assert.deepEqual([...notes.kept.keys()], ['neutron/pool/p']);
   });
 
+  it('is looked for from when Neutron is back, which may have had the request in a socket', async () => {
+    const refusal = json({ NeutronError: { type: 'Busy', message: 'busy', detail: '' } }, 400);
+    const begun = performance.now();
+    let answered = 0;
+    cloud.answer({
+      'POST /v2.0/networks': hangUp,
+      'GET /v2.0/networks': (asked, response, nth) => {
+        // Longer than Neutron is given to settle.
+        if (performance.now() - begun < 100) refusal(asked, response, nth);
+        else json({ networks: answered++ === 0 ? [] : [made] })(asked, response, nth);
+      },
+      'DELETE /v2.0/networks/n1': gone,
+    });
+    const { networks, notes, idle } = await hold();
+    await failureOf(networks.open(request(), [pool], bounds()));
+    await idle();
+    assert.equal(cloud.lines.at(-1), 'DELETE /v2.0/networks/n1');
+    assert.deepEqual([...notes.kept.keys()], ['neutron/pool/p']);
+  });
+
   it('goes also when the store will not be written in between', async () => {
     cloud.answer({
       'POST /v2.0/networks': json({ network: made }, 201),
@@ -237,6 +257,28 @@ describe('a network that was there', () => {
     );
     assert.match(left.join(), /its subnets stay/);
     assert.deepEqual([...notes.kept], []);
+  });
+
+  it('is ours until our last port is gone from it: whoever leaves last takes away the rest', async () => {
+    opening({ [`GET ${path}`]: inTurn(json({ network: there }), tagged('berth:h2:bbbbbbbbbbbb')) });
+    const { networks, book, idle } = await hold();
+    await networks.open(request(options), [pool], bounds());
+    await book.ports.put({
+      key: 'k',
+      phase: 'leaving',
+      origin: 'created',
+      network: id,
+      port: 'p1',
+      addresses: [],
+      createdAt: 0,
+    });
+    const before = cloud.lines.length;
+    await networks.close(id);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.deepEqual(cloud.lines.slice(before), []);
+    await book.ports.delete('k');
+    await idle();
+    assert.ok(cloud.lines.includes(`DELETE ${path}/tags/${encodeURIComponent(tagOf(key))}`));
   });
 
   it('loses it with our last port, whoever else has ports in other subnets of it', async () => {

@@ -28,7 +28,7 @@ import { retag, tagOf } from './tags.ts';
 import { leftToLook, mayYetBeDone, wasNotDone } from './unanswered.ts';
 
 export interface NetworksParts {
-  readonly book: Pick<Book, 'networks' | 'pools'>;
+  readonly book: Pick<Book, 'networks' | 'pools' | 'ports'>;
   readonly neutron: Pick<
     Neutron,
     'networks' | 'subnets' | 'subnetPools' | 'ports' | 'securityGroups' | 'qosPolicies' | 'routers' | 'floatingIps'
@@ -78,6 +78,8 @@ export interface Networks {
 
 /** Of whichever host. */
 const OURS = 'berth/';
+/** Milliseconds after which a network looks again whether its ports have gone. */
+const PORTS_FIRST = 500;
 
 /** How objects of a Docker network are known in Neutron: in the description of what we made, or by a tag on what was there (`tagOf`). */
 export const markOf = (host: string, network: NetworkId): string => `berth/${host}/${network.slice(0, 12)}`;
@@ -202,9 +204,11 @@ export function createNetworks(parts: NetworksParts): Networks {
       if (known === undefined) return undefined;
       if (known.phase !== 'leaving') await networks.put(record);
       const current = known.phase === 'leaving' ? known : record;
+      // Its ports are on their way out. Until they are, this host is on the network: whoever leaves last removes what is left of it.
+      if (book.ports.all().some(({ network }) => network === id)) return PORTS_FIRST;
       const isSettled = await closeWayOut(neutron, current, (sentence) => left(id, sentence), bounds);
       const found = await remove(current, bounds);
-      const wait = found && isSettled ? undefined : leftToLook(current.unanswered, settle, now());
+      const wait = found && isSettled ? undefined : leftToLook(current, settle, now());
       if (wait === undefined) await networks.delete(id);
       return wait;
     });

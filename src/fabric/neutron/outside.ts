@@ -87,14 +87,14 @@ export function createOutside(parts: OutsideParts): Outside {
     return departures.begin(nameOf(endpoint), async (bounds) => {
       const record = outside.get(endpoint);
       if (record === undefined) return undefined;
-      const { floating, forwardings, port, unanswered } = record;
+      const { floating, forwardings, port } = record;
       let isSettled = true;
       if (floating?.origin === 'created')
         isSettled = await removeFloatingIp(parts, floating.id, markOf(endpoint), bounds);
       else if (floating?.id !== undefined) isSettled = await returnFloatingIp(parts, floating.id, port, bounds);
       if (forwardings !== undefined) await removeForwardings(parts, forwardings.floatingIp, port, bounds);
       // The group is the port's: it goes from there with it, and altogether when nobody needs it. So do forwardings that are yet to come.
-      const left = isSettled ? undefined : leftToLook(unanswered, settle, now());
+      const left = isSettled ? undefined : leftToLook(record, settle, now());
       if (left === undefined) await outside.delete(endpoint);
       return left;
     });

@@ -45,24 +45,23 @@ export function createPortRemoval(parts: PortRemovalParts): PortRemoval {
     return rest;
   }
 
-  async function removeCreated({ key, port, unanswered }: PortRecord, bounds: Bounds): Promise<number | undefined> {
+  async function removeCreated(record: PortRecord, bounds: Bounds): Promise<number | undefined> {
+    const { key, port } = record;
     // Without an id, Neutron's answer never reached us, or was never given.
     const found =
       port === undefined ? await neutron.ports.list({ device_id: key }, { ...bounds, fields: ['id'] }) : [{ id: port }];
     for (const { id } of found) await neutron.ports.remove(id, bounds);
-    return found.length > 0 ? undefined : leftToLook(unanswered, settle, now());
+    return found.length > 0 ? undefined : leftToLook(record, settle, now());
   }
 
   /** Only what is still ours: somebody else may have taken it since. */
-  async function putBack(
-    { key, port, before, tags = [], unanswered }: PortRecord,
-    bounds: Bounds,
-  ): Promise<number | undefined> {
+  async function putBack(record: PortRecord, bounds: Bounds): Promise<number | undefined> {
+    const { key, port, before, tags = [], unanswered } = record;
     let current = port === undefined ? undefined : await neutron.ports.get(port, bounds);
     if (current === undefined || before === undefined) return undefined;
     // One that was a trunk's has lost its device to that.
     const ours = current.device_id === key || (nested && !current.device_id && unanswered === undefined);
-    if (!ours) return leftToLook(unanswered, settle, now());
+    if (!ours) return leftToLook(record, settle, now());
     if (tags.length > 0) {
       await retag(neutron.ports, current.id, { remove: tags }, bounds);
       // Which is a change of it.

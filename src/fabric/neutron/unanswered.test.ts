@@ -39,10 +39,12 @@ describe('what has failed', () => {
   });
 });
 
-it('is looked for as long as Neutron may be at it', () => {
-  assert.equal(leftToLook(undefined, 1000, 5000), undefined);
-  assert.equal(leftToLook(5000, 1000, 5400), 600);
-  assert.equal(leftToLook(5000, 1000, 6000), undefined);
+it('is looked for as long as Neutron may be at it, from when it is back', () => {
+  assert.equal(leftToLook({}, 1000, 5000), undefined);
+  const record = { unanswered: 5000 };
+  assert.equal(leftToLook(record, 1000, 8000), 1000);
+  assert.equal(leftToLook(record, 1000, 8400), 600);
+  assert.equal(leftToLook(record, 1000, 9000), undefined);
   // The clock was set back.
-  assert.equal(leftToLook(9000, 1000, 5000), 1000);
+  assert.equal(leftToLook(record, 1000, 4000), 1000);
 });

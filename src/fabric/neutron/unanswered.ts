@@ -23,8 +23,24 @@ export function wasNotDone(error: unknown): boolean {
   return details !== undefined && (details.service !== 'Neutron' || !details.mayBeDone);
 }
 
-/** Milliseconds for which to go on looking; undefined when that is over. @param since when it was asked, where it was not answered. */
-export function leftToLook(since: number | undefined, settle: number, now: number): number | undefined {
-  const left = since === undefined ? 0 : Math.min(settle, since + settle - now);
+/** When Neutron answered for the first time whether it has something, by the record of it. */
+const firstLooks = new WeakMap<object, number>();
+
+/**
+ * To be asked when Neutron has answered that it has no such thing. A Neutron that was frozen, or had much to do, may have the request in
+ * a socket all that time, and carry it out when it is back: so the time counts from its first answer.
+ *
+ * @param record with `unanswered`: since when it was asked, where it was not answered.
+ * @returns milliseconds for which to go on looking; undefined when that is over.
+ */
+export function leftToLook(
+  record: { readonly unanswered?: number | undefined },
+  settle: number,
+  now: number,
+): number | undefined {
+  if (record.unanswered === undefined) return undefined;
+  const first = firstLooks.get(record) ?? now;
+  firstLooks.set(record, first);
+  const left = Math.min(settle, first + settle - now);
   return left > 0 ? left : undefined;
 }

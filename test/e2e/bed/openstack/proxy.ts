@@ -168,15 +168,18 @@ function made(fault: Extract<Fault, { kind: 'answer' }>): Answer {
   };
 }
 
-/** Asks the service. One that does not run is answered for as HAProxy does: 503. */
+/** Asks the service. One that does not run is answered for as HAProxy does, by 503, and one that dies over it by 502. */
 function ask(socketPath: string, incoming: IncomingMessage, body: Buffer): Promise<Answer> {
   return new Promise((resolve) => {
-    const failed = () =>
+    const failed = ({ code }: NodeJS.ErrnoException) => {
+      const isThere = code !== 'ECONNREFUSED' && code !== 'ENOENT';
+      const [status, words] = isThere ? [502, '502 Bad Gateway'] : [503, '503 Service Unavailable'];
       resolve({
-        status: 503,
+        status,
         headers: { 'content-type': 'text/html', connection: 'close' },
-        body: Buffer.from('<html><body><h1>503 Service Unavailable</h1></body></html>\n'),
+        body: Buffer.from(`<html><body><h1>${words}</h1></body></html>\n`),
       });
+    };
     const headers: Record<string, string | string[]> = {};
     for (const [name, value] of Object.entries(incoming.headers)) {
       if (value !== undefined && !perConnection.has(name)) headers[name] = value;
