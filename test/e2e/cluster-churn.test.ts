@@ -11,11 +11,10 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openCluster } from './bed/cluster.ts';
 import { heldTwice, historyOf } from './bed/history.ts';
-import type { Host } from './bed/host.ts';
 import { chance, churn, misfortunes, overlapping, situation } from './suites/churn.ts';
 import { allReach, networksAppear, spread } from './suites/cluster.ts';
 import { clearCluster, nothingLeftOf } from './suites/cluster-stage.ts';
-import { inspectNetwork } from './suites/containers.ts';
+import { disconnectStale } from './suites/containers.ts';
 
 const setting = (name: string, normally: number) => Number(process.env[`BERTH_CHURN_${name}`] ?? normally);
 const SECONDS = setting('SECONDS', 30);
@@ -39,7 +38,7 @@ test(`${CONTAINERS} containers on each of three hosts come and go for ${SECONDS}
   await cluster.netctl('group create -r 10.2.0.100-10.2.0.199 beta pool');
   await networksAppear(cluster.hosts, ...NETWORKS);
 
-  const containers = churn(cluster, CONTAINERS, NETWORKS, random);
+  const containers = churn(cluster.hosts, CONTAINERS, NETWORKS, random);
   const chaos = misfortunes(cluster, random, containers.doubt);
   await delay(SECONDS * 1000);
   // Both before a failure is told: whoever still starts containers would run into hosts that are off.
@@ -56,7 +55,7 @@ test(`${CONTAINERS} containers on each of three hosts come and go for ${SECONDS}
     // Every pair that should reach each other does.
     for (const network of NETWORKS)
       await allReach(await spread(cluster.hosts, names(network), network), undefined, 30_000);
-    for (const host of cluster.hosts) await disconnectStale(host);
+    for (const host of cluster.hosts) await disconnectStale(host, NETWORKS);
     await clearCluster(cluster);
     await nothingLeftOf(cluster);
 
@@ -71,13 +70,3 @@ test(`${CONTAINERS} containers on each of three hosts come and go for ${SECONDS}
 });
 
 const names = (network: string) => ['a', 'b', 'c'].map((one) => `${network}-${one}`);
-
-/** What a user does about commands that failed in the middle: the engine believes that something is still connected. */
-async function disconnectStale(host: Host): Promise<void> {
-  for (const network of NETWORKS) {
-    const { Containers } = await inspectNetwork(host, network);
-    for (const [id, { Name }] of Object.entries(Containers)) {
-      if (id.startsWith('ep-')) await host.docker('network', 'disconnect', '-f', network, Name);
-    }
-  }
-}

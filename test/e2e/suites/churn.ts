@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster, ClusterHost } from '../bed/cluster.ts';
 import { historyOf } from '../bed/history.ts';
+import type { Host } from '../bed/host.ts';
 import { type Process, waitFor } from '../bed/process.ts';
 import { inspect } from './containers.ts';
 
@@ -47,22 +48,27 @@ export interface Churn {
   /** All that were ever held. */
   readonly holds: readonly Hold[];
   /** The containers of a host are no longer certain to have what they had. */
-  doubt(host: ClusterHost): void;
+  doubt(host: Host): void;
   /** No more are started. @returns how many came to run. */
   stop(): Promise<number>;
 }
 
 /** Starts and removes so many containers at a time on each host, on networks by chance, whatever the commands say. */
-export function churn(cluster: Cluster, perHost: number, networks: readonly string[], random: () => number): Churn {
+export function churn(
+  hosts: readonly Host[],
+  perHost: number,
+  networks: readonly string[],
+  random: () => number,
+): Churn {
   const holds: Hold[] = [];
-  const held = new Map<ClusterHost, Set<Hold>>(cluster.hosts.map((host) => [host, new Set()]));
+  const held = new Map<Host, Set<Hold>>(hosts.map((host) => [host, new Set()]));
   let going = true;
-  const end = (hold: Hold, host: ClusterHost): void => {
+  const end = (hold: Hold, host: Host): void => {
     hold.to = Math.min(hold.to, performance.now());
     held.get(host)!.delete(hold);
   };
 
-  const slot = async (host: ClusterHost, number: number, next: () => number): Promise<number> => {
+  const slot = async (host: Host, number: number, next: () => number): Promise<number> => {
     let ran = 0;
     const image = 'bed-busybox';
     for (let round = 0; going; round++) {
@@ -92,7 +98,7 @@ export function churn(cluster: Cluster, perHost: number, networks: readonly stri
     }
     return ran;
   };
-  const slots = cluster.hosts.flatMap((host) =>
+  const slots = hosts.flatMap((host) =>
     Array.from({ length: perHost }, (_, number) => slot(host, number, chance(Math.floor(random() * 2 ** 32)))),
   );
   const ended = Promise.all(slots);
@@ -110,8 +116,8 @@ export function churn(cluster: Cluster, perHost: number, networks: readonly stri
   };
 }
 
-/** Something that may befall a cluster; it ends with everything as before. */
-interface Misfortune {
+/** Something that may befall what containers need; it ends with everything as before. */
+export interface Misfortune {
   readonly name: string;
   /** Things that have the same are not done at a time. */
   readonly what: string;
@@ -205,6 +211,19 @@ export function misfortunes(
       { name: `etcd ${n + 1} frozen`, what: 'etcd', befall: () => frozen(member.process(), 3000) },
     ]),
   ];
+  return befall(possible, random, { atOnce: 2, between: 500 });
+}
+
+/**
+ * One after the other by chance, until it is told to stop: `stop` returns what was done, in order.
+ *
+ * @param atOnce at so many places at a time. @param between milliseconds, on average, for which a place is left alone.
+ */
+export function befall(
+  possible: readonly Misfortune[],
+  random: () => number,
+  { atOnce, between }: { readonly atOnce: number; readonly between: number },
+): { stop(): Promise<readonly string[]> } {
   const done: string[] = [];
   const busy = new Set<string>();
   let going = true;
@@ -212,32 +231,32 @@ export function misfortunes(
   const one = async (): Promise<void> => {
     while (going) {
       const free = possible.filter(({ what }) => !busy.has(what));
-      const { name, what, befall } = free[Math.floor(random() * free.length)]!;
+      const { name, what, befall: happen } = free[Math.floor(random() * free.length)]!;
       busy.add(what);
       done.push(`${((performance.now() - began) / 1000).toFixed(1)} s: ${name}`);
       try {
-        await befall();
+        await happen();
       } catch (error) {
         throw new Error(`after ${done.join('; ')}`, { cause: error });
       }
       busy.delete(what);
-      await pause(500);
+      await delay(between * (0.5 + random()));
     }
   };
-  const both = Promise.all([one(), one()]);
+  const all = Promise.all(Array.from({ length: atOnce }, one));
   // Seen when it is stopped.
-  both.catch(() => {});
+  all.catch(() => {});
   return {
     async stop() {
       going = false;
-      await both;
+      await all;
       return done;
     },
   };
 }
 
 /** What is started while something that it needs is away may give up; a service manager starts it again, and so do we. */
-async function restart(start: () => Promise<unknown>): Promise<void> {
+export async function restart(start: () => Promise<unknown>): Promise<void> {
   let last: unknown;
   await waitFor(
     () => `a restart: ${String(last)}`,

@@ -184,3 +184,13 @@ export async function inspectNetwork(host: Host, network: string): Promise<Inspe
   assert.equal(status, 200, body);
   return JSON.parse(body) as InspectedNetwork;
 }
+
+/** What a user does about commands that failed in the middle: the engine believes that something is still connected. */
+export async function disconnectStale(host: Host, networks: readonly string[]): Promise<void> {
+  for (const network of networks) {
+    const { Containers } = await inspectNetwork(host, network);
+    for (const [id, { Name }] of Object.entries(Containers)) {
+      if (id.startsWith('ep-')) await host.docker('network', 'disconnect', '-f', network, Name);
+    }
+  }
+}
