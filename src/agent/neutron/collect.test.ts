@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import type { EngineNetwork } from '../../docker/engine.ts';
 import { openBook } from '../../fabric/neutron/book.ts';
-import type { NetworkRecord, PortRecord } from '../../fabric/neutron/records.ts';
+import type { GroupRecord, NetworkRecord, OutsideRecord, PortRecord } from '../../fabric/neutron/records.ts';
 import { tagOf } from '../../fabric/neutron/tags.ts';
 import { memoryNotes } from '../../fabric/neutron/testing/notes.ts';
 import { parseAddress } from '../../model/address.ts';
@@ -69,12 +69,20 @@ interface There {
   readonly ports?: readonly object[];
   readonly networks?: readonly object[];
   readonly subnets?: readonly object[];
+  readonly floatingIps?: readonly object[];
+  /** Ports by which networks are attached to routers. */
+  readonly interfaces?: readonly object[];
+  readonly groups?: readonly object[];
+  /** Security groups that a port has. */
+  readonly held?: readonly string[];
   readonly more?: Readonly<Record<string, Answer>>;
 }
 
 interface Here {
   readonly ports?: readonly PortRecord[];
   readonly networks?: readonly NetworkRecord[];
+  readonly outside?: readonly OutsideRecord[];
+  readonly groups?: readonly GroupRecord[];
   /** Docker has them. */
   readonly docker?: readonly NetworkId[];
   readonly endpoints?: readonly string[];
@@ -82,9 +90,13 @@ interface Here {
 }
 
 async function collect(there: There, here: Here = {}, apply = false) {
-  const { ports = [], networks = [], subnets = [], more = {} } = there;
+  const { ports = [], networks = [], subnets = [], floatingIps = [], interfaces = [], groups = [], more = {} } = there;
   const byId: Answer = (asked, response, nth) => {
-    const wanted = new URL(asked.line.split(' ')[1]!, cloud.url).searchParams.getAll('id');
+    const query = new URL(asked.line.split(' ')[1]!, cloud.url).searchParams;
+    if (query.has('name')) return json({ ports: interfaces })(asked, response, nth);
+    if (query.has('security_groups'))
+      return json({ ports: [{ id: 'held', security_groups: there.held ?? [] }] })(asked, response, nth);
+    const wanted = query.getAll('id');
     const listed = wanted.length === 0 ? ports : ports.filter((one) => wanted.includes((one as { id: string }).id));
     json({ ports: listed })(asked, response, nth);
   };
@@ -92,11 +104,15 @@ async function collect(there: There, here: Here = {}, apply = false) {
     'GET /v2.0/ports': byId,
     'GET /v2.0/networks': json({ networks }),
     'GET /v2.0/subnets': json({ subnets }),
+    'GET /v2.0/floatingips': json({ floatingips: floatingIps }),
+    'GET /v2.0/security-groups': json({ security_groups: groups }),
     ...more,
   });
   const book = await openBook(memoryNotes(), assert.fail);
   for (const record of here.ports ?? []) await book.ports.put(record);
   for (const record of here.networks ?? []) await book.networks.put(record);
+  for (const record of here.outside ?? []) await book.outside.put(record);
+  for (const record of here.groups ?? []) await book.groups.put(record);
   const state = {
     networks: new Map((here.docker ?? []).map((id) => [id, {} as Network])),
     endpoints: new Map((here.endpoints ?? []).map((id) => [id as EndpointId, {} as Endpoint])),
@@ -215,7 +231,7 @@ test('what containers use is spared, though our store was lost', async () => {
   const engine = [
     {
       id: dockerId('b'),
-      endpoints: [{ addresses: [{ address: parseAddress('10.0.0.9')!, length: 24 }] }],
+      endpoints: [{ id: 'e'.repeat(64), addresses: [{ address: parseAddress('10.0.0.9')!, length: 24 }] }],
     } as unknown as EngineNetwork,
   ];
   const there = {
@@ -291,6 +307,130 @@ test('a record whose object is gone goes, unless Docker still has what it is of'
       [mark('a'), mark('c'), mark('d')],
     ],
   );
+});
+
+const endpointId = (letter: string) => letter.repeat(64) as EndpointId;
+const floatingIp = (id: string, description = '') => ({
+  id,
+  description,
+  floating_ip_address: '172.24.4.9',
+  floating_network_id: 'x',
+});
+const outsideRecord = (letter: string, more: Partial<OutsideRecord> = {}): OutsideRecord => ({
+  endpoint: endpointId(letter),
+  phase: 'held',
+  network: dockerId('a'),
+  port: 'p',
+  ...more,
+});
+const interfaceOf = (id: string, description: string, more: object = {}) => ({
+  id,
+  network_id: 'n1',
+  description,
+  device_id: 'r1',
+  device_owner: 'network:router_interface',
+  ...more,
+});
+const groupName = (digit: string) => `berth-ports-${digit.repeat(16)}`;
+const group = (id: string, name: string) => ({ id, name });
+const groupRecord = (digit: string, more: Partial<GroupRecord> = {}): GroupRecord => ({
+  key: groupName(digit),
+  phase: 'held',
+  name: groupName(digit),
+  ...more,
+});
+
+test('floating IPs, interfaces of routers and security groups that nobody has are removed', async () => {
+  const more = {
+    'DELETE /v2.0/floatingips/f1': done,
+    'PUT /v2.0/routers/r1/remove_router_interface': json({}),
+    'DELETE /v2.0/ports/i2': done,
+    'DELETE /v2.0/security-groups/g1': done,
+  };
+  const there = {
+    floatingIps: [floatingIp('f1', mark('e')), floatingIp('f2', mark('e', 'h2')), floatingIp('f3', 'of a user')],
+    interfaces: [
+      interfaceOf('i1', mark('b')),
+      // The router had not got it yet.
+      interfaceOf('i2', mark('b'), { device_id: '', device_owner: '' }),
+      interfaceOf('i3', mark('b', 'h2')),
+    ],
+    groups: [group('g1', groupName('1')), group('g2', groupName('2')), group('g3', 'berth-ports-of-mine')],
+    held: ['g2'],
+    networks: [network('n1')],
+    more,
+  };
+  const { found } = await collect(there, {}, true);
+  assert.deepEqual(found, [
+    'neutron floating IP f1 -',
+    'neutron interface i1 -',
+    'neutron interface i2 -',
+    'neutron group g1 -',
+  ]);
+});
+
+test('of what leads outside, nothing is an orphan that a record or the engine knows, or another host uses', async () => {
+  const engine = [
+    { id: dockerId('c'), endpoints: [{ id: endpointId('f'), addresses: [] }] } as unknown as EngineNetwork,
+  ];
+  const { found } = await collect(
+    {
+      floatingIps: [
+        floatingIp('f1', mark('e')),
+        floatingIp('f2', mark('f')),
+        floatingIp('f3', mark('a')),
+        floatingIp('f4', mark('c')),
+      ],
+      interfaces: [interfaceOf('i1', mark('a')), interfaceOf('i2', mark('b'), { network_id: 'n2' })],
+      groups: [group('g1', groupName('1')), group('g2', groupName('2'))],
+      networks: [network('n1'), network('n2', { tags: [tag('d', 'h2')] })],
+    },
+    {
+      outside: [outsideRecord('e', { phase: 'making', floating: { origin: 'created' } })],
+      networks: [networkRecord('a', { network: 'n1', router: 'r1', floating: true })],
+      groups: [groupRecord('1', { phase: 'leaving' }), groupRecord('2', { id: 'g2' })],
+      engine,
+    },
+  );
+  assert.deepEqual(found, []);
+});
+
+test('of a floating IP and a security group that are gone, the records go', async () => {
+  const floating = (id: string) => ({ floating: { origin: 'created', id, address: '172.24.4.9' } }) as const;
+  const { found, book } = await collect(
+    {},
+    {
+      outside: [
+        outsideRecord('e', floating('f1')),
+        outsideRecord('f', floating('f2')),
+        outsideRecord('d', { ...floating('f3'), phase: 'leaving' }),
+      ],
+      groups: [groupRecord('1', { id: 'g1' })],
+      endpoints: [endpointId('f')],
+    },
+    true,
+  );
+  assert.deepEqual(found, ['neutron record f1 -', 'neutron record f2', 'neutron record g1 -']);
+  assert.deepEqual([book.outside.all().length, book.groups.all().length], [2, 0]);
+});
+
+test('a Neutron without routers and security groups has none of them', async () => {
+  const none = json({ message: 'The resource could not be found.' }, 404);
+  const more = { 'GET /v2.0/floatingips': none, 'GET /v2.0/security-groups': none };
+  assert.deepEqual((await collect({ ports: [port('p1')], more })).found, ['neutron port p1']);
+});
+
+test('tags of a subnet that no network knows are the user’s to take off', async () => {
+  const tagged = (letter: string) => [`bnet:${letter.repeat(12)}:p=1234`, `bnet:${letter.repeat(12)}:r=10.0.0.0/25`];
+  const there = {
+    networks: [network('n1', { tags: [`kuryr.net.uuid.lh:${'b'.repeat(32)}`] }), network('n2')],
+    subnets: [
+      subnet('s1', { network_id: 'n1', tags: [...tagged('b'), ...tagged('c')] }),
+      subnet('s2', { network_id: 'n2', tags: [...tagged('d'), 'theirs'] }),
+    ],
+  };
+  const { found } = await collect(there, { networks: [networkRecord('d')] }, true);
+  assert.deepEqual(found, ['neutron tag s1 bnet:cccccccccccc:']);
 });
 
 test('a Neutron that does not answer is told of', async () => {

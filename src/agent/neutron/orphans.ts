@@ -5,14 +5,17 @@
 
 import type { EngineNetwork } from '../../docker/engine.ts';
 import type { Book } from '../../fabric/neutron/book.ts';
+import { kuryrMarks } from '../../fabric/neutron/marks.ts';
 import type { NetworkRecord, PortRecord } from '../../fabric/neutron/records.ts';
 import { OUR_TAGS, tagOf } from '../../fabric/neutron/tags.ts';
 import { formatAddress } from '../../model/address.ts';
+import type { NetworkId } from '../../model/ids.ts';
 import type { Bounds } from '../../openstack/bounds.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';
-import type { Network, Port } from '../../openstack/neutron/objects.ts';
+import type { Network, Port, Subnet } from '../../openstack/neutron/objects.ts';
 import type { GarbageView } from '../api.ts';
 import type { State } from '../state.ts';
+import { findOutsideOrphans } from './orphans-outside.ts';
 
 export interface Orphan extends Pick<GarbageView, 'kind' | 'id' | 'reason'> {
   /** Absent: it is the user's to end. */
@@ -21,7 +24,7 @@ export interface Orphan extends Pick<GarbageView, 'kind' | 'id' | 'reason'> {
 
 export interface OrphansParts {
   readonly book: Book;
-  readonly client: Pick<Neutron, 'ports' | 'networks' | 'subnets'>;
+  readonly client: Pick<Neutron, 'ports' | 'networks' | 'subnets' | 'routers' | 'floatingIps' | 'securityGroups'>;
   readonly state: Pick<State, 'networks' | 'endpoints'>;
   readonly host: string;
 }
@@ -73,6 +76,13 @@ export async function findOrphans(
     going.has(id) ? [] : tags.filter(isLostTag).map((tag) => ({ id, name, tag })),
   );
 
+  const outside = await findOutsideOrphans(
+    parts,
+    engine,
+    { isLost: isLostMark, isUsed: (network) => (others.get(network) ?? []).length > 0 },
+    bounds,
+  );
+
   return [
     ...lostPorts.map(
       (port): Orphan => ({
@@ -82,6 +92,7 @@ export async function findOrphans(
         remove: (within) => client.ports.remove(port.id, within),
       }),
     ),
+    ...outside,
     // As when a Docker network goes: of two hosts that leave at the same time, one finds that it is the last.
     ...lostTags.map(
       ({ id, name, tag }): Orphan => ({
@@ -91,6 +102,7 @@ export async function findOrphans(
         remove: (within) => client.networks.removeTag(id, tag, within),
       }),
     ),
+    ...lostSubnetTags(subnets, networks, [...records.networks, ...engine]),
     ...lostSubnets.map(
       ({ id, cidr }): Orphan => ({
         kind: 'neutron subnet',
@@ -104,9 +116,36 @@ export async function findOrphans(
   ];
 }
 
+/**
+ * On networks that engines share. The tags of a network are the last that go, and the last that come: so another host may be about to
+ * make it, and it is the user who knows.
+ */
+function lostSubnetTags(
+  subnets: readonly Pick<Subnet, (typeof SUBNET_FIELDS)[number]>[],
+  networks: readonly Pick<Network, (typeof NETWORK_FIELDS)[number]>[],
+  known: readonly { readonly id: NetworkId }[],
+): readonly Orphan[] {
+  return subnets.flatMap(({ id, cidr, network_id, tags = [] }) => {
+    const on = networks.find((network) => network.id === network_id)?.tags ?? [];
+    const lost = tags
+      .flatMap((tag) => /^bnet:([0-9a-f]{12}):/.exec(tag)?.[1] ?? [])
+      .filter(
+        (docker) =>
+          !on.some((tag) => tag.startsWith(kuryrMarks(docker)[0]!)) && !known.some((one) => one.id.startsWith(docker)),
+      );
+    return [...new Set(lost)].map(
+      (docker): Orphan => ({
+        kind: 'neutron tag',
+        id: `${id} bnet:${docker}:`,
+        reason: `the subnet ${cidr} is tagged as one of Docker's network ${docker}, and its network is not; if no engine has that network any more: openstack subnet unset --tag`,
+      }),
+    );
+  });
+}
+
 const PORT_FIELDS = ['id', 'device_id', 'fixed_ips', 'binding:host_id'] as const;
 const NETWORK_FIELDS = ['id', 'name', 'description', 'tags', 'revision_number'] as const;
-const SUBNET_FIELDS = ['id', 'cidr', 'description', 'network_id'] as const;
+const SUBNET_FIELDS = ['id', 'cidr', 'description', 'network_id', 'tags'] as const;
 
 /** On networks that engines share, of which each host may be asked, and on those of kuryr-libnetwork (`marks.ts`). */
 const SHARED = /^(?:kuryr\.net\.|bnet:)/;

@@ -31,6 +31,9 @@ export type NeutronGarbageKind =
   | 'neutron'
   | 'neutron port'
   | 'neutron subnet'
+  | 'neutron floating IP'
+  | 'neutron interface'
+  | 'neutron group'
   | 'neutron network'
   | 'neutron tag'
   | 'neutron record';

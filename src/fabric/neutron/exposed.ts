@@ -52,6 +52,9 @@ export function groupName(ranges: readonly OpenRange[]): string {
   return `berth-ports-${digest.slice(0, 16)}`;
 }
 
+/** Whether a security group is called as one of ours. */
+export const isGroupName = (name: string): boolean => /^berth-ports-[0-9a-f]{16}$/.test(name);
+
 type Rule = Omit<SecurityGroupRuleRequest, 'security_group_id' | 'direction'>;
 
 /** Of each range one rule for each family: a rule without a prefix is for one family only. */

@@ -17,6 +17,9 @@ import type { Reference, Wishes } from './options.ts';
 import type { NetworkRecord } from './records.ts';
 import type { NetworkSettings } from './settings.ts';
 
+/** How a port is called by which we attach a subnet to a router. */
+export const INTERFACE_NAME = 'berth router interface';
+
 type Kinds = Pick<Neutron, 'networks' | 'ports' | 'routers' | 'floatingIps'>;
 
 /** By Neutron's ids. */
@@ -101,7 +104,7 @@ export async function openWayOut(
       return {
         network_id: network,
         description: key,
-        name: 'berth router interface',
+        name: INTERFACE_NAME,
         fixed_ips: [{ subnet_id: id, ip_address: gateway }],
       };
     });
@@ -158,10 +161,16 @@ export async function detachRouters(neutron: Kinds, network: string, bounds: Bou
       device_owner?.startsWith('network:') === true &&
       description?.startsWith('berth/') === true
     )
-      await detach(neutron, device_id, id, bounds);
+      await detachInterface(neutron, device_id, id, bounds);
 }
 
-async function detach(neutron: Kinds, router: string, port: string, bounds: Bounds): Promise<void> {
+/** Neutron removes the port as well. One that is gone is no error. @param port of Neutron. */
+export async function detachInterface(
+  neutron: Pick<Neutron, 'routers'>,
+  router: string,
+  port: string,
+  bounds: Bounds,
+): Promise<void> {
   try {
     await neutron.routers.removeInterface(router, { port_id: port }, bounds);
   } catch (error) {
