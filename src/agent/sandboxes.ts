@@ -56,11 +56,15 @@ export function createSandboxes(parts: {
     }
   });
 
-  const pluggedIn = (endpoint: Endpoint, inside: HostView, mine?: HostLink): HostLink | undefined =>
+  /** Links of an endpoint on the host, among which is the other end of a pair; their names are the fabric's affair. */
+  const endsOf = (endpoint: Endpoint, { links }: HostView): readonly HostLink[] =>
+    links.filter((link) => link.name === hostLink(endpoint) || link.alias === endpointAlias(endpoint));
+
+  const pluggedIn = (endpoint: Endpoint, inside: HostView, ends: readonly HostLink[] = []): HostLink | undefined =>
     inside.links.find(
       (link) =>
         link.alias === endpointAlias(endpoint) ||
-        (link.type === 'veth' && link.mac === endpoint.mac && link.linkIndex === mine?.index),
+        (link.type === 'veth' && link.mac === endpoint.mac && ends.some(({ index }) => index === link.linkIndex)),
     );
 
   /**
@@ -94,10 +98,9 @@ export function createSandboxes(parts: {
       return true;
     if (endpoint.sandbox === undefined) return false;
     const inside = await kernel.view(endpoint.sandbox);
-    const mine =
-      parts.host.current().links.find((link) => link.name === hostLink(endpoint)) ??
-      (await parts.host.refresh()).links.find((link) => link.name === hostLink(endpoint));
-    const plugged = pluggedIn(endpoint, inside, mine);
+    const known = endsOf(endpoint, parts.host.current());
+    const ends = known.length > 0 ? known : endsOf(endpoint, await parts.host.refresh());
+    const plugged = pluggedIn(endpoint, inside, ends);
     // The engine sets it up last.
     if (plugged?.up !== true) return false;
     await lifecycle.serialise(id, async () => {
