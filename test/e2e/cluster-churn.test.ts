@@ -8,10 +8,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { openCluster } from './bed/cluster.ts';
 import { heldTwice, historyOf } from './bed/history.ts';
-import { chance, churn, misfortunes, overlapping, situation } from './suites/churn.ts';
+import { after, chance, churn, misfortunes, overlapping, situation } from './suites/churn.ts';
 import { allReach, networksAppear, spread } from './suites/cluster.ts';
 import { clearCluster, nothingLeftOf } from './suites/cluster-stage.ts';
 import { disconnectStale } from './suites/containers.ts';
@@ -40,12 +39,7 @@ test(`${CONTAINERS} containers on each of three hosts come and go for ${SECONDS}
 
   const containers = churn(cluster.hosts, CONTAINERS, NETWORKS, random);
   const chaos = misfortunes(cluster, random, containers.doubt);
-  await delay(SECONDS * 1000);
-  // Both before a failure is told: whoever still starts containers would run into hosts that are off.
-  const ended = chaos.stop();
-  await ended.catch(() => undefined);
-  const ran = await containers.stop();
-  const done = await ended;
+  const { ran, done } = await after(SECONDS, containers, chaos);
   t.diagnostic(`${ran} containers ran, ${done.length} misfortunes, seed ${SEED}`);
   try {
     assert.ok(ran >= CONTAINERS * 3, `only ${ran} containers came to run`);

@@ -13,7 +13,7 @@ import { openBed } from './bed/bed.ts';
 import type { Host } from './bed/host.ts';
 import type { Fault } from './bed/openstack/calls.ts';
 import { type OpenStack, startOpenStack } from './bed/openstack/openstack.ts';
-import { befall, chance, churn, type Misfortune, overlapping, restart } from './suites/churn.ts';
+import { after, befall, chance, churn, type Misfortune, overlapping, restart } from './suites/churn.ts';
 import { disconnectStale } from './suites/containers.ts';
 import { clear } from './suites/leftovers.ts';
 import { neutronHost, startNeutronAgent, warmUp } from './suites/neutron.ts';
@@ -137,12 +137,7 @@ test(`${CONTAINERS} containers on each of two hosts come and go for ${SECONDS} s
 
   const containers = churn(hosts, CONTAINERS, NETWORKS, random);
   const chaos = befall(misfortunes(stack, hosts, random, containers.doubt), random, { atOnce: 1, between: 1000 });
-  await delay(SECONDS * 1000);
-  // Both before a failure is told: whoever still starts containers would run into services that are off.
-  const ended = chaos.stop();
-  await ended.catch(() => undefined);
-  const ran = await containers.stop();
-  const done = await ended;
+  const { ran, done } = await after(SECONDS, containers, chaos);
   t.diagnostic(`${ran} containers ran, ${done.length} misfortunes, seed ${SEED}`);
   try {
     assert.ok(ran >= CONTAINERS, `only ${ran} containers came to run`);

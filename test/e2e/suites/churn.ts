@@ -255,6 +255,20 @@ export function befall(
   };
 }
 
+/** Lets both go on for so long, then ends them. @returns how many containers came to run, and what was done to them. */
+export async function after(
+  seconds: number,
+  containers: Pick<Churn, 'stop'>,
+  chaos: { stop(): Promise<readonly string[]> },
+): Promise<{ readonly ran: number; readonly done: readonly string[] }> {
+  await delay(seconds * 1000);
+  // Both before a failure is told: whoever still starts containers would run into what is off.
+  const ended = chaos.stop();
+  await ended.catch(() => undefined);
+  const ran = await containers.stop();
+  return { ran, done: await ended };
+}
+
 /** What is started while something that it needs is away may give up; a service manager starts it again, and so do we. */
 export async function restart(start: () => Promise<unknown>): Promise<void> {
   let last: unknown;
