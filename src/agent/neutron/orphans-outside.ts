@@ -6,10 +6,10 @@
 import type { EngineNetwork } from '../../docker/engine.ts';
 import type { Book } from '../../fabric/neutron/book.ts';
 import { isGroupName } from '../../fabric/neutron/exposed.ts';
+import { orNone } from '../../fabric/neutron/find.ts';
 import { detachInterface, INTERFACE_NAME } from '../../fabric/neutron/router.ts';
 import { networkSettings } from '../../fabric/neutron/settings.ts';
 import type { Bounds } from '../../openstack/bounds.ts';
-import { detailsOf } from '../../openstack/failure.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';
 import type { State } from '../state.ts';
 import type { Orphan } from './orphans.ts';
@@ -109,16 +109,6 @@ export async function findOutsideOrphans(
 }
 
 const INTERFACE_FIELDS = ['id', 'network_id', 'device_id', 'device_owner', 'description'] as const;
-
-/** Not every Neutron has routers, or security groups. */
-async function orNone<Of>(listed: Promise<readonly Of[]>): Promise<readonly Of[]> {
-  try {
-    return await listed;
-  } catch (error) {
-    if (detailsOf(error)?.status === 404) return [];
-    throw error;
-  }
-}
 
 async function unheld<Group extends { readonly id: string }>(
   client: Pick<Neutron, 'ports'>,

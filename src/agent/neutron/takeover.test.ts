@@ -8,6 +8,7 @@ import { createDepartures } from '../../fabric/neutron/departures.ts';
 import { createFinding } from '../../fabric/neutron/finding.ts';
 import { existingMark, kuryrMarks } from '../../fabric/neutron/marks.ts';
 import { createNetworks } from '../../fabric/neutron/networks.ts';
+import { networkSettings } from '../../fabric/neutron/settings.ts';
 import { memoryNotes } from '../../fabric/neutron/testing/notes.ts';
 import { parseAddress } from '../../model/address.ts';
 import type { EndpointId, NetworkId, PoolId } from '../../model/ids.ts';
@@ -78,7 +79,10 @@ const subnet = {
 };
 
 /** Neutron has one network, with one subnet and one port. */
-function thereIs(network: object, also: { readonly subnet?: object; readonly port?: object } = {}): void {
+function thereIs(
+  network: object,
+  also: { readonly subnet?: object; readonly port?: object; readonly more?: Readonly<Record<string, Answer>> } = {},
+): void {
   const one = { id: 'n1', name: 'n', mtu: 1450, tags: [] as readonly string[], ...network };
   const found: Answer = (asked, response, nth) => {
     const query = new URLSearchParams(asked.line.split('?')[1]);
@@ -92,7 +96,9 @@ function thereIs(network: object, also: { readonly subnet?: object; readonly por
     'GET /v2.0/networks': found,
     'GET /v2.0/subnets': json({ subnets: [{ ...subnet, ...also.subnet }] }),
     'GET /v2.0/ports': json({ ports: [{ ...port, ...also.port }] }),
+    'GET /v2.0/floatingips': json({ message: 'The resource could not be found.' }, 404),
     'GET /v2.0/subnetpools': json({ subnetpools: [{ id: kuryrPool, name: 'kuryrPool-10.0.0.0/24', tags: [] }] }),
+    ...also.more,
   });
 }
 
@@ -201,6 +207,67 @@ describe('a network that is taken over', () => {
     assert.equal((await claimPool(book, asked, '10.0.0.5'))?.as, lost!.id);
     const second = asked.replace('00112233445566ff', 'ffffffffffffffff') as PoolId;
     assert.equal((await claimPool(book, second))?.as, 'lost-2');
+  });
+
+  it('of ours, whose store is lost, has its router, floating IPs and forwarded ports again', async () => {
+    const key = 'berth/h1/0123456789ab';
+    const floating = (more: object) => ({ floating_network_id: 'x', floating_ip_address: '172.24.4.9', ...more });
+    const query = (line: string) => new URL(line.split(' ')[1]!, cloud.url).searchParams;
+    thereIs(
+      { description: key },
+      {
+        port: { tags: [], description: 'berth/h1', device_id: 'key' },
+        subnet: { cidr: '10.0.0.0/16', tags: [] },
+        more: {
+          'GET /v2.0/ports': (asked, response, nth) => {
+            const ofRouter = query(asked.line).get('description') === key;
+            const own = { ...port, tags: [], description: 'berth/h1', device_id: 'key' };
+            json({ ports: [ofRouter ? { id: 'i1', device_id: 'r1' } : own] })(asked, response, nth);
+          },
+          'GET /v2.0/floatingips': (asked, response, nth) => {
+            const description = `berth/h1/${endpoint.slice(0, 12)}`;
+            const ofNetwork = query(asked.line).get('description') === key;
+            const all = ofNetwork
+              ? [floating({ id: 'f1', description: key })]
+              : [floating({ id: 'f2', description, port_id: 'p1', floating_ip_address: '172.24.4.10' })];
+            json({ floatingips: all })(asked, response, nth);
+          },
+          'GET /v2.0/floatingips/f1/port_forwardings': json({
+            port_forwardings: [
+              {
+                id: 'w1',
+                protocol: 'tcp',
+                internal_port_id: 'p1',
+                internal_ip_address: '10.0.0.5',
+                internal_port: 80,
+                external_port: 8080,
+              },
+            ],
+          }),
+        },
+      },
+    );
+    const { takeover, book, state } = await host();
+    const options = { 'neutron.router': 'r', 'neutron.floating_network': 'x', 'neutron.publish': 'floating-ip' };
+    await takeover.adopt({ ...seen, options }, 'kuryr', false);
+    const { router, floating: hasOwn } = book.networks.get(id)!;
+    assert.deepEqual([router, hasOwn], ['r1', true]);
+    const { floatingIp, floatingNetwork, publish } = networkSettings(state.networks.get(id)!);
+    assert.deepEqual([floatingIp, floatingNetwork, publish], [{ id: 'f1', address: '172.24.4.9' }, 'x', 'floating-ip']);
+    assert.deepEqual(book.outside.all(), [
+      {
+        endpoint,
+        phase: 'held',
+        network: id,
+        port: 'p1',
+        floating: { origin: 'created', id: 'f2', address: '172.24.4.10' },
+        forwardings: {
+          floatingIp: 'f1',
+          address: '172.24.4.9',
+          ports: [{ protocol: 6, internal: 80, external: 8080 }],
+        },
+      },
+    ]);
   });
 
   it('is not one that Docker has removed a moment ago, nor one that Neutron does not know', async () => {

@@ -6,6 +6,7 @@
 import type { EngineEndpoint, EngineNetwork, EngineSubnet } from '../../docker/engine.ts';
 import { planContainer } from '../../fabric/container-options.ts';
 import type { Book } from '../../fabric/neutron/book.ts';
+import { wishesOf } from '../../fabric/neutron/describe.ts';
 import type { Finding, Found } from '../../fabric/neutron/finding.ts';
 import {
   existingMark,
@@ -18,6 +19,7 @@ import {
 } from '../../fabric/neutron/marks.ts';
 import { markOf, type Networks } from '../../fabric/neutron/networks.ts';
 import { networkOptions } from '../../fabric/neutron/options.ts';
+import { findOutside, findWayOut } from '../../fabric/neutron/outside-found.ts';
 import { bindingOf } from '../../fabric/neutron/port-state.ts';
 import type { NetworkRecord, PoolRecord, PortRecord } from '../../fabric/neutron/records.ts';
 import type { NetworkSettings } from '../../fabric/neutron/settings.ts';
@@ -42,7 +44,7 @@ export interface TakeoverParts {
   readonly book: Book;
   readonly finding: Finding;
   readonly networks: Pick<Networks, 'describe'>;
-  readonly neutron: Pick<Neutron, 'subnetPools'>;
+  readonly neutron: Pick<Neutron, 'subnetPools' | 'ports' | 'networks' | 'floatingIps' | 'portForwardings'>;
   readonly events: Pick<Events, 'emit'>;
   readonly host: string;
   /** How subnet pools are called that kuryr makes. */
@@ -51,6 +53,9 @@ export interface TakeoverParts {
   readonly nested: boolean;
   now(): number;
 }
+
+/** Of a container that runs. */
+type HeldPort = PortRecord & { readonly port: string; readonly endpoint: Endpoint['id'] };
 
 export interface Takeover {
   /** Whether a network of the engine's is to be taken up. */
@@ -70,7 +75,7 @@ const PATIENCE = 30_000;
 const LOST = 'lost-';
 
 export function createTakeover(parts: TakeoverParts): Takeover {
-  const { state, lifecycle, book, finding, networks, events, host, now } = parts;
+  const { state, lifecycle, book, finding, networks, neutron, events, host, now } = parts;
 
   const isUnknown = (id: NetworkId): boolean => !state.networks.has(id) || book.networks.get(id) === undefined;
 
@@ -92,7 +97,7 @@ export function createTakeover(parts: TakeoverParts): Takeover {
     if (!isKuryrs(id, network))
       return { ...own, origin: 'adopted', subnets: made, tags: tags.filter((tag) => tag === tagOf(key)) };
     const ids = pools.map((pool) => pool.id as string);
-    const ofKuryr = await parts.neutron.subnetPools.list({ id: ids }, { ...bounds, fields: ['id', 'name', 'tags'] });
+    const ofKuryr = await neutron.subnetPools.list({ id: ids }, { ...bounds, fields: ['id', 'name', 'tags'] });
     const subnetPools = ofKuryr
       .filter((pool) => pool.name.startsWith(parts.kuryrPools) && pool.tags?.includes(EXISTING_POOL) !== true)
       .map((pool) => pool.id);
@@ -140,7 +145,7 @@ export function createTakeover(parts: TakeoverParts): Takeover {
     { subnets }: NetworkSettings,
     { id, addresses, mac, name }: EngineEndpoint,
     ports: readonly Port[],
-  ): { readonly endpoint: Endpoint; readonly port: PortRecord } | undefined {
+  ): { readonly endpoint: Endpoint; readonly port: HeldPort } | undefined {
     const texts = addresses.map(({ address }) => formatAddress(address));
     const port = ports.find(({ fixed_ips = [] }) => fixed_ips.some(({ ip_address }) => texts.includes(ip_address)));
     const known = mac ?? parseMac(port?.mac_address ?? '');
@@ -209,7 +214,10 @@ export function createTakeover(parts: TakeoverParts): Takeover {
         }),
       );
       const plan = { id: seen.id, plugin, subnets, internal: seen.internal, options };
-      const settings = await networks.describe(plan, pools, { network: found.network, subnets: of }, bounds);
+      const described = await networks.describe(plan, pools, { network: found.network, subnets: of }, bounds);
+      const key = markOf(host, seen.id);
+      const wayOut = await findWayOut(neutron, wishesOf(plan, pools), { key, network: found.network.id }, bounds);
+      const settings = { ...described, ...wayOut.settings };
       const network: Network = {
         ...plan,
         fabric: 'neutron',
@@ -221,13 +229,21 @@ export function createTakeover(parts: TakeoverParts): Takeover {
       const here = seen.endpoints.filter(({ container }) => !container.startsWith('ep-'));
       const ports = here.length === 0 ? [] : await finding.portsOn(found.network, bounds);
       const held = here.flatMap((endpoint) => holdingOf(network, settings, endpoint, ports) ?? []);
-      const record = await recordOf(found, pools, bounds);
+      const outside = await findOutside(
+        neutron,
+        host,
+        wayOut.settings,
+        held.map(({ port }) => port),
+        bounds,
+      );
+      const record = { ...(await recordOf(found, pools, bounds)), ...wayOut.record };
       // The owners first: what has none goes from Neutron after a while. The network last: until it is there, all this is repeated.
       await lifecycle.adopt(
         network,
         held.map(({ endpoint }) => endpoint),
       );
       for (const { port } of held) await book.ports.put(port);
+      for (const one of outside) await book.outside.put(one);
       for (const pool of pools) await book.pools.put(pool);
       await book.networks.put(shared ? { ...record, origin: 'shared' } : record);
     },

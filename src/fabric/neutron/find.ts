@@ -2,6 +2,7 @@
 
 import { BerthError } from '../../model/errors.ts';
 import type { Bounds } from '../../openstack/bounds.ts';
+import { detailsOf } from '../../openstack/failure.ts';
 import type { Filter, Readable } from '../../openstack/neutron/collection.ts';
 import type { Reference } from './options.ts';
 
@@ -30,4 +31,14 @@ export async function findOne<Item extends { readonly id: string }>(
       `Neutron has ${others.length + 1} ${what}s called '${wanted.name}': ${[found, ...others].map(({ id }) => id).join(', ')}`,
     );
   return found;
+}
+
+/** What is listed; not every Neutron has floating IPs and security groups. */
+export async function orNone<Of>(listed: Promise<readonly Of[]>): Promise<readonly Of[]> {
+  try {
+    return await listed;
+  } catch (error) {
+    if (detailsOf(error)?.status === 404) return [];
+    throw error;
+  }
 }

@@ -13,6 +13,12 @@ import type { Forwarding } from './records.ts';
 const NAMES: Readonly<Record<number, string>> = { 6: 'tcp', 17: 'udp', 132: 'sctp' };
 const nameOf = (protocol: number): string => NAMES[protocol] ?? `protocol ${protocol}`;
 
+/** Of a name of Neutron's; undefined for what Docker does not publish. */
+export function protocolNumber(name: string): number | undefined {
+  const [number] = Object.entries(NAMES).find(([, known]) => known === name) ?? [];
+  return number === undefined ? undefined : Number(number);
+}
+
 /** As `docker port` would put it. */
 export const forwardingText = (address: string, { protocol, internal, external }: Forwarding): string =>
   `${internal}/${nameOf(protocol)} -> ${address}:${external}`;
