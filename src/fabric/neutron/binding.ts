@@ -28,9 +28,10 @@ function wiringOf(endpoint: Endpoint): Wiring {
 export const wiredByProgram = (type: string): boolean =>
   wirings[type] === undefined && type !== 'unbound' && type !== 'binding_failed';
 
-/** What a network needs for the endpoints on it. */
+/** What a network needs for the endpoints on it; without any, what it may have had for those that are gone. */
 export function networkWiring(network: Network, endpoints: readonly Endpoint[]): readonly KernelObject[] {
-  return [...new Set(endpoints.map(wiringOf))].flatMap((wiring) => wiring.network?.(network) ?? []);
+  const needed = endpoints.length === 0 ? Object.values(wirings) : endpoints.map(wiringOf);
+  return [...new Set(needed)].flatMap((wiring) => wiring.network?.(network) ?? []);
 }
 
 export function endpointWiring(network: Network, endpoint: Endpoint): readonly KernelObject[] {
