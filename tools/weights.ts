@@ -74,6 +74,7 @@ export const table: Readonly<Record<string, readonly [weight: number, seconds: n
   netctl: [1.4, 15],
   netplugin: [1.5, 5],
   'neutron-bad-input': [0.9, 65],
+  'neutron-crash': [1.2, 95],
   'neutron-kuryr-faults': [1.3, 250],
   neutron: [1.2, 25],
   'neutron-binding': [1, 120],

@@ -1,37 +1,54 @@
 /**
  * For the test that kills the agent at every step: a process that ends itself just before or just after its Nth effect on
- * the store or the kernel. Off unless BERTH_CRASH_AT_EFFECT is set.
+ * the store, the kernel or Neutron. Off unless one of the variables below is set.
  */
 
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import type { Kernel } from '../kernel/kernel.ts';
+import type { Session } from '../openstack/keystone/session.ts';
+import { pathTemplate } from '../openstack/template.ts';
 import type { Store } from '../store/store.ts';
 
 export interface CrashPoints {
   store(store: Store): Store;
   kernel(kernel: Kernel): Kernel;
+  /** Questions have no effect. */
+  neutron(session: Session): Session;
 }
 
 /**
  * @param environment BERTH_CRASH_AT_EFFECT: a number counted from 1; each effect counts twice, before and after.
  *   BERTH_CRASH_LOG: a file that each effect is written to, so that the harness learns how many there are.
+ *   BERTH_CRASH_FILE: a file that says the number in place of BERTH_CRASH_AT_EFFECT. Only while it is there is counted, and
+ *   so anywhere in the life of a process.
  */
 export function crashPoints(environment: NodeJS.ProcessEnv): CrashPoints {
-  const at = Number(environment.BERTH_CRASH_AT_EFFECT ?? 0);
   const log = environment.BERTH_CRASH_LOG;
-  if (at === 0 && log === undefined) return { store: (store) => store, kernel: (kernel) => kernel };
+  const file = environment.BERTH_CRASH_FILE;
+  let at = Number(environment.BERTH_CRASH_AT_EFFECT ?? 0);
+  if (at === 0 && log === undefined && file === undefined)
+    return { store: (store) => store, kernel: (kernel) => kernel, neutron: (session) => session };
 
   let count = 0;
   function reach(point: string): void {
+    if (file !== undefined && !existsSync(file)) {
+      count = 0;
+      return;
+    }
+    if (file !== undefined && count === 0) at = Number(readFileSync(file, 'utf8'));
     count += 1;
     if (log !== undefined) appendFileSync(log, `${count} ${point}\n`);
     if (count === at) process.kill(process.pid, 'SIGKILL');
   }
-  function around<Arguments extends unknown[], Result>(name: string, effect: (...given: Arguments) => Promise<Result>) {
+  function around<Arguments extends unknown[], Result>(
+    name: string | ((...given: Arguments) => string),
+    effect: (...given: Arguments) => Promise<Result>,
+  ) {
     return async (...given: Arguments): Promise<Result> => {
-      reach(`before ${name}`);
+      const named = typeof name === 'string' ? name : name(...given);
+      reach(`before ${named}`);
       const result = await effect(...given);
-      reach(`after ${name}`);
+      reach(`after ${named}`);
       return result;
     };
   }
@@ -54,5 +71,9 @@ export function crashPoints(environment: NodeJS.ProcessEnv): CrashPoints {
         remove: { value: around('kernel.remove', kernel.remove.bind(kernel)) },
         execute: { value: around('kernel.execute', oneByOne(kernel)) },
       }) as Kernel,
+    neutron(session) {
+      const change = around(({ method, path }) => `${method} ${pathTemplate(path)}`, session.call);
+      return { ...session, call: (call) => (call.method === 'GET' ? session.call(call) : change(call)) };
+    },
   };
 }

@@ -148,7 +148,8 @@ async function startAgent(given: GivenConfig, logger: Logger, serveMaster?: Serv
       : undefined;
   if (cluster !== undefined) cleanup.defer(() => cluster.close());
 
-  const neutron = await startNeutron({ config, env: process.env, notes, events, metrics, state, now, monotonic });
+  const parts = { config, notes, events, metrics, state, now, monotonic };
+  const neutron = await startNeutron({ ...parts, env: process.env, crash: crash.neutron });
   if (neutron !== undefined) cleanup.defer(() => neutron.close());
 
   const lifecycle = createLifecycle({

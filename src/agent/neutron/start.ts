@@ -5,7 +5,7 @@ import type { EndpointId } from '../../model/ids.ts';
 import type { Exchange } from '../../openstack/api.ts';
 import { describeFinding, type KuryrConf, readKuryrConf } from '../../openstack/conf/kuryr-conf.ts';
 import { namedSources } from '../../openstack/conf/sources.ts';
-import { openSession } from '../../openstack/keystone/session.ts';
+import { openSession, type Session } from '../../openstack/keystone/session.ts';
 import { createNeutron } from '../../openstack/neutron/neutron.ts';
 import type { Config } from '../config.ts';
 import type { Metrics } from '../metrics.ts';
@@ -18,6 +18,8 @@ export interface StartNeutronParts
   readonly config: Pick<Config, 'plugins' | 'kuryrConf' | 'host' | 'gcGrace' | 'auditInterval'>;
   readonly env: NodeJS.ProcessEnv;
   readonly metrics: Pick<Metrics, 'openstackCall' | 'neutron' | 'garbage'>;
+  /** See `crashPoints`. */
+  crash(session: Session): Session;
 }
 
 /** @throws BerthError KURYR_CONF_INVALID */
@@ -64,7 +66,7 @@ export async function startNeutron(parts: StartNeutronParts): Promise<StartedNeu
     reachability,
     grace: config.gcGrace,
     interval: config.auditInterval,
-    client: createNeutron(openSession({ ...conf.session, observe })),
+    client: createNeutron(parts.crash(openSession({ ...conf.session, observe }))),
     config: {
       host: config.host,
       defaultPools: conf.defaultSubnetPools,

@@ -39,6 +39,8 @@ export type Fault =
     }
   /** Nothing happens until the injection is removed; then the call goes on as if nothing had been. */
   | { readonly kind: 'freeze'; readonly when: 'before' | 'after' }
+  /** The same before the service is asked; but then it is asked also when nobody waits for its answer any more. */
+  | { readonly kind: 'late' }
   /** The connection ends, before the service was asked, or when it has answered and nobody hears it. */
   | { readonly kind: 'cut'; readonly when: 'before' | 'after' }
   /** The service's answer, cut in the middle of its body. */

@@ -135,6 +135,9 @@ async function befall(
       if (!outgoing.destroyed) send(late ?? (await pass()));
       return;
     }
+    case 'late':
+      await frozen;
+      return send(await pass());
     case 'cut':
       if (fault.when === 'after') await pass();
       outgoing.socket?.resetAndDestroy();
