@@ -23,6 +23,8 @@ export interface Syscalls {
   recvWithControl(fd: number, into: Uint8Array, control: Uint8Array, flags: number): number;
   /** SIOCETHTOOL with a struct ethtool_value, about a link of the socket's namespace. */
   ethtool(fd: number, link: string, command: number, value: number): number;
+  /** The index of a link in the thread's namespace (if_nametoindex(3)); negative where there is none. */
+  linkIndex(name: string): number;
   open(path: string, flags: number): number;
   close(fd: number): number;
   /**
@@ -85,6 +87,7 @@ export function openSyscalls(): Syscalls {
     rest: koffi.array('uint8_t', 16),
   });
   const ioctl = libc.func('ioctl', 'int', ['int', 'unsigned long', koffi.pointer(ifreq)]);
+  const nameToIndex = libc.func('uint32_t if_nametoindex(const char *)');
   const open = libc.func('int open(const char *, int)');
   const close = libc.func('int close(int)');
   const setns = libc.func('int setns(int, int)');
@@ -114,6 +117,7 @@ export function openSyscalls(): Syscalls {
     },
     ethtool: (fd, link, cmd, data) =>
       result(ioctl(fd, SIOCETHTOOL, { name: link, data: { cmd, data }, rest: new Uint8Array(16) })),
+    linkIndex: (name) => (nameToIndex(name) as number) || -koffi.errno(),
     open: (path, flags) => result(open(path, flags)),
     close: (fd) => result(close(fd)),
     closeElsewhere(fd) {

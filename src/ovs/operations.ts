@@ -5,7 +5,7 @@ import { isObject, ProtocolError } from './json-stream.ts';
 import { type Row, readRow, type Value } from './values.ts';
 
 export type Condition = readonly [column: string, test: '==' | 'includes', value: Value];
-export type Mutation = readonly [column: string, mutator: 'insert' | 'delete', value: Value];
+export type Mutation = readonly [column: string, mutator: 'insert' | 'delete' | '+=', value: Value];
 
 export type Operation =
   | {

@@ -3,7 +3,7 @@
 import { type Operation, type Result, rowsOf } from './operations.ts';
 import { columnsOf, type Table, tables } from './rows.ts';
 import { createSwitches, type Switches } from './switches.ts';
-import { type Atom, map, namedUuid, optional, readUuids, set, uuid, type Value } from './values.ts';
+import { type Atom, map, namedUuid, optional, readNumbers, readUuids, set, uuid, type Value } from './values.ts';
 
 /** How a port shall be. It has one interface, of the same name, which is a link that exists already. */
 export interface PortSettings {
@@ -110,6 +110,35 @@ export function awaitPort(name: string, milliseconds: number): readonly Operatio
 /** The rows of a port and its interface go when no bridge has it any more. */
 export function removePorts(ids: readonly string[]): readonly Operation[] {
   return [...ids.map(unplug), { op: 'comment', comment: `berth: remove ${ids.length} ports` }];
+}
+
+/** The same, and the switch is to say when it has done it (ovs-vswitchd.conf.db(5), next_cfg and cur_cfg). */
+export function removePortAndTell(id: string): readonly Operation[] {
+  const all = { table: DATABASE, where: [] } as const;
+  return [
+    unplug(id),
+    { op: 'mutate', ...all, mutations: [['next_cfg', '+=', 1]] },
+    { op: 'select', ...all, columns: ['next_cfg'] },
+    { op: 'comment', comment: 'berth: remove a port whose link was made anew' },
+  ];
+}
+
+/** What stands in `cur_cfg` when the switch has done that. @throws ProtocolError */
+export const told = (results: readonly Result[]): number => readNumbers(rowsOf(results[2])[0] ?? {}, 'next_cfg')[0]!;
+
+/** Comes to an end when the switch has done it; `timed out` when it does not, or when more has been asked of it meanwhile. */
+export function awaitSwitch(configuration: number, milliseconds: number): readonly Operation[] {
+  return [
+    {
+      op: 'wait',
+      table: DATABASE,
+      timeout: milliseconds,
+      where: [],
+      columns: ['cur_cfg'],
+      until: '==',
+      rows: [{ cur_cfg: configuration }],
+    },
+  ];
 }
 
 function move(id: string, bridge: string): readonly Operation[] {

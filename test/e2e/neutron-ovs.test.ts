@@ -120,7 +120,8 @@ describe('ovs', () => {
       const { stdout } = await h2.net(['ip', '-o', 'link', 'show', `qvb${id}`], { check: false });
       return stdout.includes(`master qbr${id}`) && (await portIn('br-int', `qvo${id}`));
     });
-    // No packet is sent: a switch in user space goes on reading from the link that is gone, until the port is made anew.
+    await reaches([h2, 'ca'], await addressOf(h2, 'cb'));
+    await auditIsClean(h2);
     await h2.docker('rm', '-f', 'ca', 'cb');
     await noPorts(stack, network);
     await none();

@@ -5,22 +5,26 @@
 
 import { noSuchBridge } from '../../ovs/bridges.ts';
 import type { Client } from '../../ovs/client.ts';
-import { countOf, TransactionRefused } from '../../ovs/operations.ts';
+import { countOf, type Operation, TransactionRefused } from '../../ovs/operations.ts';
 import {
   addPort,
   awaitPort,
+  awaitSwitch,
   changePort,
   PLUGGED,
   type PortSettings,
   readPorts,
+  removePortAndTell,
   removePorts,
   selectPorts,
+  told,
 } from '../../ovs/ports.ts';
 import type { Port, Switches } from '../../ovs/switches.ts';
 import { formatVlans, parseVlans } from '../../ovs/vlans.ts';
 import type { ObjectDriver } from '../driver.ts';
 import { type KernelObject, type ObjectKey, type OvsPort, objectKey } from '../objects.ts';
 import { describeObject } from '../rtnetlink/errors.ts';
+import type { Syscalls } from '../syscalls.ts';
 
 /** Milliseconds for which the switch is waited for, where that matters: the thread does nothing else. */
 const PATIENCE = 500;
@@ -37,7 +41,26 @@ export interface OvsDriver extends ObjectDriver {
   removeForgotten(isKnown: (name: string) => boolean): readonly string[];
 }
 
-export function createOvsDriver(client: Pick<Client, 'transact' | 'switches'>): OvsDriver {
+export function createOvsDriver(
+  client: Pick<Client, 'transact' | 'switches'>,
+  { linkIndex }: Pick<Syscalls, 'linkIndex'>,
+): OvsDriver {
+  /** Indexes of the links that the datapath in user space has, by their names; of one that has gone, negative. */
+  const taken = new Map<string, number>();
+
+  /**
+   * Whether the switch has a link that is gone, under the name of one that has come or will come. The kernel's datapath takes that by
+   * itself; the one in user space reads from its old socket for ever (netdev_linux_rxq_recv), and its database tells nothing of it.
+   */
+  function isDeaf(name: string, on: string | undefined, there: Switches): boolean {
+    if (there.bridges().find((bridge) => bridge.name === on)?.datapath !== 'netdev') return false;
+    const index = linkIndex(name);
+    const before = taken.get(name) ?? index;
+    // Until it is plugged in again.
+    taken.set(name, before === index ? index : -1);
+    return before !== index || index < 0;
+  }
+
   function look(names: readonly string[], of?: Parameters<typeof selectPorts>[1]): Switches {
     const operations = selectPorts(names, of);
     return readPorts(operations, client.transact(operations));
@@ -49,10 +72,16 @@ export function createOvsDriver(client: Pick<Client, 'transact' | 'switches'>): 
     if (countOf(results[PLUGGED]) === 0) throw noSuchBridge(port.bridge, look([]).bridges());
   }
 
-  /** No failure when the switch is slow, or does not run: the port is in the database, as was asked for. */
-  function waitFor({ name }: OvsPort): void {
+  /** Returns when the switch has let go of it; when it is slow, or does not run, before that. */
+  function letGo(id: string): void {
+    const configuration = told(client.transact(removePortAndTell(id)));
+    patiently(awaitSwitch(configuration, PATIENCE));
+  }
+
+  /** No failure when the switch is slow, or does not run: what is in the database is as was asked for. */
+  function patiently(waiting: readonly Operation[]): void {
     try {
-      client.transact(awaitPort(name, PATIENCE));
+      client.transact(waiting);
     } catch (thrown) {
       if (!(thrown instanceof TransactionRefused && thrown.error === 'timed out')) throw thrown;
     }
@@ -74,11 +103,17 @@ export function createOvsDriver(client: Pick<Client, 'transact' | 'switches'>): 
       return;
     }
     if (!there.bridges().some(({ name }) => name === port.bridge)) throw noSuchBridge(port.bridge, there.bridges());
-    client.transact(changePort(there.idOf(port.name)!, found.bridge, settingsOf(port)));
+    const id = there.idOf(port.name)!;
+    if (isDeaf(port.name, found.bridge, there)) {
+      // In one transaction the switch would find the port where it was.
+      letGo(id);
+      add(port);
+    } else client.transact(changePort(id, found.bridge, settingsOf(port)));
   }
 
   function unmakeAll(ports: readonly Pick<Port, 'name' | 'externalIds'>[]): void {
     const names = ports.map(({ name }) => name);
+    for (const name of names) taken.delete(name);
     const there = look(names, ['Port']);
     const ids = ports.flatMap((port) => {
       // One of the same name without our mark is somebody else's.
@@ -98,7 +133,8 @@ export function createOvsDriver(client: Pick<Client, 'transact' | 'switches'>): 
       const there = explained('read the ports', () => look(ports.map(({ name }) => name)));
       for (const wanted of ports) {
         const port = there.port(wanted.name);
-        if (port !== undefined) found.set(objectKey(wanted), foundPort(wanted, port));
+        if (port !== undefined && !isDeaf(wanted.name, port.bridge, there))
+          found.set(objectKey(wanted), foundPort(wanted, port));
       }
       return found;
     },
@@ -107,7 +143,8 @@ export function createOvsDriver(client: Pick<Client, 'transact' | 'switches'>): 
       const port = object as OvsPort;
       explained(`make ${describeObject(port)}`, () => {
         make(port);
-        if (port.awaited === true) waitFor(port);
+        taken.set(port.name, linkIndex(port.name));
+        if (port.awaited === true) patiently(awaitPort(port.name, PATIENCE));
       });
     },
 

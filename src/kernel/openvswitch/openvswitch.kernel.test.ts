@@ -327,3 +327,27 @@ test('the switch itself takes the ports in; one that is awaited is made when it 
     ['bv1', 'bv2'].every((name) => Number(column('interface', name, 'ofport').replace('[]', '0')) > 0),
   );
 });
+
+test('a link that is made anew is taken in anew by the datapath in user space, and left to itself by that of the kernel', async () => {
+  ovs.startSwitch();
+  await kernel.apply('one', plugged('bv1', { awaited: true }));
+  await kernel.apply('two', plugged('bv2', { bridge: 'ovsbr1' }));
+  const rows = () => ['bv1', 'bv2'].map((name) => column('port', name, '_uuid'));
+  const before = rows();
+  const numbered = column('interface', 'bv1', 'ofport');
+  await delay(300);
+  drifts = [];
+  for (const name of ['bv1', 'bv2']) execFileSync('ip', ['link', 'delete', name]);
+  await until('the drift is reported', () => drifts.length > 2);
+  assert.deepEqual(drifts.map(({ key, what, repaired }) => `${key} ${what} ${repaired}`).toSorted(), [
+    'link bv1 missing true',
+    'link bv2 missing true',
+    'ovs-port bv1 missing true',
+  ]);
+  const after = rows();
+  assert.notEqual(after[0], before[0]);
+  assert.equal(after[1], before[1]);
+  await until('the switch has it', () => /^[0-9]+$/.test(column('interface', 'bv1', 'ofport')));
+  assert.notEqual(column('interface', 'bv1', 'ofport'), numbered);
+  assert.deepEqual(await kernel.audit({ repair: false }), []);
+});

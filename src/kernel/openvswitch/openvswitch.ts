@@ -39,7 +39,7 @@ export function openOpenvswitch(options: OpenvswitchOptions): OvsDriver {
       }
     },
   });
-  const driver = createOvsDriver(client);
+  const driver = createOvsDriver(client, options.syscalls);
 
   /** Declared ports that are not as declared: what we did ourselves contradicts nothing. */
   function* contradicted({ ports, bridges }: Touched): Iterable<ObjectKey> {

@@ -28,6 +28,7 @@ function kernel(answer: (requests: readonly Message[]) => readonly (readonly Ans
     socket: () => 9,
     bind: () => 0,
     connect: () => -EPERM,
+    linkIndex: () => -EPERM,
     listen: () => -EPERM,
     getsockname: () => -EPERM,
     setsockopt: () => 0,
