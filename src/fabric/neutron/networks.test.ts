@@ -230,6 +230,21 @@ describe('a network that was there', () => {
     assert.deepEqual([...notes.kept.keys()], ['neutron/pool/p']);
   });
 
+  it('whose tag may still come is looked at again, whatever else was wrong', async () => {
+    const refused = json({ NeutronError: { type: 'X', message: 'no', detail: '' } }, 403);
+    const tagged = `${path}/tags/${encodeURIComponent(tagOf(key))}`;
+    cloud.answer({
+      [`GET ${path}`]: refused,
+      [`PUT ${tagged}`]: hangUp,
+      [`DELETE ${tagged}`]: gone,
+      'GET /v2.0/subnets': json({ subnets: [] }),
+    });
+    const { networks, book } = await hold();
+    await failureOf(networks.open(request(options), [pool], bounds()));
+    assert.equal(book.networks.get(id)?.phase, 'leaving');
+    assert.notEqual(book.networks.get(id)?.unanswered, undefined);
+  });
+
   it('leaves no record when there is no such network', async () => {
     const none = json({ NeutronError: { type: 'NetworkNotFound', message: 'none', detail: '' } }, 404);
     cloud.answer({

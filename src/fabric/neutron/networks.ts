@@ -144,13 +144,15 @@ export function createNetworks(parts: NetworksParts): Networks {
       await networks.put({ ...draft, network });
       await neutron.networks.addTag(network, tagOf(key), bounds);
     };
+    let tagging: unknown;
     try {
       const [look, begun] = await Promise.allSettled([
         findOne(neutron.networks, 'network', wanted, bounds),
         atOnce ? begin(wanted.uuid) : undefined,
       ]);
+      if (begun.status === 'rejected') tagging = begun.reason;
       if (look.status === 'rejected') throw look.reason;
-      if (begun.status === 'rejected') throw begun.reason;
+      if (begun.status === 'rejected') throw tagging;
       const network = look.value;
       if (shared !== undefined && shared !== (network.shared ?? false))
         throw new BerthError(
@@ -169,7 +171,7 @@ export function createNetworks(parts: NetworksParts): Networks {
       await networks.put({ ...draft, phase: 'held', network: network.id, subnets: made.map(({ id }) => id) });
       return { network, subnets };
     } catch (error) {
-      await undo(request.id, error);
+      await undo(request.id, mayYetBeDone(tagging) ? tagging : error);
       throw error;
     }
   }
