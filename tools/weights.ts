@@ -80,6 +80,7 @@ export const table: Readonly<Record<string, readonly [weight: number, seconds: n
   'neutron-binding': [1, 120],
   'neutron-doctor': [1.1, 170],
   'neutron-ovs': [0.9, 40],
+  'neutron-warm': [0.8, 60],
   'neutron-migrate': [0.8, 40],
   'neutron-churn': [1.5, 65],
   'neutron-global': [0.7, 105],

@@ -123,6 +123,12 @@ export const configKeys: readonly ConfigKey[] = [
     help: 'Where OpenStack is, and who we are there, for plugins of the fabric neutron: a kuryr.conf as it is, or several, of which later ones count. Of a folder, all *.conf.',
   },
   {
+    key: 'neutron-macs',
+    values: 'engine, neutron',
+    default: 'engine',
+    help: 'Who chooses the MAC addresses of containers on networks of Neutron. With neutron, ports can be made before there is a container (neutron.warm_ports); a chosen --mac-address then costs two calls more. The engine asks once: restart it after a change.',
+  },
+  {
     key: 'default-pools',
     values: 'base:length, separated by commas',
     default: '10.201.0.0/16:24,10.202.0.0/15:24',

@@ -75,6 +75,8 @@ export interface Config {
   readonly ovsDatabase: DatabaseAddress;
   /** Where Neutron is, and who we are there. Absent: the usual places of kuryr.conf. */
   readonly kuryrConf: readonly string[] | undefined;
+  /** Who chooses the MAC addresses of containers on networks of Neutron. */
+  readonly neutronMacs: 'engine' | 'neutron';
   readonly defaultPools: readonly PoolBase[];
   readonly tls: TlsConfig | undefined;
   readonly metricsAddress: { readonly host: string; readonly port: number } | undefined;
@@ -129,6 +131,7 @@ export function loadConfig(
     bridge: interfaceName(value('bridge')),
     ovsDatabase: ovsDatabase(value('ovs-database')),
     kuryrConf: confFiles(chosen('kuryr-conf')),
+    neutronMacs: oneOf(value('neutron-macs'), ['engine', 'neutron']) as Config['neutronMacs'],
     defaultPools: poolBases(value('default-pools')),
     tls: tlsConfig(optional),
     metricsAddress: hostPort(value('metrics-address')),

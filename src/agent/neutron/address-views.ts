@@ -36,12 +36,12 @@ export function neutronLeases({ pools, ports }: Pick<Book, 'pools' | 'ports'>, n
       engine: '',
       createdAt: new Date(pool.createdAt).toISOString(),
     })),
-    ...addressesIn(pool, ports.all()).map(({ port: { port, endpoint, mac, createdAt }, address }) => {
+    ...addressesIn(pool, ports.all()).map(({ port: { port, phase, endpoint, mac, createdAt }, address }) => {
       const container = endpoint === undefined ? undefined : names.container(endpoint);
       return {
         pool: pool.id,
         address: formatAddress(address),
-        kind: 'port',
+        kind: phase === 'warm' ? 'warm port' : 'port',
         ...(endpoint && { endpoint }),
         ...(container && { container }),
         ...(mac && { mac }),
@@ -65,7 +65,7 @@ function kept({ gateway, auxiliary }: PoolRecord): { readonly address: Address; 
 
 function addressesIn(pool: PoolRecord, ports: readonly PortRecord[]) {
   return ports
-    .filter(({ phase }) => phase === 'held')
+    .filter(({ phase }) => phase === 'held' || phase === 'warm')
     .flatMap((port) =>
       port.addresses.filter((held) => held.pool === pool.id).map(({ on }) => ({ port, address: on.address })),
     );

@@ -8,6 +8,7 @@ import { chosenMac, planContainer } from '../../fabric/container-options.ts';
 import { checkBinding } from '../../fabric/neutron/binding.ts';
 import { planVirtualFunction } from '../../fabric/neutron/bindings/virtual-function.ts';
 import type { Book } from '../../fabric/neutron/book.ts';
+import { wishesOf } from '../../fabric/neutron/describe.ts';
 import type { Networks } from '../../fabric/neutron/networks.ts';
 import { readPortWishes } from '../../fabric/neutron/options.ts';
 import type { Outside } from '../../fabric/neutron/outside.ts';
@@ -17,6 +18,7 @@ import { checkPort, type WishResolver } from '../../fabric/neutron/port-wishes.t
 import type { Place, Ports } from '../../fabric/neutron/ports.ts';
 import type { PoolRecord } from '../../fabric/neutron/records.ts';
 import { type NetworkSettings, networkSettings } from '../../fabric/neutron/settings.ts';
+import { checkWarmPorts } from '../../fabric/neutron/warm.ts';
 import { formatAddress, parseAddress, sameAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { NetworkId, PoolId } from '../../model/ids.ts';
@@ -57,6 +59,8 @@ export interface NeutronDriverParts {
   agents(bounds: Bounds): Promise<readonly string[]>;
   readonly resolve: WishResolver;
   readonly plugging: Plugging;
+  /** Who chooses MAC addresses. */
+  readonly macs: 'engine' | 'neutron';
   /** Absent: this host is no virtual machine of Neutron's. */
   readonly nested: Nested | undefined;
   /** Whether there is a program that wires ports of this type. */
@@ -113,7 +117,7 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
 
   const ipam: IpamDriver = {
     // The port is made with it, and by it the two requests of a container with two addresses are known to be one's.
-    requiresMac: nested?.driver !== 'ipvlan',
+    requiresMac: parts.macs === 'engine' && nested?.driver !== 'ipvlan',
     // A pool's id is the pool: an engine that asked for it again would get another.
     replays: false,
     addressSpaces: () => ({ local: SPACE, global: SPACE }),
@@ -179,6 +183,8 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
         const { id, internal, options } = request;
         const plan = { id, plugin, subnets, internal, options };
         const own = pools.settle(id, subnets);
+        const isWarm = { enabled: parts.macs === 'neutron', shared: isShared(call), nested: nested !== undefined };
+        checkWarmPorts(wishesOf(plan, own), isWarm);
         const settings = await networks.open(plan, own, within(signal), isShared(call));
         const made: Network = {
           ...plan,
@@ -196,6 +202,7 @@ export function createNeutronDriver(parts: NeutronDriverParts): {
           await networks.close(id);
           throw error;
         }
+        ports.warm.replenish(placeOf(id), 0);
       }),
 
     createEndpoint: (request, call) =>

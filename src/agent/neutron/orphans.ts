@@ -206,7 +206,7 @@ async function recordsWithout(
   there: ReadonlySet<string>,
   bounds: Bounds,
 ): Promise<readonly Orphan[]> {
-  const held = ports.filter(({ phase, port }) => phase === 'held' && port !== undefined);
+  const held = ports.filter(({ phase, port }) => (phase === 'held' || phase === 'warm') && port !== undefined);
   const found = new Set(
     (await client.ports.list({ id: held.map(({ port }) => port!) }, { ...bounds, fields: ['id'] })).map(({ id }) => id),
   );

@@ -14,10 +14,11 @@ import { createNetworks } from '../../fabric/neutron/networks.ts';
 import { createOutside } from '../../fabric/neutron/outside.ts';
 import { createPools } from '../../fabric/neutron/pools.ts';
 import { createWishResolver } from '../../fabric/neutron/port-wishes.ts';
-import { createPorts } from '../../fabric/neutron/ports.ts';
+import { createPorts, type Place } from '../../fabric/neutron/ports.ts';
+import { networkSettings } from '../../fabric/neutron/settings.ts';
 import type { NeutronView } from '../../fabric/neutron/view.ts';
 import { asBerthError } from '../../model/errors.ts';
-import type { EndpointId } from '../../model/ids.ts';
+import type { EndpointId, NetworkId } from '../../model/ids.ts';
 import type { Bounds } from '../../openstack/bounds.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';
 import type { GarbageView, LeaseView, PoolView } from '../api.ts';
@@ -44,6 +45,8 @@ export interface NeutronConfig {
   readonly defaultPools: { readonly 4: string; readonly 6: string };
   readonly dhcp: boolean;
   readonly interfacePrefix: string;
+  /** Who chooses MAC addresses of containers: with `neutron`, ports can be made ahead. */
+  readonly macs: 'engine' | 'neutron';
   /** Where there are executables that wire ports. */
   readonly bindir: string;
   readonly nested?: NestedConfig;
@@ -134,6 +137,10 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
     owner: 'compute:kuryr',
     settle: parts.grace,
     nested: config.nested !== undefined,
+    warm: {
+      enabled: config.macs === 'neutron' && config.nested === undefined,
+      failed: (network, sentence) => events.emit('neutron.failed', sentence, { network }),
+    },
     unfasten: (record, fastened, bounds) =>
       fastened.by === 'executable'
         ? unbind(record, fastened, bounds, failed)
@@ -157,10 +164,22 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
     now,
   });
 
+  /** The network's warm ports first: with them it cannot be removed. */
+  async function leave(network: NetworkId): Promise<void> {
+    await ports.warm.close(network);
+    await networks.leave(network);
+  }
+
+  const places = (): readonly Place[] =>
+    [...state.networks.values()]
+      .filter(({ id, fabric }) => fabric === 'neutron' && book.networks.get(id)?.phase === 'held')
+      .map((network) => ({ network: network.id, settings: networkSettings(network) }));
+
   const finding = createFinding(client, host);
   let looking: NodeJS.Timeout | undefined;
   function look(sweep: () => Promise<void>): void {
     looking = setInterval(() => {
+      void ports.warm.check(places());
       void sweep().catch((error: unknown) =>
         events.emit('neutron.failed', `cannot write down what goes: ${asBerthError(error).message}`),
       );
@@ -169,7 +188,7 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
   }
 
   return {
-    view: { close: networks.leave },
+    view: { close: leave },
     status: () => ({
       host,
       files: config.files,
@@ -186,7 +205,10 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
     pools: () => neutronPools(book),
     leases: (names) => neutronLeases(book, names),
     collect: (engine, apply) => collectFromNeutron({ ...parts, book, host }, engine, apply),
-    hurry: departures.hurry,
+    hurry() {
+      departures.hurry();
+      ports.warm.hurry();
+    },
     async endpointGone(endpoint) {
       await outside.close(endpoint);
       await ports.endpointGone(endpoint);
@@ -196,6 +218,7 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
       await ports.recover();
       await groups.recover();
       await networks.recover();
+      void ports.warm.check(places());
     },
     drivers({ lifecycle, base }) {
       const asking = createAsking(parts.monotonic);
@@ -203,7 +226,7 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
         createSweep({
           ...parts,
           book,
-          networks: { close: networks.leave },
+          networks: { close: leave },
           ports,
           outside,
           groups,
@@ -233,6 +256,7 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
         base,
         plugging,
         nested,
+        macs: config.macs,
         hasProgram: (type) => wiredByProgram(type) && executableFor(type, bindir) !== undefined,
         now,
         agents,
@@ -255,6 +279,7 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
       }),
     close() {
       clearInterval(looking);
+      ports.warm.stop();
       departures.close();
       client.close();
     },

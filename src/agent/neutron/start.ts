@@ -15,7 +15,7 @@ import { createNeutronService, type NeutronService, type NeutronServiceParts } f
 
 export interface StartNeutronParts
   extends Pick<NeutronServiceParts, 'notes' | 'events' | 'state' | 'now' | 'monotonic'> {
-  readonly config: Pick<Config, 'plugins' | 'kuryrConf' | 'host' | 'gcGrace' | 'auditInterval'>;
+  readonly config: Pick<Config, 'plugins' | 'kuryrConf' | 'neutronMacs' | 'host' | 'gcGrace' | 'auditInterval'>;
   readonly env: NodeJS.ProcessEnv;
   readonly metrics: Pick<Metrics, 'openstackCall' | 'neutron' | 'garbage'>;
   /** See `crashPoints`. */
@@ -70,6 +70,7 @@ export async function startNeutron(parts: StartNeutronParts): Promise<StartedNeu
     config: {
       host: config.host,
       defaultPools: conf.defaultSubnetPools,
+      macs: config.neutronMacs,
       dhcp: conf.enableDhcp,
       interfacePrefix: conf.binding.containerPrefix,
       bindir: conf.bindir,

@@ -33,6 +33,7 @@ export function createDescribing(
       // Of a network that we have made, these are its own.
       ...(adopted && wishes.portSecurity !== undefined && { portSecurity: wishes.portSecurity }),
       ...(policy && { qosPolicy: policy }),
+      ...(wishes.warmPorts !== undefined && wishes.warmPorts > 0 && { warmPorts: wishes.warmPorts }),
     };
   };
 }

@@ -41,7 +41,11 @@ export interface Wishes {
   readonly router?: Reference;
   readonly floatingNetwork?: Reference;
   readonly publish?: PublishWay;
+  readonly warmPorts?: number;
 }
+
+/** Ports of one network that nobody uses yet: more would only take addresses from others. */
+const MOST_WARM = 200;
 
 /** Who lets published ports in: Docker's own gateway bridge, port forwardings of a floating IP, or security group rules alone. */
 export type PublishWay = (typeof PUBLISH_WAYS)[number];
@@ -123,6 +127,13 @@ export const networkOptions: readonly OptionSpec[] = [
     values: PUBLISH_WAYS.join(', '),
     default: 'engine',
     help: "How -p lets packets in: through Docker's own gateway bridge; by port forwardings of a floating IP of neutron.floating_network; or at the container's own address, by security group rules.",
+  },
+  {
+    name: 'neutron.warm_ports',
+    aliases: ['neutron.warm-ports'],
+    values: `0 to ${MOST_WARM}`,
+    default: '0',
+    help: 'Ports that are made ahead, bound to this host, so that a container starts without a call of Neutron. They take addresses and quota. Needs neutron-macs = neutron in the configuration.',
   },
   {
     name: 'mtu',
@@ -341,6 +352,7 @@ export function readWishes(given: Readonly<Record<string, string>>): Wishes {
     router: named('neutron.router'),
     floatingNetwork: named('neutron.floating_network'),
     publish,
+    warmPorts: integerOption(values, 'neutron.warm_ports', 0, MOST_WARM),
   });
 }
 

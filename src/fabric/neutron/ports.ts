@@ -32,6 +32,7 @@ import {
 import type { Fastened, PortRecord } from './records.ts';
 import type { NetworkSettings } from './settings.ts';
 import { wasNotDone } from './unanswered.ts';
+import { createWarmPorts, type WarmPorts, type WarmPortsParts } from './warm.ts';
 
 /** Where a port is to be: Docker's network, and what it is in Neutron. */
 export interface Place {
@@ -47,11 +48,15 @@ export interface PortsParts extends PortRequestParts {
   readonly settle: number;
   readonly unfasten: PortRemovalParts['unfasten'];
   now(): number;
+  /** Absent: none are made ahead. */
+  readonly warm?: Pick<WarmPortsParts, 'enabled' | 'failed' | 'times'>;
 }
 
 export interface Ports {
+  /** Those that are made ahead. */
+  readonly warm: WarmPorts;
   /**
-   * Safe to repeat with the same MAC.
+   * Safe to repeat with the same MAC. Without one, Docker must have given the addresses of a container before it asks for those of the next.
    *
    * @throws BerthError ADDRESS_TAKEN, MAC_IN_USE, POOL_EXHAUSTED, NEUTRON_…, OPENSTACK_…: nothing is left in Neutron.
    */
@@ -85,11 +90,13 @@ export interface Ports {
 }
 
 export function createPorts(parts: PortsParts): Ports {
-  const { book, neutron, departures, choice, nested = false, settle, unfasten, now } = parts;
+  const { book, neutron, departures, choice, host, nested = false, settle, unfasten, now } = parts;
   const { ports } = book;
-  const requests = createPortRequests(parts);
   const { begone, leave } = createPortRemoval({ book, neutron, departures, nested, settle, unfasten, now });
   const adopt = createPortAdoption({ ...parts, undo });
+  const requests = createPortRequests(parts);
+  const ahead = parts.warm ?? { enabled: false, failed: () => {} };
+  const warm = createWarmPorts({ ...ahead, book, neutron, requests, choice, begone, host, now });
 
   const holds = (record: PortRecord, pool: PoolId, address: Address): boolean =>
     record.addresses.some((held) => held.pool === pool && sameAddress(held.on.address, address));
@@ -188,6 +195,10 @@ export function createPorts(parts: PortsParts): Ports {
     try {
       for (;;) {
         const made = await make(place, pool, wanted, bounds);
+        // What was made ahead with one of its addresses is gone from Neutron.
+        for (const { key, phase, addresses } of ports.all())
+          if (phase === 'warm' && addresses.some((one) => holds(made, one.pool, one.on.address)))
+            await ports.delete(key);
         if (!isHeld(made)) return made;
         passed.push(made);
       }
@@ -220,9 +231,11 @@ export function createPorts(parts: PortsParts): Ports {
     { mac, address }: Wanted,
     bounds: Bounds,
   ): Promise<InterfaceAddress | undefined> {
-    if (mac === undefined) return undefined;
-    for (const record of ports.all()) {
-      if (record.phase !== 'held' || record.mac !== mac || record.network !== place.network) continue;
+    const on = ports.all().filter(({ phase, network }) => phase === 'held' && network === place.network);
+    const asked = familyOf(place.settings.subnets.find((one) => one.pool === pool)!.prefix);
+    const its = mac === undefined ? on.filter((one) => isHalfTaken(one, asked)) : on.filter((one) => one.mac === mac);
+    // The last first: one that nobody came back to may be left of earlier.
+    for (const record of its.toSorted((a, b) => b.createdAt - a.createdAt)) {
       const subnet = place.settings.subnets.find((one) => one.pool === pool)!;
       const isSpare = (one: PortRecord['addresses'][number]): boolean =>
         !one.taken && address !== undefined && one.on.address.family === familyOf(subnet.prefix);
@@ -237,14 +250,15 @@ export function createPorts(parts: PortsParts): Ports {
       const addresses = record.addresses.map((one) => (one === found ? { pool, on, taken: true } : one));
       if (isAnother) {
         // The user names the second address as well (--ip6), of which Neutron has chosen another in the meantime.
-        await waitFor(pool, { address, mac }, bounds);
+        const second = { address, ...(mac && { mac }) };
+        await waitFor(pool, second, bounds);
         const refusal = await refusalOf(
           neutron.ports.update(record.port!, { fixed_ips: fixedIps(place, record, addresses) }, bounds),
         );
         if (refusal !== undefined) {
           // It may be that of a port that is there, which then is the container's one.
           if (!isAddressInUse(refusal) || record.origin === 'adopted') throw refusal;
-          await takeOver(place, pool, { address, mac }, refusal, bounds, record);
+          await takeOver(place, pool, second, refusal, bounds, record);
           return on;
         }
       }
@@ -262,8 +276,11 @@ export function createPorts(parts: PortsParts): Ports {
           'ADDRESS_TAKEN',
           `the address ${formatAddress(address)} is held by another container on this host`,
         );
-      if (record.phase !== 'leaving') continue;
-      const same = (address !== undefined && holds(record, pool, address)) || (mac !== undefined && record.mac === mac);
+      const hasIt = address !== undefined && holds(record, pool, address);
+      // What nobody uses makes way.
+      if (record.phase === 'warm' && hasIt) await begone(record);
+      else if (record.phase !== 'leaving') continue;
+      const same = hasIt || (mac !== undefined && record.mac === mac);
       if (same && !(await departures.done(record.key, bounds)))
         throw new BerthError('OPENSTACK_TIMEOUT', 'Neutron has not yet removed the port that had this address before');
     }
@@ -273,6 +290,8 @@ export function createPorts(parts: PortsParts): Ports {
     async acquire(place, pool, wanted, bounds) {
       const before = await known(place, pool, wanted, bounds);
       if (before !== undefined) return before;
+      const made = await warm.take(place, pool, wanted);
+      if (made !== undefined) return made.addresses.find((one) => one.pool === pool)!.on;
       await waitFor(pool, wanted, bounds);
       const { addresses } = await makeOrTakeOver(place, pool, wanted, bounds);
       return addresses.find((one) => one.pool === pool)!.on;
@@ -299,8 +318,10 @@ export function createPorts(parts: PortsParts): Ports {
         await ports.put(given);
         return given;
       }
-      // Chosen by the user, of an engine that tells it only now.
-      const changed = await neutron.ports.update(port, { mac_address: mac }, bounds);
+      // Chosen by the user, of an engine that tells it only now. Neutron changes that of no port that is bound (PortBound, plugins/ml2/plugin.py).
+      if (!nested) await neutron.ports.update(port, { 'binding:host_id': '' }, bounds);
+      const back = nested ? {} : { 'binding:host_id': host };
+      const changed = await neutron.ports.update(port, { mac_address: mac, ...back }, bounds);
       const result = { ...given, mac, binding: bindingOf(changed, nested) };
       await ports.put(result);
       return result;
@@ -351,6 +372,8 @@ export function createPorts(parts: PortsParts): Ports {
       if (record?.phase === 'held') await begone(record);
     },
 
+    warm,
+
     async recover() {
       for (const record of ports.all()) {
         if (record.phase === 'making') await begone({ ...record, unanswered: now() });
@@ -359,6 +382,16 @@ export function createPorts(parts: PortsParts): Ports {
     },
   };
 }
+
+/**
+ * Whether a container has been given an address of it, and none of this family yet. The engine asks for all addresses of an endpoint, and
+ * makes it, before it asks for those of the next on the same network (moby `libnetwork/network.go`, networkLocker).
+ */
+const isHalfTaken = ({ endpoint, addresses }: PortRecord, family: 4 | 6): boolean =>
+  endpoint === undefined &&
+  addresses.some(({ taken, on }) => taken && on.address.family !== family) &&
+  addresses.some(({ on }) => on.address.family === family) &&
+  !addresses.some(({ taken, on }) => taken && on.address.family === family);
 
 /** With what an adopted port has besides. */
 const fixedIps = ({ settings }: Place, { before }: PortRecord, addresses: PortRecord['addresses']) => {

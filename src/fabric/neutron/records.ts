@@ -107,7 +107,10 @@ export type Fastened = Readonly<z.infer<typeof FastenedSchema>>;
 const PortSchema = z.object({
   /** Its `device_id` in Neutron, which we choose before Docker tells us of an endpoint. */
   key: z.string(),
-  phase,
+  /** `warm`: it is in Neutron, and no container has it yet. */
+  phase: z.enum([...phase.options, 'warm']),
+  /** It was made ahead, and no container has ever had it. */
+  ahead: z.boolean().optional(),
   origin,
   /** Docker's network. */
   network: id<NetworkId>(),

@@ -32,6 +32,8 @@ const NetworkSettings = z.object({
   floatingNetwork: z.string().optional(),
   /** Absent: the engine publishes. */
   publish: z.enum(['floating-ip', 'security-group']).optional(),
+  /** How many ports are made ahead on each host. */
+  warmPorts: z.number().optional(),
   /** For published ports. */
   floatingIp: z.object({ id: z.string(), address: z.string() }).optional(),
 });
