@@ -72,11 +72,18 @@ describe('what the cluster says of itself', () => {
 
   it('test tries all of them', async (t) => {
     cluster.watch(t);
-    const { code, stdout, stderr } = await hosts[1].berth('test', 'shop');
-    t.diagnostic(stdout + stderr);
-    assert.equal(code, 0, stdout + stderr);
-    assert.match(stdout, /^default:shop: 3 containers, 6 pairs, 6 well, 0 not$/m);
-    assert.match(stdout, /^h1\/c1 +· +46nm +46nm$/m);
+    let said = '';
+    // The hosts tell of a container a moment after it has started.
+    await waitFor(
+      () => `all to be well: ${said}`,
+      async () => {
+        const { code, stdout, stderr } = await hosts[1].berth('test', 'shop');
+        said = stdout + stderr;
+        return code === 0;
+      },
+    );
+    assert.match(said, /^default:shop: 3 containers, 6 pairs, 6 well, 0 not$/m);
+    assert.match(said, /^h1\/c1 +· +46nm +46nm$/m);
   });
 
   it('test tries the containers of a group only, on all hosts', async (t) => {
