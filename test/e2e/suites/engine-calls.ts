@@ -42,6 +42,8 @@ export interface WantedContainer {
   readonly mac?: string;
   /** `--driver-opt`. */
   readonly options?: Readonly<Record<string, unknown>>;
+  /** `-p` of TCP ports, the same outside as inside. */
+  readonly published?: readonly number[];
 }
 
 export interface EngineContainer {
@@ -153,7 +155,7 @@ export function engineCalls(host: Host, plugin = 'berth-neutron', unreachable?: 
       await attempt('NetworkDriver.DeleteNetwork', { NetworkID: id });
     },
 
-    async start(network, { ip = '', ip6 = '', mac, options = {} } = {}) {
+    async start(network, { ip = '', ip6 = '', mac, options = {}, published = [] } = {}) {
       const MacAddress = mac ?? `02:42:${randomBytes(4).toString('hex').match(/../g)!.join(':')}`;
       const endpoint = { NetworkID: network.id, EndpointID: randomBytes(32).toString('hex') };
       const addresses: { readonly PoolID: string; readonly v6: boolean; readonly address: string }[] = [];
@@ -183,7 +185,16 @@ export function engineCalls(host: Host, plugin = 'berth-neutron', unreachable?: 
       try {
         // Up to engine 27 the namespace is made after this.
         const SandboxKey = `/var/run/docker/netns/${endpoint.EndpointID.slice(0, 12)}`;
-        const joined = await call('NetworkDriver.Join', { ...endpoint, SandboxKey, Options: {} });
+        const portmap = published.map((Port) => ({
+          Proto: 6,
+          IP: '',
+          Port,
+          HostIP: '',
+          HostPort: Port,
+          HostPortEnd: Port,
+        }));
+        const Options = portmap.length === 0 ? {} : { 'com.docker.network.portmap': portmap };
+        const joined = await call('NetworkDriver.Join', { ...endpoint, SandboxKey, Options });
         return {
           id: endpoint.EndpointID,
           mac: MacAddress,

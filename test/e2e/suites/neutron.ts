@@ -40,11 +40,18 @@ export async function neutronHost(
     engine = '28.5',
     flags = [],
     start = true,
-  }: { engine?: EngineVersion; flags?: readonly string[]; start?: boolean } = {},
+    conf = {},
+  }: {
+    engine?: EngineVersion;
+    flags?: readonly string[];
+    start?: boolean;
+    /** Of kuryr.conf, in [neutron]. */
+    conf?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<Host> {
   const host = await bed.host(name, { engine, underlay: false, start });
   await lan.plug(host, { addresses: [address] });
-  writeFileSync(host.path('/etc/kuryr.conf'), kuryrConf(stack), { mode: 0o600 });
+  writeFileSync(host.path('/etc/kuryr.conf'), kuryrConf(stack, conf), { mode: 0o600 });
   await startNeutronAgent(host, flags);
   return host;
 }

@@ -10,6 +10,8 @@ export interface Call {
   readonly service: ServiceName;
   /** By which endpoint of the catalog it came: `RegionOne/public`. */
   readonly endpoint: string;
+  /** The address that it came from. */
+  readonly from: string;
   readonly method: string;
   /** With its query. */
   readonly path: string;
@@ -52,6 +54,7 @@ export type Fault =
 export interface CallFilter {
   readonly service?: ServiceName;
   readonly endpoint?: string;
+  readonly from?: string;
   readonly method?: string;
   readonly template?: string | RegExp;
   readonly where?: (call: Call) => boolean;
@@ -86,7 +89,7 @@ export interface Calls {
   /** Removes all injections and the delay. */
   heal(): void;
   /** Waits until no call is under way. @throws after `timeout` ms (default 20,000). */
-  settled(timeout?: number): Promise<void>;
+  settled(timeout?: number, filter?: CallFilter): Promise<void>;
 }
 
 /** What a proxy needs of it. */
@@ -156,7 +159,8 @@ export function callLog(): CallLog {
       latency = 0;
       for (const injection of injections.keys()) remove(injection);
     },
-    settled: (timeout = 20_000) => until('all calls to be answered', () => open.size === 0, timeout),
+    settled: (timeout = 20_000, filter = {}) =>
+      until('all calls to be answered', () => ![...open].some((call) => matches(call, filter)), timeout),
     begin: (what) => {
       count += 1;
       const call: Call = { ...what, number: count, started: performance.now(), template: pathTemplate(what.path) };
@@ -185,6 +189,7 @@ function matches(call: Call, filter: CallFilter): boolean {
   return (
     (filter.service === undefined || filter.service === call.service) &&
     (filter.endpoint === undefined || filter.endpoint === call.endpoint) &&
+    (filter.from === undefined || filter.from === call.from) &&
     (filter.method === undefined || filter.method === call.method) &&
     (template === undefined ||
       (typeof template === 'string' ? template === call.template : template.test(call.template))) &&
@@ -214,43 +219,83 @@ export const everyFault: readonly Fault[] = [
   { kind: 'half' },
 ];
 
+/** A fault that befalls a call, and perhaps as often again when it is repeated. */
+export interface Disturbance {
+  readonly fault: Fault;
+  /** Default 1. */
+  readonly times?: number;
+}
+
 /** What a sweep over the calls of an operation does at one of them. */
-export interface Attempt {
+export interface Attempt extends Disturbance {
   /** The how-manieth call of the operation fails, from 1. */
   readonly call: number;
   /** Method and template of that call in the undisturbed run. */
   readonly operation: string;
-  readonly fault: Fault;
   readonly injection: Injection;
+  /** No other follows at this call. */
+  readonly isLast: boolean;
+}
+
+/** Somebody who runs the operation, each with calls of his own. */
+export interface Lane {
+  /** Which calls are his. */
+  readonly filter: CallFilter;
+  undisturbed(): Promise<void>;
+  disturbed(attempt: Attempt): Promise<void>;
 }
 
 /**
- * Runs an operation undisturbed and counts its calls; then runs `disturbed` for each call and each fault, with that call
- * failing. Both leave behind what they found. A call that the disturbed run never makes is an error: nothing would be tested.
+ * Runs an operation undisturbed and counts its calls; then runs `disturbed` for each call and each disturbance of it, with that call
+ * failing; the lanes share this among them. All leave behind what they found. A call that the disturbed run never makes is an error:
+ * nothing would be tested.
+ *
+ * @returns the calls, in their order.
  */
 export async function atEveryCall(
   calls: Calls,
-  faults: readonly Fault[],
-  undisturbed: () => Promise<void>,
-  disturbed: (attempt: Attempt) => Promise<void>,
-): Promise<void> {
+  disturbances: (operation: string) => readonly Disturbance[],
+  lanes: readonly [Lane, ...Lane[]],
+): Promise<readonly string[]> {
+  const [first] = lanes;
   calls.clear();
-  await undisturbed();
-  await calls.settled();
-  const operations = calls.all().map(({ method, template }) => `${method} ${template}`);
+  await first.undisturbed();
+  await calls.settled(undefined, first.filter);
+  const operations = calls.all(first.filter).map(({ method, template }) => ({ method, template }));
   if (operations.length === 0) throw new Error('The operation makes no call');
-  for (const [index, operation] of operations.entries()) {
-    for (const fault of faults) {
-      const injection = calls.inject(fault, { call: index + 1 });
-      try {
-        await disturbed({ call: index + 1, operation, fault, injection });
-      } catch (cause) {
-        throw new Error(`Call ${index + 1}, ${operation}, with ${JSON.stringify(fault)}: ${String(cause)}`, { cause });
-      } finally {
-        injection.remove();
-      }
-      if (injection.hits.length === 0) throw new Error(`Call ${index + 1}, ${operation}, was not made again`);
-      await calls.settled();
+  const nameOf = ({ method, template }: (typeof operations)[number]): string => `${method} ${template}`;
+  const work = operations.flatMap((which, index) =>
+    disturbances(nameOf(which)).map((what, nth, all) => ({ which, index, what, isLast: nth === all.length - 1 })),
+  );
+  async function disturb({ which, index, what, isLast }: (typeof work)[number], lane: Lane): Promise<void> {
+    const { fault, times = 1 } = what;
+    const operation = nameOf(which);
+    const isSame = (other: typeof which) => nameOf(other) === operation;
+    // The how-manieth of its kind: what is done at the same time may come in any order.
+    const call = operations.slice(0, index + 1).filter(isSame).length;
+    const injection = calls.inject(fault, { ...lane.filter, ...which, call, times });
+    try {
+      await lane.disturbed({ call: index + 1, operation, fault, times, injection, isLast });
+    } catch (cause) {
+      const how = `${JSON.stringify(fault)}${times === 1 ? '' : ` ${times} times`}`;
+      throw new Error(`Call ${index + 1}, ${operation}, with ${how}: ${String(cause)}`, { cause });
+    } finally {
+      injection.remove();
     }
+    if (injection.hits.length === 0) throw new Error(`Call ${index + 1}, ${operation}, was not made again`);
+    await calls.settled(undefined, lane.filter);
   }
+  await Promise.all(
+    lanes.map(async (lane) => {
+      for (let next = work.shift(); next !== undefined; next = work.shift()) {
+        try {
+          await disturb(next, lane);
+        } catch (error) {
+          work.length = 0;
+          throw error;
+        }
+      }
+    }),
+  );
+  return operations.map(nameOf);
 }

@@ -86,3 +86,43 @@ export function setPortStatus(machine: Machine, port: string, status: 'ACTIVE' |
     database.prepare('UPDATE ports SET status = ? WHERE id = ?').run(status, port);
   });
 }
+
+/** An object as its row says, with what all kinds have. */
+export interface Row {
+  readonly id: string;
+  readonly description: string;
+  readonly tags: readonly string[];
+  /** Of a port. */
+  readonly device_id?: string;
+}
+
+const TABLES = { ports: 'device_id', networks: 'NULL', subnets: 'NULL', floatingips: 'NULL' } as const;
+export type Kind = keyof typeof TABLES;
+
+/** All objects of some kinds, without asking neutron-server, which takes a thousand times as long. What it is about to write is not there. */
+export function objectsIn(machine: Machine): Readonly<Record<Kind, readonly Row[]>> {
+  return withSqlite(neutronFile(machine), (database) => {
+    const tags = new Map<number, string[]>();
+    for (const row of database.prepare('SELECT standard_attr_id AS of, tag FROM tags').all())
+      tags.set(row.of as number, [...(tags.get(row.of as number) ?? []), row.tag as string]);
+    const rows = (kind: Kind): readonly Row[] =>
+      database
+        .prepare(
+          `SELECT o.id, ${TABLES[kind]} AS device_id, a.description, a.id AS attributes
+             FROM ${kind} AS o JOIN standardattributes AS a ON a.id = o.standard_attr_id`,
+        )
+        .all()
+        .map((row) => ({
+          id: row.id as string,
+          description: (row.description as string | null) ?? '',
+          tags: tags.get(row.attributes as number) ?? [],
+          ...(kind === 'ports' && { device_id: row.device_id as string }),
+        }));
+    return {
+      ports: rows('ports'),
+      networks: rows('networks'),
+      subnets: rows('subnets'),
+      floatingips: rows('floatingips'),
+    };
+  });
+}

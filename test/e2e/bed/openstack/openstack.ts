@@ -12,7 +12,7 @@ import type { Lan } from '../lan.ts';
 import type { Machine } from '../machine.ts';
 import { type AgentOptions, type Agents, startAgents } from './agents.ts';
 import { type Calls, callLog } from './calls.ts';
-import { addFakeAgent, type FakeAgent, neutronSqlite, setPortStatus } from './database.ts';
+import { addFakeAgent, type FakeAgent, neutronSqlite, objectsIn, setPortStatus } from './database.ts';
 import {
   type Identity,
   type Interface,
@@ -95,6 +95,8 @@ export interface OpenStack extends AsyncDisposable {
   plugVm(host: Machine, network: Pick<Resource, 'id'>, attributes?: Readonly<Record<string, unknown>>): Promise<VmPort>;
   /** An agent that is only in Neutron's books, or a change of it. */
   addFakeAgent(host: string, agent?: FakeAgent): void;
+  /** What is in Neutron's database, without asking it; with fake agents. */
+  objects(): ReturnType<typeof objectsIn>;
   /** What a real agent would report of a port. */
   setPortStatus(port: string, status: 'ACTIVE' | 'DOWN' | 'BUILD'): void;
   watch(test: Pick<TestContext, 'after' | 'diagnostic'>): void;
@@ -219,6 +221,10 @@ async function assemble(options: OpenStackOptions, on: NonNullable<OpenStackOpti
       addFakeAgent: (host, agent) => {
         mustBe('fake');
         addFakeAgent(machine, host, agent);
+      },
+      objects: () => {
+        mustBe('fake');
+        return objectsIn(machine);
       },
       setPortStatus: (port, status) => {
         mustBe('fake');

@@ -5,7 +5,7 @@ import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { atEveryCall, callLog, everyFault, type Fault, pathTemplate } from './calls.ts';
+import { atEveryCall, callLog, everyFault, type Fault, type Lane, pathTemplate } from './calls.ts';
 import { makeCertificates } from './certificates.ts';
 import { openProxy, type ServiceProxy } from './proxy.ts';
 
@@ -138,15 +138,22 @@ test('every call of an operation is made to fail in every way', async () => {
     await fetch(`${url}/v2.0/ports/${uuid}`, { method: 'DELETE', signal: signal() });
   };
   const seen: [string, Fault][] = [];
-  await atEveryCall(calls, everyFault, operation, async ({ operation: which, fault, injection }) => {
-    await operation().catch(() => {});
-    // Nothing else has failed.
-    if (injection.hits.length === 0) await operation();
-    seen.push([which, fault]);
-  });
+  const lane: Lane = {
+    filter: { from: '127.0.0.1' },
+    undisturbed: operation,
+    disturbed: async ({ operation: which, fault, injection }) => {
+      await operation().catch(() => {});
+      // Nothing else has failed.
+      if (injection.hits.length === 0) await operation();
+      seen.push([which, fault]);
+    },
+  };
+  const every = () => everyFault.map((fault) => ({ fault }));
+  assert.deepEqual(await atEveryCall(calls, every, [lane]), ['GET /v2.0/ports', 'DELETE /v2.0/ports/{id}']);
   assert.equal(seen.length, 2 * everyFault.length);
-  const idle = atEveryCall(calls, everyFault, operation, () => Promise.resolve());
-  await assert.rejects(idle, /was not made again/);
+  await assert.rejects(atEveryCall(calls, every, [{ ...lane, disturbed: async () => {} }]), /was not made again/);
+  const elsewhere = { ...lane, filter: { from: '127.0.0.2' } };
+  await assert.rejects(atEveryCall(calls, every, [elsewhere]), /makes no call/);
 });
 
 test('an endpoint speaks TLS, and may ask for a certificate', async () => {

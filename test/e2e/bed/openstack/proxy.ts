@@ -52,6 +52,7 @@ export function openProxy({ service, calls, upstream, tls }: ProxyOptions): Serv
     const { call, frozen } = calls.begin({
       service,
       endpoint,
+      from: incoming.socket.remoteAddress ?? '',
       method: incoming.method!,
       path: incoming.url!,
       headers: incoming.headers,
