@@ -75,6 +75,7 @@ export const table: Readonly<Record<string, readonly [weight: number, seconds: n
   netplugin: [1.5, 5],
   'neutron-bad-input': [0.9, 65],
   'neutron-crash': [1.2, 95],
+  'neutron-faults': [0.8, 110],
   'neutron-kuryr-faults': [1.3, 250],
   neutron: [1.2, 25],
   'neutron-fullstack': [0.8, 45],

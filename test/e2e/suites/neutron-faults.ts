@@ -5,14 +5,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Bed } from '../bed/bed.ts';
 import type { Host } from '../bed/host.ts';
-import {
-  type Attempt,
-  atEveryCall,
-  type Disturbance,
-  everyFault,
-  type Fault,
-  type Injection,
-} from '../bed/openstack/calls.ts';
+import { type Attempt, atEveryCall, type Disturbance, everyFault, type Fault } from '../bed/openstack/calls.ts';
 import { type OpenStack, startOpenStack } from '../bed/openstack/openstack.ts';
 import { waitFor } from '../bed/process.ts';
 import { type EngineCalls, type EngineNetwork, engineCalls, type WantedNetwork } from './engine-calls.ts';
@@ -82,18 +75,12 @@ export async function untilItWorks<Result>(work: () => Promise<Result>): Promise
   return result!.is;
 }
 
-/** That the fault has befallen a call, which may be one that nobody waits for. */
-export async function befallen(injection: Injection): Promise<void> {
-  await injection.hit();
-  injection.remove();
-}
-
 /** Every way in which one call fails; slowly, which is no fault yet; and for longer than it is repeated. */
 export const disturbances: readonly Disturbance[] = [
   ...[...everyFault, { kind: 'delay', ms: 2000 } satisfies Fault].map((fault) => ({ fault })),
   { fault: { kind: 'answer', status: 503 }, times: 5 },
 ];
-/** It is told that it was not done, not told whether it was, told nothing, told half; and done all the same. */
+/** One each of what ends otherwise: it may have been done, it was and nobody hears so, nothing is heard, half is heard. */
 const kinds: readonly Disturbance[] = [
   { fault: { kind: 'answer', status: 500 } },
   { fault: { kind: 'cut', when: 'after' } },
@@ -166,25 +153,6 @@ export async function throughout<Made>(
   context.diagnostic(
     `${told.well + told.failed} faults, of which Docker was told of ${told.failed}: ${calls.join(', ')}`,
   );
-}
-
-export const oneNetwork: Holdings = { networks: 1, containers: 0 };
-
-/** A network on each host that stands while `work` goes on. */
-export async function withNetworks(
-  { stack, hosts }: FaultyBed,
-  wanted: (on: FaultyHost) => WantedNetwork,
-  work: (network: (on: FaultyHost) => EngineNetwork) => Promise<void>,
-): Promise<void> {
-  const networks = new Map<FaultyHost, EngineNetwork>();
-  for (const on of hosts) networks.set(on, await untilItWorks(() => on.engine.createNetwork(wanted(on))));
-  try {
-    await work((on) => networks.get(on)!);
-  } finally {
-    stack.calls.heal();
-    for (const on of hosts) await on.engine.removeNetwork(networks.get(on)!);
-    for (const { host } of hosts) await agree(stack, host, nothing);
-  }
 }
 
 /** An object of Neutron's without what every change changes. */
