@@ -79,7 +79,7 @@ export const table: Readonly<Record<string, readonly [weight: number, seconds: n
   'neutron-kuryr-faults': [1.3, 250],
   neutron: [1.2, 25],
   'neutron-fullstack': [0.8, 45],
-  'neutron-kuryr-units': [0.7, 70],
+  'neutron-kuryr-units': [1, 60],
   'neutron-networks': [0.8, 90],
   'neutron-networks-20': [0.9, 90],
   'neutron-networks-26': [0.9, 90],
