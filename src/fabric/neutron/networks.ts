@@ -233,14 +233,7 @@ export function createNetworks(parts: NetworksParts): Networks {
   /** @returns whether there was one. */
   async function removeCreated({ id, key, network, revision }: NetworkRecord, bounds: Bounds): Promise<boolean> {
     if (network !== undefined && revision !== undefined) {
-      const removed = await unlessChanged(
-        unlessInUse(
-          neutron.networks.remove(network, { ...bounds, ifRevision: revision }),
-          id,
-          { network_id: network },
-          bounds,
-        ),
-      );
+      const removed = await unlessChanged(neutron.networks.remove(network, { ...bounds, ifRevision: revision }));
       if (removed) return true;
     }
     // Without an id, Neutron's answer never reached us, or was never given.
@@ -432,13 +425,14 @@ export function createNetworks(parts: NetworksParts): Networks {
   };
 }
 
-/** @returns false when somebody has changed it since. */
-async function unlessChanged(removal: Promise<void>): Promise<boolean> {
+/** @returns false when somebody has changed it since, or uses it: that Neutron finds out before it looks at the revision. */
+async function unlessChanged(removal: Promise<unknown>): Promise<boolean> {
   try {
     await removal;
     return true;
   } catch (error) {
-    if (error instanceof BerthError && error.code === 'NEUTRON_CHANGED') return false;
+    const isChanged = error instanceof BerthError && error.code === 'NEUTRON_CHANGED';
+    if (isChanged || detailsOf(error)?.status === 409) return false;
     throw error;
   }
 }
