@@ -26,8 +26,17 @@ export interface FaultyBed {
   readonly hosts: readonly [FaultyHost, ...FaultyHost[]];
 }
 
-/** One Neutron; hosts without engines: one would say that it knows nothing of all this. */
-export async function faultyBed(bed: Bed, count: number): Promise<FaultyBed> {
+/**
+ * One Neutron; hosts without engines: one would say that it knows nothing of all this.
+ *
+ * @param conf of kuryr.conf, in [neutron].
+ */
+export async function faultyBed(
+  bed: Bed,
+  count: number,
+  // What is not answered within 9 s has a test of its own.
+  conf: Readonly<Record<string, string>> = { timeout: '5' },
+): Promise<FaultyBed> {
   const lan = await bed.lan({ name: 'management', subnet: '10.8.65.0/24', gateway: '10.8.65.1' });
   const numbers = Array.from({ length: count }, (_, index) => index + 1);
   const hosts = numbers.map((number) => `h${number}`);
@@ -36,8 +45,6 @@ export async function faultyBed(bed: Bed, count: number): Promise<FaultyBed> {
   const started = await Promise.all(
     numbers.map(async (number): Promise<FaultyHost> => {
       const address = `10.8.65.${80 + number}`;
-      // What is not answered within 9 s has a test of its own.
-      const conf = { timeout: '5' };
       const host = await neutronHost(bed, lan, `h${number}`, `${address}/24`, stack, { start: false, conf });
       return { number, host, address, engine: engineCalls(host) };
     }),
@@ -154,6 +161,8 @@ export async function throughout<Made>(
     `${told.well + told.failed} faults, of which Docker was told of ${told.failed}: ${calls.join(', ')}`,
   );
 }
+
+export const oneNetwork: Holdings = { networks: 1, containers: 0 };
 
 /** An object of Neutron's without what every change changes. */
 export async function asItIs(stack: OpenStack, path: string): Promise<unknown> {
