@@ -8,6 +8,7 @@ import type { Host } from './bed/host.ts';
 import { type OpenStack, startOpenStack } from './bed/openstack/openstack.ts';
 import { waitFor } from './bed/process.ts';
 import { addressOf, start } from './suites/containers.ts';
+import { engineCalls } from './suites/engine-calls.ts';
 import { neutronHost } from './suites/neutron.ts';
 
 let bed: Bed;
@@ -107,5 +108,52 @@ describe('a network that Berth makes', () => {
     assert.deepEqual(stack.calls.counts({ service: 'neutron' }), { 'DELETE /v2.0/networks/{id}': 1 });
     const left = await h1.exec(['ip', '-o', 'link']);
     assert.doesNotMatch(left.stdout, /tap|brq|t_c/);
+  });
+});
+
+describe('an engine that leads a swarm', () => {
+  before(() => h1.docker('swarm', 'init', '--advertise-addr', '10.8.65.79'));
+  after(() => h1.docker('swarm', 'leave', '--force'));
+
+  test('is told that the swarm cannot have networks of Neutron, and nothing is made of them', async () => {
+    const flags = ['--driver', 'kuryr', '--ipam-driver', 'kuryr', '--subnet', '10.22.0.0/24'];
+    await assert.rejects(
+      h1.docker('network', 'create', '--scope', 'swarm', ...flags, 'wide'),
+      /legacy plugin kuryr of type NetworkDriver is not supported in swarm mode/,
+    );
+    await h1.docker('network', 'create', ...flags, 'narrow');
+    stack.calls.clear();
+    const image = await h1.image();
+    await assert.rejects(
+      h1.docker('service', 'create', '--detach', '--network', 'narrow', image, 'sleep', '1000'),
+      /network narrow not found/,
+    );
+    // As the swarm's leader asks a plugin that every node has.
+    const { call } = engineCalls(h1, 'kuryr');
+    const refusal = /networks of Neutron cannot be networks of a swarm: .*neutron\.net\.uuid/;
+    const data = { AddressSpace: 'neutron', Pool: '10.22.0.0/24', Gateway: '10.22.0.1/24' };
+    await assert.rejects(
+      call('NetworkDriver.AllocateNetwork', {
+        NetworkID: 'swarm0123456789',
+        Options: {},
+        IPv4Data: [data],
+        IPv6Data: [],
+      }),
+      refusal,
+    );
+    const asked = { AddressSpace: 'neutron', Pool: '10.22.0.0/24', SubPool: '', Options: {}, V6: false };
+    const { PoolID } = await call('IpamDriver.RequestPool', asked);
+    const Options = { 'com.docker.network.ipam.serial': 'true' };
+    await assert.rejects(call('IpamDriver.RequestAddress', { PoolID, Address: '', Options }), refusal);
+    await call('IpamDriver.ReleasePool', { PoolID });
+    assert.deepEqual(stack.calls.counts({ service: 'neutron' }), {});
+
+    // What is one host's works all the same.
+    await start(h1, 'alone', '--network narrow');
+    await h1.docker('rm', '-f', 'alone');
+    await h1.docker('network', 'rm', 'narrow');
+    await waitFor('nothing to be left', async () =>
+      (await stack.neutron.get<{ name: string }[]>('/networks')).every(({ name }) => !name.startsWith('kuryr-net-')),
+    );
   });
 });
