@@ -18,7 +18,7 @@ import { waitFor } from './bed/process.ts';
 import { ask } from './suites/agent.ts';
 import { networkOn, reachesName } from './suites/cluster.ts';
 import { addressOf, inspectNetwork, reaches, start } from './suites/containers.ts';
-import { kuryrConf } from './suites/neutron.ts';
+import { kuryrConf, patiently } from './suites/neutron.ts';
 
 let bed: Bed;
 let stack: OpenStack;
@@ -57,6 +57,12 @@ async function startServer(host: Host): Promise<void> {
 const portsOn = async (network: string): Promise<readonly Resource[]> =>
   (await stack.neutron.get(`/ports?network_id=${network}`)).filter(
     ({ device_owner }) => device_owner === 'compute:kuryr',
+  );
+
+const begin = (host: Host, name: string, flags: string): Promise<void> =>
+  patiently(
+    () => start(host, name, flags),
+    () => host.docker('rm', '-f', name),
   );
 
 const behind = async (id: string): Promise<readonly Resource[]> =>
@@ -147,22 +153,55 @@ describe('T4, a subnet shared through the cluster store of Docker', () => {
   });
 
   test('a network that Berth makes has what its user wants on every host, from the first container on', async () => {
+    const { neutron } = stack;
     const group = await stack.as('operator').post('/security-groups', { name: 'closed' });
-    const options = ['-o', `neutron.security_groups=${group.id}`, '-o', 'mtu=1400', '--aux-address', 'nas=10.7.0.3'];
+    const outside = await neutron.post('/networks', { name: 'public', 'router:external': true });
+    await neutron.post('/subnets', { network_id: outside.id, ip_version: 4, cidr: '172.24.4.0/24' });
+    const router = await neutron.post('/routers', { name: 'edge', external_gateway_info: { network_id: outside.id } });
+    const wayOut = { router: 'edge', floating_network: 'public', publish: 'floating-ip' };
+    const options = [
+      ...Object.entries({ security_groups: group.id, ...wayOut }).flatMap(([name, value]) => [
+        '-o',
+        `neutron.${name}=${value}`,
+      ]),
+      '-o',
+      'mtu=1400',
+      '--aux-address',
+      'nas=10.7.0.3',
+    ];
     const flags = ['-d', 'kuryr', '--ipam-driver', 'kuryr', '--subnet', '10.7.0.0/24', '--gateway', '10.7.0.9'];
-    const id = await second.docker('network', 'create', ...flags, ...options, 'tea');
+    const id = await patiently(() => second.docker('network', 'create', ...flags, ...options, 'tea'));
     // Before any engine can have been asked about it.
-    await start(first, 'one', '--network tea');
+    await begin(first, 'one', '--network tea -p 8081:80');
     const [network] = await behind(id);
     const [port] = await portsOn(network!.id);
-    assert.deepEqual([port!['binding:host_id'], port!.security_groups], ['h1', [group.id]]);
+    assert.equal(port!['binding:host_id'], 'h1');
+    assert.ok((port!.security_groups as string[]).includes(group.id));
+    await begin(second, 'two', '--network tea -p 8082:80');
+    // One floating IP for the containers of all hosts, each of which knows only its own.
+    const [floating, ...others] = await neutron.get<Resource[]>('/floatingips');
+    assert.deepEqual(others, []);
+    await assert.rejects(start(second, 'three', '--network tea -p 8081:80'), /NEUTRON|Neutron/);
+    await second.docker('rm', '-f', 'three');
+    const forwardings = await neutron.get<Resource[]>(`/floatingips/${floating!.id}/port_forwardings`);
+    assert.deepEqual(
+      forwardings
+        .map(({ external_port, internal_ip_address }) => `${String(external_port)} ${String(internal_ip_address)}`)
+        .toSorted(),
+      [`8081 ${await addressOf(first, 'one')}`, `8082 ${await addressOf(second, 'two')}`],
+    );
+    const attached = `/ports?device_id=${router.id}&network_id=${network!.id}`;
+    assert.equal((await neutron.get<Resource[]>(attached)).length, 1);
     const card = await first.docker('exec', 'one', 'ip', 'link', 'show', 'eth0');
     assert.match(card, /mtu 1400/);
     assert.match(await first.docker('exec', 'one', 'ip', 'route'), /default via 10\.7\.0\.9/);
     await first.docker('rm', '-f', 'one');
+    await second.docker('rm', '-f', 'two');
+    // Made on the other.
     await first.docker('network', 'rm', 'tea');
-    await waitFor('Neutron to have nothing of it', async () => (await behind(id)).length === 0, 30_000, 200);
-    assert.deepEqual(await stack.neutron.get(`/subnets?network_id=${network!.id}`), []);
+    await waitFor('Neutron to have nothing of it', async () => (await behind(id)).length === 0, 60_000, 200);
+    for (const path of [`/subnets?network_id=${network!.id}`, '/floatingips', attached])
+      assert.deepEqual(await stack.neutron.get(path), []);
     await Promise.all([first, second].map(forgotten));
   });
 });

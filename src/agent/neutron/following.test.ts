@@ -182,6 +182,59 @@ describe('a network of all engines', () => {
     assert.ok(cloud.lines.every((line) => !line.startsWith('DELETE')));
   });
 
+  it('has its router and its floating IP on every host, and any host takes them away', async () => {
+    const [router, outside, floating] = ['2', '3', '4'].map((digit) => `11111111-1111-1111-1111-11111111111${digit}`);
+    const interfaces = {
+      ports: [
+        {
+          id: 'i1',
+          network_id: 'n1',
+          device_id: router,
+          device_owner: 'network:router_interface',
+          description: 'berth/h1/0123456789ab',
+        },
+      ],
+    };
+    oneNetwork({ description: 'berth/h1/0123456789ab' }, [], {
+      [`GET /v2.0/routers/${router}`]: json({ router: { id: router, name: 'edge' } }),
+      [`GET /v2.0/networks/${outside}`]: json({ network: { id: outside, name: 'public', 'router:external': true } }),
+      'POST /v2.0/ports': json({ ports: interfaces.ports }, 201),
+      [`PUT /v2.0/routers/${router}/add_router_interface`]: json({ id: router, port_id: 'i1' }),
+      'POST /v2.0/floatingips': json(
+        { floatingip: { id: floating, floating_network_id: outside, floating_ip_address: '172.24.4.9' } },
+        201,
+      ),
+      'GET /v2.0/ports': json(interfaces),
+      [`PUT /v2.0/routers/${router}/remove_router_interface`]: json({ id: router, port_id: 'i1' }),
+      [`DELETE /v2.0/floatingips/${floating}`]: json(undefined, 204),
+    });
+    const options = {
+      'neutron.router': router!,
+      'neutron.floating_network': outside!,
+      'neutron.publish': 'floating-ip',
+    };
+    const [first, second, third] = [await host('h1'), await host('h2'), await host('h3')];
+    const settings = await first.networks.open({ ...request, options }, [pool], bounds(), true);
+    await first.networks.handOver(id);
+    assert.deepEqual(settings.floatingIp, { id: floating, address: '172.24.4.9' });
+    await second.following.pool(pool.id, 'kuryr', bounds());
+    assert.deepEqual(second.state.networks.get(id)!.settings, settings);
+    for (const one of [first, third]) {
+      const before = cloud.lines.length;
+      await one.networks.withdraw(id);
+      await one.idle();
+      assert.deepEqual(
+        cloud.lines.slice(before).filter((line) => !line.startsWith('GET')),
+        [
+          `DELETE /v2.0/floatingips/${floating}`,
+          `PUT /v2.0/routers/${router}/remove_router_interface`,
+          'DELETE /v2.0/networks/n1',
+        ],
+      );
+      assert.deepEqual([...one.notes.kept], []);
+    }
+  });
+
   it('that cannot be told of is not made', async () => {
     const first = await host('h1');
     cloud.answer({

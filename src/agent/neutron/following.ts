@@ -59,7 +59,7 @@ export function createFollowing(parts: FollowingParts): Following {
     const plan = { id, plugin, subnets: told.map(({ on }) => on), internal: facts.internal, options: {} };
     const pools = told.map(({ record }) => record);
     const of = { network: found, subnets: told.map(({ subnet }) => subnet) };
-    const { internal: _said, gateways: _told, auxiliary: _kept, ...wanted } = facts;
+    const { internal: _said, gateways: _told, auxiliary: _kept, router: _attached, ...wanted } = facts;
     const settings = { ...(await networks.describe(plan, pools, of, bounds)), ...wanted } as Network['settings'];
     await book.networks.put({
       id,

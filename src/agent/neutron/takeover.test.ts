@@ -6,7 +6,7 @@ import type { EngineNetwork } from '../../docker/engine.ts';
 import { openBook } from '../../fabric/neutron/book.ts';
 import { createDepartures } from '../../fabric/neutron/departures.ts';
 import { createFinding } from '../../fabric/neutron/finding.ts';
-import { existingMark, kuryrMarks } from '../../fabric/neutron/marks.ts';
+import { existingMark, factMarks, kuryrMarks } from '../../fabric/neutron/marks.ts';
 import { createNetworks } from '../../fabric/neutron/networks.ts';
 import { networkSettings } from '../../fabric/neutron/settings.ts';
 import { memoryNotes } from '../../fabric/neutron/testing/notes.ts';
@@ -268,6 +268,29 @@ describe('a network that is taken over', () => {
         },
       },
     ]);
+  });
+
+  it('that all engines have is reached as its tags say, whichever host has made what it takes', async () => {
+    const floatingIp = { id: '11111111-1111-1111-1111-111111111111', address: '172.24.4.9' };
+    const facts = {
+      internal: false,
+      gateways: [],
+      auxiliary: [],
+      router: 'r1',
+      floatingNetwork: 'x',
+      publish: 'floating-ip',
+      floatingIp,
+    } as const;
+    const none = json({ port_forwardings: [] });
+    const more = { [`GET /v2.0/floatingips/${floatingIp.id}/port_forwardings`]: none };
+    thereIs({ tags: [...kuryrMarks(id), ...factMarks(id, facts)] }, { more });
+    const { takeover, book, state } = await host();
+    const options = { 'neutron.router': 'r', 'neutron.floating_network': 'x', 'neutron.publish': 'floating-ip' };
+    await takeover.adopt({ ...seen, options }, 'kuryr', true);
+    const { floatingNetwork, publish, ...others } = networkSettings(state.networks.get(id)!);
+    assert.deepEqual([floatingNetwork, publish, others.floatingIp], ['x', 'floating-ip', floatingIp]);
+    const { origin, router } = book.networks.get(id)!;
+    assert.deepEqual([origin, router], ['shared', undefined]);
   });
 
   it('is not one that Docker has removed a moment ago, nor one that Neutron does not know', async () => {

@@ -19,7 +19,7 @@ import {
 } from '../../fabric/neutron/marks.ts';
 import { markOf, type Networks } from '../../fabric/neutron/networks.ts';
 import { networkOptions } from '../../fabric/neutron/options.ts';
-import { findOutside, findWayOut } from '../../fabric/neutron/outside-found.ts';
+import { findOutside, findWayOut, toldWayOut } from '../../fabric/neutron/outside-found.ts';
 import { bindingOf } from '../../fabric/neutron/port-state.ts';
 import type { NetworkRecord, PoolRecord, PortRecord } from '../../fabric/neutron/records.ts';
 import type { NetworkSettings } from '../../fabric/neutron/settings.ts';
@@ -216,7 +216,9 @@ export function createTakeover(parts: TakeoverParts): Takeover {
       const plan = { id: seen.id, plugin, subnets, internal: seen.internal, options };
       const described = await networks.describe(plan, pools, { network: found.network, subnets: of }, bounds);
       const key = markOf(host, seen.id);
-      const wayOut = await findWayOut(neutron, wishesOf(plan, pools), { key, network: found.network.id }, bounds);
+      const wayOut = shared
+        ? toldWayOut(seen.id, found.network.tags ?? [])
+        : await findWayOut(neutron, wishesOf(plan, pools), { key, network: found.network.id }, bounds);
       const settings = { ...described, ...wayOut.settings };
       const network: Network = {
         ...plan,

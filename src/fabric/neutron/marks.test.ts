@@ -35,6 +35,10 @@ const facts: SharedFacts = {
   securityGroups: [uuid, uuid.replace('5', '6')],
   portSecurity: false,
   qosPolicy: uuid,
+  router: uuid,
+  floatingNetwork: uuid,
+  publish: 'floating-ip',
+  floatingIp: { id: uuid, address: '203.0.113.254' },
   gateways: [parseAddress('255.255.255.254')!, parseAddress(v6)!],
   auxiliary: [parseAddress('10.0.1.9')!],
 };

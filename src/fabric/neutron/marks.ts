@@ -8,6 +8,7 @@ import { type Address, formatAddress, parseAddress } from '../../model/address.t
 import type { NetworkId, PoolId } from '../../model/ids.ts';
 import { poolId } from '../../model/pool.ts';
 import { formatPrefix, type Prefix, parsePrefix } from '../../model/prefix.ts';
+import { type NetworkSettings, PUBLISH_WAYS } from './settings.ts';
 import { OUR_TAGS } from './tags.ts';
 
 const LOWER = 'kuryr.net.uuid.lh:';
@@ -65,6 +66,12 @@ export interface SharedFacts {
   readonly securityGroups?: readonly string[];
   readonly portSecurity?: boolean;
   readonly qosPolicy?: string;
+  /** The router that its maker has attached it to. */
+  readonly router?: string;
+  readonly floatingNetwork?: string;
+  readonly publish?: NonNullable<NetworkSettings['publish']>;
+  /** For published ports. */
+  readonly floatingIp?: { readonly id: string; readonly address: string };
   /** Of containers, where they are not Neutron's. */
   readonly gateways: readonly Address[];
   readonly auxiliary: readonly Address[];
@@ -75,6 +82,7 @@ const ours = (id: NetworkId): string => `bnet:${id.slice(0, 12)}:`;
 /** Tags of the network of Neutron. */
 export function factMarks(id: NetworkId, facts: SharedFacts): readonly string[] {
   const { internal, mtu, interfacePrefix, securityGroups, portSecurity, qosPolicy, gateways, auxiliary } = facts;
+  const { router, floatingNetwork, publish, floatingIp } = facts;
   const pairs: readonly (readonly [string, string | undefined])[] = [
     ['u', id.length > 32 ? id.slice(32) : undefined],
     ['n', internal ? '1' : undefined],
@@ -82,6 +90,11 @@ export function factMarks(id: NetworkId, facts: SharedFacts): readonly string[] 
     ['i', interfacePrefix],
     ['y', portSecurity === undefined ? undefined : portSecurity ? '1' : '0'],
     ['q', qosPolicy],
+    ['w', router],
+    ['f', floatingNetwork],
+    ['b', publish],
+    ['j', floatingIp?.id],
+    ['k', floatingIp?.address],
     ...(securityGroups?.length === 0 ? ['none'] : (securityGroups ?? [])).map((group) => ['s', group] as const),
     ...gateways.map((address) => ['g', formatAddress(address)] as const),
     ...auxiliary.map((address) => ['a', formatAddress(address)] as const),
@@ -101,6 +114,10 @@ export function readFacts(id: NetworkId, tags: readonly string[]): SharedFacts {
   const [interfacePrefix] = values('i');
   const [portSecurity] = values('y');
   const [qosPolicy] = values('q');
+  const [router] = values('w');
+  const [floatingNetwork] = values('f');
+  const publish = PUBLISH_WAYS.find((way) => way === values('b')[0]);
+  const [[floatingId], [floatingAddress]] = [values('j'), values('k')];
   const addresses = (key: string) => values(key).flatMap((text) => parseAddress(text) ?? []);
   return {
     internal: values('n').length > 0,
@@ -109,6 +126,11 @@ export function readFacts(id: NetworkId, tags: readonly string[]): SharedFacts {
     ...(groups.length > 0 && { securityGroups: groups.filter((group) => group !== 'none') }),
     ...(portSecurity !== undefined && { portSecurity: portSecurity === '1' }),
     ...(qosPolicy !== undefined && { qosPolicy }),
+    ...(router !== undefined && { router }),
+    ...(floatingNetwork !== undefined && { floatingNetwork }),
+    ...(publish !== undefined && { publish }),
+    ...(floatingId !== undefined &&
+      floatingAddress !== undefined && { floatingIp: { id: floatingId, address: floatingAddress } }),
     gateways: addresses('g'),
     auxiliary: addresses('a'),
   };

@@ -208,7 +208,9 @@ export function createNetworks(parts: NetworksParts): Networks {
       const current = known.phase === 'leaving' ? known : record;
       // Its ports are on their way out. Until they are, this host is on the network: whoever leaves last removes what is left of it.
       if (book.ports.all().some(({ network }) => network === id)) return PORTS_FIRST;
-      const isSettled = await closeWayOut(neutron, current, (sentence) => left(id, sentence), bounds);
+      // What of a shared one is to go stands in its tags, which `withdraw` needs.
+      const isSettled =
+        current.origin === 'shared' || (await closeWayOut(neutron, current, (sentence) => left(id, sentence), bounds));
       const found = await remove(current, bounds);
       const wait = found && isSettled ? undefined : leftToLook(current, settle, now());
       if (wait === undefined) await networks.delete(id);
@@ -335,7 +337,7 @@ export function createNetworks(parts: NetworksParts): Networks {
   async function share(
     request: NetworkRequest,
     pools: readonly PoolRecord[],
-    settings: NetworkSettings,
+    settings: NetworkSettings & { readonly router?: string | undefined },
     made: { readonly network: Network; readonly subnets: readonly Subnet[] },
     bounds: Bounds,
   ): Promise<void> {
@@ -365,7 +367,7 @@ export function createNetworks(parts: NetworksParts): Networks {
       const [pools, securityGroups, wayOut, existing] = await Promise.all([
         wished.cutFrom(asked, wishes, bounds),
         wished.groups(wishes.securityGroups, bounds),
-        resolveWayOut(neutron, wishes, { internal: request.internal, shared }, bounds),
+        resolveWayOut(neutron, wishes, request, bounds),
         existingNetwork(neutron.subnets, wishes, bounds),
       ]);
       const { network, subnets } =
@@ -375,10 +377,12 @@ export function createNetworks(parts: NetworksParts): Networks {
       try {
         const settings = await describe(wishes, pools, { network, subnets }, securityGroups, bounds);
         for (const pool of pools) await book.pools.put({ ...pool, network: request.id });
-        if (shared) await share(request, pools, settings, { network, subnets }, bounds);
         const record = networks.get(request.id)!;
         if (wayOut !== undefined) await networks.put({ ...record, ...toBeMade(wayOut) });
-        return { ...settings, ...(wayOut && (await openWayOut(neutron, wayOut, record, settings, bounds))) };
+        const whole = { ...settings, ...(wayOut && (await openWayOut(neutron, wayOut, record, settings, bounds))) };
+        // Last: the other engines find it as soon as they are told.
+        if (shared) await share(request, pools, { ...whole, router: wayOut?.router }, { network, subnets }, bounds);
+        return whole;
       } catch (error) {
         await undo(request.id, error);
         throw error;

@@ -4,10 +4,11 @@
  */
 
 import { BerthError } from '../../model/errors.ts';
-import type { EndpointId } from '../../model/ids.ts';
+import type { EndpointId, NetworkId } from '../../model/ids.ts';
 import type { Bounds } from '../../openstack/bounds.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';
 import { orNone } from './find.ts';
+import { readFacts } from './marks.ts';
 import type { Wishes } from './options.ts';
 import { protocolNumber } from './publish.ts';
 import type { NetworkRecord, OutsideRecord, PortRecord } from './records.ts';
@@ -60,6 +61,19 @@ export async function findWayOut(
       ...(attached !== undefined && { router: attached }),
       ...(publish === 'floating-ip' && { floating: true }),
     },
+  };
+}
+
+/** The same for a network that all engines have, whose tags tell it; what is to go with it, who removes it finds there as well. */
+export function toldWayOut(id: NetworkId, tags: readonly string[]): WayOutFound {
+  const { floatingNetwork, publish, floatingIp } = readFacts(id, tags);
+  return {
+    settings: {
+      ...(floatingNetwork !== undefined && { floatingNetwork }),
+      ...(publish !== undefined && { publish }),
+      ...(floatingIp !== undefined && { floatingIp }),
+    },
+    record: {},
   };
 }
 

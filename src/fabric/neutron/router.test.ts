@@ -54,7 +54,7 @@ const all = (fake: FakeNeutron, collection: string) => fake.things.get(collectio
 
 describe('what the options of a network ask for', () => {
   const resolve = (options: Record<string, string>, internal = false) =>
-    resolveWayOut(neutron, readWishes(options), { internal, shared: false }, bounds());
+    resolveWayOut(neutron, readWishes(options), { internal }, bounds());
   const uuid = '3f1c0000-0000-0000-0000-000000000001';
 
   it('is nothing without them, and looked up before anything is made', async () => {
@@ -71,7 +71,7 @@ describe('what the options of a network ask for', () => {
     assert.match(String(inside), /'inside' \(.*\) of Neutron is not external/);
   });
 
-  it('cannot be had by an internal network, nor by one that all engines have, nor forwardings without a floating IP', async () => {
+  it('cannot be had by an internal network, nor forwardings without a floating IP', async () => {
     begin();
     for (const [option, internal] of [
       ['neutron.router', true],
@@ -80,9 +80,6 @@ describe('what the options of a network ask for', () => {
       assert.equal(codeOf(await failureOf(resolve({ [option]: uuid }, internal))), 'BAD_OPTION');
     assert.equal(codeOf(await failureOf(resolve({ 'neutron.publish': 'security-group' }, true))), 'BAD_OPTION');
     assert.equal(codeOf(await failureOf(resolve({ 'neutron.publish': 'floating-ip' }))), 'BAD_OPTION');
-    const wishes = readWishes({ 'neutron.publish': 'security-group' });
-    const ofAll = resolveWayOut(neutron, wishes, { internal: false, shared: true }, bounds());
-    assert.equal(codeOf(await failureOf(ofAll)), 'BAD_OPTION');
     assert.throws(() => readWishes({ 'neutron.publish': 'host' }), { code: 'BAD_OPTION' });
   });
 });

@@ -12,7 +12,7 @@ import { detailsOf } from '../../openstack/failure.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';
 import { findOne } from './find.ts';
 import { removeFloatingIp } from './floating.ts';
-import { isUsedByOthers } from './marks.ts';
+import { isUsedByOthers, type SharedFacts } from './marks.ts';
 import type { Reference, Wishes } from './options.ts';
 import type { NetworkRecord } from './records.ts';
 import type { NetworkSettings } from './settings.ts';
@@ -32,31 +32,28 @@ export interface WayOut {
 /**
  * What a network's options ask for, looked up in Neutron.
  *
- * @param of the Docker network: `--internal`, or one that all engines have.
  * @returns undefined where nothing is asked for.
  * @throws BerthError BAD_OPTION, NEUTRON_NOT_FOUND, NEUTRON_AMBIGUOUS
  */
 export async function resolveWayOut(
   neutron: Pick<Kinds, 'networks' | 'routers'>,
   { router, floatingNetwork, publish }: Wishes,
-  of: { readonly internal: boolean; readonly shared: boolean },
+  { internal }: { readonly internal: boolean },
   bounds: Bounds,
 ): Promise<WayOut | undefined> {
   const isEngine = publish === undefined || publish === 'engine';
   if (router === undefined && floatingNetwork === undefined && isEngine) return undefined;
-  if (of.internal)
+  if (internal)
     throw new BerthError('BAD_OPTION', 'an --internal network has no router, no floating IPs and no published ports');
-  // The other engines are not told the options of such a network, and have no room for them in its tags.
-  if (of.shared)
-    throw new BerthError(
-      'BAD_OPTION',
-      "a network that all engines have takes no 'neutron.router', 'neutron.floating_network' or 'neutron.publish'",
-    );
   if (publish === 'floating-ip' && floatingNetwork === undefined)
     throw new BerthError('BAD_OPTION', "'neutron.publish=floating-ip' needs 'neutron.floating_network'");
+  const [attached, outside] = await Promise.all([
+    router && findOne(neutron.routers, 'router', router, bounds),
+    floatingNetwork && externalNetwork(neutron, floatingNetwork, bounds),
+  ]);
   return {
-    ...(router && { router: (await findOne(neutron.routers, 'router', router, bounds)).id }),
-    ...(floatingNetwork && { floatingNetwork: await externalNetwork(neutron, floatingNetwork, bounds) }),
+    ...(attached && { router: attached.id }),
+    ...(outside && { floatingNetwork: outside }),
     ...(isEngine ? {} : { publish }),
   };
 }
@@ -143,6 +140,22 @@ export async function closeWayOut(
   const rest = await neutron.ports.list({ network_id: network, description: key }, { ...bounds, fields: ['id'] });
   for (const { id } of rest) await neutron.ports.remove(id, bounds);
   return isSettled;
+}
+
+/**
+ * The same for a network that all engines have: whichever of them has made it, what is to go stands in its tags.
+ *
+ * @param inUse others are on the network of Neutron: it stays attached.
+ */
+export async function closeSharedWayOut(
+  neutron: Kinds,
+  network: string,
+  { router, floatingIp }: Pick<SharedFacts, 'router' | 'floatingIp'>,
+  inUse: boolean,
+  bounds: Bounds,
+): Promise<void> {
+  if (floatingIp !== undefined) await neutron.floatingIps.remove(floatingIp.id, bounds);
+  if (router !== undefined && !inUse) await detachRouters(neutron, network, bounds, router);
 }
 
 /**

@@ -6,6 +6,9 @@ import type { Endpoint, Network } from '../../model/network.ts';
 import { parsed } from '../../store/record.ts';
 import { BindingSchema } from './records.ts';
 
+/** Other than by the engine. */
+export const PUBLISH_WAYS = ['floating-ip', 'security-group'] as const;
+
 const NetworkSettings = z.object({
   /** Neutron's id of it. */
   network: z.string(),
@@ -31,7 +34,7 @@ const NetworkSettings = z.object({
   /** External network of which each container has a floating IP; with `publish: floating-ip`, the network has had its own of it. */
   floatingNetwork: z.string().optional(),
   /** Absent: the engine publishes. */
-  publish: z.enum(['floating-ip', 'security-group']).optional(),
+  publish: z.enum(PUBLISH_WAYS).optional(),
   /** How many ports are made ahead on each host. */
   warmPorts: z.number().optional(),
   /** For published ports. */

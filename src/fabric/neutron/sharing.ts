@@ -17,10 +17,12 @@ import {
   isUsedByOthers,
   kuryrMarks,
   marksOf,
+  readFacts,
   type SharedFacts,
   subnetMarks,
 } from './marks.ts';
 import type { PoolRecord } from './records.ts';
+import { closeSharedWayOut } from './router.ts';
 import type { NetworkSettings } from './settings.ts';
 import { retag } from './tags.ts';
 
@@ -28,7 +30,7 @@ import { retag } from './tags.ts';
 export const LEFT_BEHIND = 'berth/left-behind';
 
 export interface SharingParts {
-  readonly neutron: Pick<Neutron, 'networks' | 'subnets'>;
+  readonly neutron: Pick<Neutron, 'networks' | 'subnets' | 'ports' | 'routers' | 'floatingIps'>;
   /** Tells when ports that are not on their way out keep it. @param where it has ports. */
   removing(
     removal: Promise<boolean>,
@@ -49,12 +51,13 @@ export interface Marks {
 export function marksFor(
   request: NetworkRequest,
   pools: readonly PoolRecord[],
-  settings: NetworkSettings,
+  settings: NetworkSettings & { readonly router?: string | undefined },
   carried: number | undefined,
   existing: boolean,
 ): Marks {
   const { id, internal, subnets } = request;
   const { mtu, interfacePrefix, securityGroups, portSecurity, qosPolicy } = settings;
+  const { router, floatingNetwork, publish, floatingIp } = settings;
   const facts: SharedFacts = {
     internal,
     ...(mtu !== carried && { mtu }),
@@ -62,6 +65,10 @@ export function marksFor(
     ...(securityGroups && { securityGroups }),
     ...(portSecurity !== undefined && { portSecurity }),
     ...(qosPolicy !== undefined && { qosPolicy }),
+    ...(router !== undefined && { router }),
+    ...(floatingNetwork !== undefined && { floatingNetwork }),
+    ...(publish !== undefined && { publish }),
+    ...(floatingIp !== undefined && { floatingIp }),
     gateways: subnets.flatMap(({ gateway }, index) => {
       const known = parseAddress(settings.subnets[index]?.gateway ?? '');
       return gateway === undefined || (known !== undefined && sameAddress(known, gateway)) ? [] : [gateway];
@@ -76,7 +83,7 @@ export function marksFor(
 
 /** Tags that are not there yet, in as few calls as there are objects where nobody else tags them. */
 export async function mark(
-  neutron: SharingParts['neutron'],
+  neutron: Pick<Neutron, 'networks' | 'subnets'>,
   { network, subnets }: { readonly network: Network; readonly subnets: readonly Subnet[] },
   marks: Marks,
   bounds: Bounds,
@@ -101,7 +108,12 @@ export async function withdraw(parts: SharingParts, id: NetworkId, bounds: Bound
   for (const network of await neutron.networks.list({ tags: [...kuryrMarks(id)] }, bounds)) {
     const { tags = [], name } = network;
     const made = isMadeFor(id, network) || (name === kuryrName(id) && !tags.includes(existingMark(id)));
-    if (made && !isUsedByOthers(tags, id)) {
+    const inUse = isUsedByOthers(tags, id);
+    const facts = readFacts(id, tags);
+    await closeSharedWayOut(neutron, network.id, facts, inUse, bounds);
+    if (facts.router !== undefined && inUse)
+      left(id, `the network ${network.id} stays attached to its router: others use it`);
+    if (made && !inUse) {
       const removal = neutron.networks.remove(network.id, { ...bounds, ifRevision: network.revision_number });
       await removing(removal, id, { network_id: network.id }, bounds);
       continue;

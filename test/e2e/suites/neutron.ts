@@ -29,6 +29,20 @@ export async function warmUp(stack: OpenStack): Promise<void> {
   await stack.neutron.delete(`/networks/${id}`);
 }
 
+/** Docker waits 10 s; a Neutron on a busy machine may take longer, and then nothing has been made. @param undo before it is tried again. */
+export async function patiently<Of>(
+  work: () => Promise<Of>,
+  undo: () => Promise<unknown> = () => Promise.resolve(),
+): Promise<Of> {
+  for (let attempt = 1; ; attempt++)
+    try {
+      return await work();
+    } catch (error) {
+      if (attempt === 4 || !/no answer within|is away|not removed yet/.test(String(error))) throw error;
+      await undo();
+    }
+}
+
 /** A host with an agent that knows both plugin names. @param start whether it has an engine that runs. */
 export async function neutronHost(
   bed: Bed,
