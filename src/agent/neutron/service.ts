@@ -6,6 +6,7 @@ import type { Notes } from '../../fabric/fabric.ts';
 import { createAddressChoice } from '../../fabric/neutron/address-choice.ts';
 import { wiredByProgram } from '../../fabric/neutron/binding.ts';
 import { executableFor } from '../../fabric/neutron/bindings/executable.ts';
+import { tapName } from '../../fabric/neutron/bindings/pair.ts';
 import { type Book, openBook } from '../../fabric/neutron/book.ts';
 import { createDepartures } from '../../fabric/neutron/departures.ts';
 import { createGroups } from '../../fabric/neutron/exposed.ts';
@@ -17,6 +18,7 @@ import { createWishResolver } from '../../fabric/neutron/port-wishes.ts';
 import { createPorts, type Place } from '../../fabric/neutron/ports.ts';
 import { networkSettings } from '../../fabric/neutron/settings.ts';
 import type { NeutronView } from '../../fabric/neutron/view.ts';
+import type { HostLink } from '../../kernel/kernel.ts';
 import { asBerthError } from '../../model/errors.ts';
 import type { EndpointId, NetworkId } from '../../model/ids.ts';
 import type { Bounds } from '../../openstack/bounds.ts';
@@ -128,8 +130,10 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
     return found.map(({ agent_type, alive }) => `${agent_type} (${alive ? 'alive' : 'not alive'})`);
   };
   const failed = (endpoint: EndpointId, sentence: string) => events.emit('neutron.failed', sentence, { endpoint });
+  let links: () => readonly HostLink[] = () => [];
   const ports = createPorts({
     book,
+    isPlugged: (port) => links().some(({ name }) => name === tapName({ port })),
     neutron: client,
     departures,
     choice,
@@ -221,6 +225,7 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
       void ports.warm.check(places());
     },
     drivers({ lifecycle, base }) {
+      links = () => lifecycle.context().host.links;
       const asking = createAsking(parts.monotonic);
       look(
         createSweep({

@@ -7,7 +7,7 @@ const uuid = '0123abcd-4567-89ab-cdef-0123456789ab';
 
 test('what kuryr’s users write is understood', () => {
   assert.deepEqual(readWishes({}), { subnets: {}, pools: {} });
-  assert.deepEqual(readWishes({ 'neutron.net.uuid': uuid.toUpperCase(), 'neutron.net.shared': 'true' }), {
+  assert.deepEqual(readWishes({ 'neutron.net.uuid': uuid.toUpperCase(), 'neutron.net.shared': 'True' }), {
     network: { uuid },
     shared: true,
     subnets: {},

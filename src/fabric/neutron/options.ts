@@ -316,8 +316,11 @@ function listOption(values: OptionValues, name: string): readonly Reference[] | 
   return text === 'none' ? [] : text.split(',').map((one) => eitherOf(name, one.trim()));
 }
 
-const optionalBoolean = (values: OptionValues, name: string): boolean | undefined =>
-  values.has(name) ? booleanOption(values, name, false) : undefined;
+/** Also as Python writes it: so Zun does. */
+function optionalBoolean(values: OptionValues, name: string): boolean | undefined {
+  const text = values.get(name);
+  return text === undefined ? undefined : booleanOption(new Map([[name, text.toLowerCase()]]), name, false);
+}
 
 /**
  * What the options of a network ask for.

@@ -63,6 +63,7 @@ async function hold(kept = new Map<string, Json>()) {
     settle: SETTLE,
     now,
     unfasten: () => assert.fail(),
+    isPlugged: () => assert.fail(),
   });
   const groups = createGroups({ book, neutron: client, departures, settle: SETTLE, now });
   const outside = createOutside({

@@ -51,8 +51,44 @@ export const guardsOf = ({ security_groups, project_id }: Port): Pick<PortRecord
   ...(project_id && { project: project_id }),
 });
 
-/** Nobody has it. */
-export const isFree = (port: Port): boolean => !port.device_id && !port.device_owner && !port['binding:host_id'];
+export interface Holder {
+  /** As Neutron calls this host. */
+  readonly host: string;
+  /** `device_owner` of containers. */
+  readonly owner: string;
+  /** Whether something is plugged in here as this port. */
+  isPlugged(port: string): boolean;
+}
+
+/**
+ * Nobody has it. Who makes a port ready for a container before Docker is asked may have entered the device, or all of device, owner and
+ * this host: Zun does (zun/network/neutron.py, create_or_update_port), the former for a container that runs. Nothing is plugged in as
+ * such a port, so nobody is cut off.
+ */
+export function isFree(port: Port, { host, owner, isPlugged }: Holder): boolean {
+  const { id, device_id, device_owner, 'binding:host_id': bound, description = '', tags = [] } = port;
+  if (!device_owner && !bound && !device_id) return true;
+  // Who is not told where a port is bound cannot know that it is nowhere.
+  if (bound === '') return !device_owner;
+  if (bound !== host || (device_owner && device_owner !== owner)) return false;
+  return !isPlugged(id) && !description.startsWith('berth/') && !tags.includes('compute:kuryr');
+}
+
+/** Told to who has asked for the address, or the MAC address, of such a port. */
+export function heldBySomebody(
+  { id, name: called, device_owner }: Port,
+  { address, mac }: { readonly address?: Address; readonly mac?: string },
+  byMac: boolean,
+  cause: unknown,
+): BerthError {
+  const whose = device_owner ? `a port of ${device_owner}` : 'a port';
+  const name = called === '' ? id : `'${called}' (${id})`;
+  return new BerthError(
+    byMac ? 'MAC_IN_USE' : 'ADDRESS_TAKEN',
+    `the ${byMac ? `MAC address ${mac}` : `address ${formatAddress(address!)}`} is held by ${whose} in Neutron: ${name}`,
+    { cause },
+  );
+}
 
 /** Whether an address of a port is there only because of us. */
 export const isOurs = ({ origin, before }: PortRecord, address: Address): boolean =>

@@ -24,6 +24,7 @@ import {
   guardsOf,
   type HeldPort,
   heldAs,
+  heldBySomebody,
   isAddressInUse,
   isFree,
   isOurs,
@@ -47,6 +48,8 @@ export interface PortsParts extends PortRequestParts {
   /** See `PortRemovalParts`. */
   readonly settle: number;
   readonly unfasten: PortRemovalParts['unfasten'];
+  /** Whether something is plugged in here as this port. */
+  isPlugged(port: string): boolean;
   now(): number;
   /** Absent: none are made ahead. */
   readonly warm?: Pick<WarmPortsParts, 'enabled' | 'failed' | 'times'>;
@@ -156,17 +159,12 @@ export function createPorts(parts: PortsParts): Ports {
       ({ subnet_id, ip_address }) =>
         subnet_id === subnet.id && (wanted.address === undefined || formatAddress(wanted.address) === ip_address),
     );
-    if (fits === true && isFree(port)) {
+    const isHeld = ports.all().some((record) => record.port === port.id);
+    if (fits === true && !isHeld && isFree(port, parts)) {
       if (replaced !== undefined) await gone(replaced, bounds);
       return await adopt(place, pool, port, wanted, bounds, replaced?.addresses);
     }
-    const whose = port.device_owner ? `a port of ${port.device_owner}` : 'a port';
-    const name = port.name === '' ? port.id : `'${port.name}' (${port.id})`;
-    throw new BerthError(
-      byMac ? 'MAC_IN_USE' : 'ADDRESS_TAKEN',
-      `the ${byMac ? `MAC address ${wanted.mac}` : `address ${formatAddress(wanted.address!)}`} is held by ${whose} in Neutron: ${name}`,
-      { cause: refusal },
-    );
+    throw heldBySomebody(port, wanted, byMac, refusal);
   }
 
   /** Its addresses and its MAC are free again. */

@@ -89,6 +89,7 @@ async function hold(kept = new Map(), parts: Partial<PortsParts['warm']> = {}) {
     owner: 'compute:kuryr',
     settle: 1000,
     unfasten: () => Promise.resolve(),
+    isPlugged: () => false,
     warm: { enabled: true, failed: (_network, sentence) => void told.push(sentence), times, ...parts },
     now: Date.now,
   });

@@ -68,6 +68,7 @@ export async function hold(kept = new Map(), parts: Partial<PortsParts> = {}) {
     owner: 'compute:kuryr',
     settle: 1000,
     unfasten: () => Promise.resolve(),
+    isPlugged: () => false,
     // Nothing takes so long that Neutron could no longer be at it, however slow the machine is.
     now: () => 0,
     ...parts,
