@@ -133,6 +133,7 @@ export async function createNeutronService(parts: NeutronServiceParts): Promise<
   let links: () => readonly HostLink[] = () => [];
   const ports = createPorts({
     book,
+    isAlive: (endpoint) => (state.endpoints.get(endpoint)?.phase ?? 'removing') !== 'removing',
     isPlugged: (port) => links().some(({ name }) => name === tapName({ port })),
     neutron: client,
     departures,

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { EndpointId } from '../../model/ids.ts';
 import { parseMac } from '../../model/mac.ts';
 import { formatPrefix } from '../../model/prefix.ts';
 import { type Answer, failureOf, json } from '../../openstack/testing/fake-cloud.ts';
@@ -209,6 +210,10 @@ describe('a port that is there already', () => {
     await ports.acquire(place(v4), pool, wanted, bounds());
     const other = { ...wanted, mac: parseMac('02:42:0a:00:00:06')! };
     assert.equal(codeOf(await failureOf(ports.acquire(place(v4), pool, other, bounds()))), 'ADDRESS_TAKEN');
+    // Its MAC address neither, once it is an endpoint: until then Docker may ask again.
+    const held = await ports.acquire(place(v4), pool, wanted, bounds());
+    await ports.bind(place(v4), 'e1' as EndpointId, [held], mac, bounds());
+    assert.equal(codeOf(await failureOf(ports.acquire(place(v4), pool, { mac }, bounds()))), 'MAC_IN_USE');
     assert.equal(cloud.lines.length, 1);
   });
 });

@@ -50,6 +50,8 @@ export interface PortsParts extends PortRequestParts {
   readonly unfasten: PortRemovalParts['unfasten'];
   /** Whether something is plugged in here as this port. */
   isPlugged(port: string): boolean;
+  /** Whether Docker may still have this endpoint. Without, it may. */
+  readonly isAlive?: (endpoint: EndpointId) => boolean;
   now(): number;
   /** Absent: none are made ahead. */
   readonly warm?: Pick<WarmPortsParts, 'enabled' | 'failed' | 'times'>;
@@ -234,6 +236,9 @@ export function createPorts(parts: PortsParts): Ports {
     const its = mac === undefined ? on.filter((one) => isHalfTaken(one, asked)) : on.filter((one) => one.mac === mac);
     // The last first: one that nobody came back to may be left of earlier.
     for (const record of its.toSorted((a, b) => b.createdAt - a.createdAt)) {
+      // Docker asks for addresses before it makes the endpoint. What it gave back after a refusal would be the first container's.
+      if (record.endpoint !== undefined && mac !== undefined && parts.isAlive?.(record.endpoint) !== false)
+        throw new BerthError('MAC_IN_USE', `the MAC address ${mac} is held by another container on this host`);
       const subnet = place.settings.subnets.find((one) => one.pool === pool)!;
       const isSpare = (one: PortRecord['addresses'][number]): boolean =>
         !one.taken && address !== undefined && one.on.address.family === familyOf(subnet.prefix);
