@@ -5,6 +5,7 @@
 
 import { parseAddress } from '../../model/address.ts';
 import { BerthError } from '../../model/errors.ts';
+import type { Endpoint, Json, Network } from '../../model/network.ts';
 import { contains, parsePrefix } from '../../model/prefix.ts';
 import { containerObjects, staticRoutes } from '../container-objects.ts';
 import { containerSettings, interfacePrefix } from '../container-options.ts';
@@ -17,6 +18,13 @@ import { endpointSettings, networkSettings } from './settings.ts';
 /** The agent asks Neutron first, and plans with what it was told. */
 function planned(): never {
   throw new BerthError('INTERNAL', 'networks and endpoints of Neutron are planned by their driver');
+}
+
+/** For a container that has chosen an MTU: no more than the network carries. */
+function withOwnMtu(network: Network, endpoint: Endpoint): Network {
+  const { mtu } = containerSettings(endpoint);
+  const settings = networkSettings(network);
+  return mtu === undefined || mtu >= settings.mtu ? network : { ...network, settings: { ...settings, mtu } as Json };
 }
 
 export const neutron: Fabric = {
@@ -38,7 +46,7 @@ export const neutron: Fabric = {
       endpointsOf(network.id).filter(({ phase }) => phase !== 'removing'),
     ),
   desiredEndpoint(network, endpoint) {
-    const objects = endpointWiring(network, endpoint);
+    const objects = endpointWiring(withOwnMtu(network, endpoint), endpoint);
     return [...objects, ...containerObjects(endpoint, objects)];
   },
 

@@ -7,23 +7,23 @@
 import type { Link } from '../../../kernel/objects.ts';
 import type { Endpoint } from '../../../model/network.ts';
 import { endpointAlias, pluggedAt } from '../../veth.ts';
-import { endpointSettings } from '../settings.ts';
+import { endpointSettings, networkSettings } from '../settings.ts';
 import { containerEnd } from './pair.ts';
 import type { Wiring } from './wiring.ts';
 
 export const nested: Wiring = {
-  endpoint: (_network, endpoint) => [link(endpoint)],
+  endpoint: (network, endpoint) => [link(endpoint, networkSettings(network).mtu)],
   sourceLink: (endpoint) => containerEnd(endpointSettings(endpoint)),
 };
 
-function link(endpoint: Endpoint): Link {
+function link(endpoint: Endpoint, carried: number): Link {
   const settings = endpointSettings(endpoint);
-  const { driver, parent, mtu, vlan } = settings.nested!;
+  const { driver, parent, vlan, mtu } = settings.nested!;
   const common = {
     kind: 'link',
     name: containerEnd(settings),
     parent,
-    mtu,
+    mtu: Math.min(mtu, carried),
     alias: endpointAlias(endpoint),
     plugged: pluggedAt(endpoint),
   } as const;
