@@ -69,15 +69,27 @@ export async function findFloatingIp(
   return floating;
 }
 
-/** @throws BerthError NEUTRON_CHANGED when somebody else was faster. */
+/**
+ * Also when the L3 agent reports meanwhile that the one who had it before has not: that is a change of it, too.
+ *
+ * @throws BerthError NEUTRON_CONFLICT when somebody else was faster.
+ */
 export async function lendFloatingIp(
-  { neutron }: FloatingParts,
-  { id, revision_number }: FloatingIp,
+  parts: FloatingParts,
+  found: FloatingIp,
   { port, address }: Inside,
   bounds: Bounds,
 ): Promise<void> {
   const change = { port_id: port, fixed_ip_address: address };
-  await neutron.floatingIps.update(id, change, { ...bounds, ifRevision: revision_number });
+  for (let { id, revision_number } = found; ; ) {
+    try {
+      await parts.neutron.floatingIps.update(id, change, { ...bounds, ifRevision: revision_number });
+      return;
+    } catch (error) {
+      if (!(error instanceof BerthError) || error.code !== 'NEUTRON_CHANGED') throw error;
+      ({ revision_number } = await findFloatingIp(parts, { uuid: id }, bounds));
+    }
+  }
 }
 
 /** Unless it is another's by now. @returns whether it was there to be returned. */
