@@ -70,12 +70,16 @@ export async function startAgents(
   mkdirSync(folder, { recursive: true });
   const config = join(folder, 'agents.conf');
   writeFileSync(config, agentsConf(machine, bus, options.localAddress));
+  // A section of this name is read by each of them, and none knows the extensions of another.
+  const l3Config = join(folder, 'l3.conf');
+  writeFileSync(l3Config, ini({ agent: { extensions: 'port_forwarding' } }));
   const agent = (kind: keyof typeof binaries): Service => {
     const binary = binaries[kind];
     const command = [
       `/usr/bin/${binary}`,
       '--config-file',
       config,
+      ...(kind === 'l3' ? ['--config-file', l3Config] : []),
       '--log-file',
       join(machine.dir, `log/${kind}-agent.log`),
     ];
@@ -129,7 +133,7 @@ function agentsConf(machine: Machine, bus: string, localAddress: string): string
       transport_url: bus,
       interface_driver: 'linuxbridge',
       dhcp_driver: 'neutron.agent.linux.dhcp.Dnsmasq',
-      rpc_response_timeout: 60,
+      rpc_response_timeout: 20,
     },
     oslo_concurrency: { lock_path: '/run/agents/lock' },
     // They are root: nothing needs sudo.
