@@ -89,6 +89,8 @@ export const table: Readonly<Record<string, readonly [weight: number, seconds: n
   'neutron-transcripts': [0.6, 170],
   'neutron-binding': [1, 120],
   'neutron-doctor': [1.1, 170],
+  'neutron-outside': [0.4, 190],
+  'neutron-port-options': [1.2, 45],
   'neutron-ovs': [0.9, 40],
   'neutron-warm': [0.8, 60],
   'neutron-migrate': [0.8, 40],
