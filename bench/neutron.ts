@@ -1,20 +1,18 @@
 /** Containers on networks of OpenStack Neutron: time, and calls of Neutron's and Keystone's API, per docker command. */
 
-import { writeFileSync } from 'node:fs';
 import { openBed } from '../test/e2e/bed/bed.ts';
 import { findKuryr, kuryrEngineFlags, startKuryr } from '../test/e2e/bed/openstack/kuryr.ts';
 import { startOpenStack } from '../test/e2e/bed/openstack/openstack.ts';
-import { kuryrConf, warmUp } from '../test/e2e/suites/neutron.ts';
+import { warmUp } from '../test/e2e/suites/neutron.ts';
 import { type Benchmark, onHost } from './benchmark.ts';
 import { manyContainers, manyNetworks } from './neutron-many.ts';
-import { quiet, type Results, type Stage, type Variant } from './neutron-stage.ts';
+import { CONTAINERS, LATENCY, quiet, type Results, type Stage, startAgent, type Variant } from './neutron-stage.ts';
+import { warmPorts } from './neutron-warm.ts';
 import type { Budget, Row, Table } from './result.ts';
 import { type Measured, rounds, timed } from './rounds.ts';
 
 const PEER = 'kuryr-libnetwork';
 const BERTH = 'berth';
-/** Milliseconds that each call takes longer, where that is measured. */
-const LATENCY = 100;
 
 /** Operations, and what they may cost in calls (design). */
 const operations = {
@@ -40,10 +38,11 @@ export const neutron: Benchmark = {
     const notes = [
       ...('absent' in kuryr ? [`**without ${PEER}**, so there are no ratios: ${kuryr.absent}`] : []),
       'neutron-server and Keystone run beside it, with one process each; ports are bound by an agent that is only in Neutron’s books',
-      `calls are those of the plugin to Neutron and Keystone, counted by a proxy until nothing more is under way; ${PEER} with its own defaults`,
+      `calls are those of the plugin to Neutron and Keystone, counted by a proxy until nothing more is under way; ${PEER} with its own defaults, and one request at a time, as its scripts start it`,
       `"each call + ${LATENCY} ms": the proxy holds each call back for so long`,
       '"at once" and the networks: by Docker’s API; at once are all requests together, and the time is until the last has been answered',
       'Berth takes ports and networks from Neutron when Docker has had its answer; "until Neutron has none" is from the first request on',
+      'warm ports are measured after all else, so the machine may have been busier or less busy than for their peer',
     ];
 
     await using bed = await openBed('bench');
@@ -56,12 +55,7 @@ export const neutron: Benchmark = {
     if ('home' in kuryr) await startKuryr(kuryr.home, host, stack, {});
     const image = await host.image();
     return await onHost(host, async () => {
-      writeFileSync(host.path('/etc/kuryr.conf'), kuryrConf(stack), { mode: 0o600 });
-      await host.startBerth(
-        ['--plugins', 'berth-neutron=neutron', '--kuryr-conf', '/etc/kuryr.conf', '--log-level', 'warn'],
-        {},
-        { plugins: ['berth-neutron'] },
-      );
+      await startAgent(host, stack);
       return { title: 'Containers on Neutron', notes, rows: await measure({ stack, host, image, variants, context }) };
     });
   },
@@ -70,11 +64,12 @@ export const neutron: Benchmark = {
 async function measure(stage: Stage): Promise<Table['rows']> {
   const { stack, variants, context } = stage;
   const { runs = 6, say } = context;
+  const slowRuns = Math.ceil(runs / 3);
   const once = (variant: Variant) => oneContainer(stage, variant);
   const single = await rounds(variants, once, { rounds: runs, say });
   say(`each call takes ${LATENCY} ms more`);
   stack.calls.delayAll(LATENCY);
-  const slow = await rounds(variants, once, { rounds: Math.ceil(runs / 3), warmUp: 0 });
+  const slow = await rounds(variants, once, { rounds: slowRuns, warmUp: 0 });
   stack.calls.delayAll(0);
   const rows: Row[] = names.flatMap((what) => rowsOf(single, variants, { what: `${what}, calls`, unit: 'calls' }));
   for (const what of names) rows.push(...rowsOf(single, variants, { what, unit: 'ms' }));
@@ -83,6 +78,8 @@ async function measure(stage: Stage): Promise<Table['rows']> {
   const containers = await manyContainers(stage);
   for (const what of containers.get(BERTH)!.keys()) rows.push(...rowsOf(containers, variants, { what, unit: 's' }));
   rows.push(...(await manyNetworks(stage)));
+  const { containers: many = CONTAINERS } = context;
+  rows.push(...(await warmPorts(stage, BERTH, { single: runs, slow: slowRuns, containers: many })));
   return rows;
 }
 

@@ -39,6 +39,17 @@ export function credentials({ authUrl, identity: { users } }: OpenStack): Readon
 }
 
 /**
+ * One request at a time, as its own scripts/run_kuryr.sh has uWSGI do: with a thread for each, a library of its (eventlet) locks up for good
+ * when many containers go at once.
+ */
+const oneThread = `
+import flask, functools, runpy, sys
+flask.Flask.run = functools.partialmethod(flask.Flask.run, threaded=False)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name='__main__')
+`;
+
+/**
  * Starts its server on a host of engine 20.10, for the plugin name `kuryr`; it speaks to Neutron by way of the proxies, as the
  * user `operator`. Needs `kuryrEngineFlags`, and the OpenStack on a LAN of the host.
  *
@@ -69,7 +80,7 @@ export async function startKuryr(
   const server = join(home, 'kuryr-libnetwork/scripts/run_server.py');
   // The ports are bound to the host by its name.
   const named = ['nsenter', '-t', `${host.pid()}`, '-u', '--'];
-  const kuryr = await host.netSpawn([...named, '/usr/bin/python3', server, '--config-file', config], {
+  const kuryr = await host.netSpawn([...named, '/usr/bin/python3', '-c', oneThread, server, '--config-file', config], {
     name: 'kuryr',
     env: {
       PYTHONPATH: `${join(home, 'kuryr-libnetwork')}:${join(home, 'kuryr')}`,
