@@ -190,7 +190,11 @@ describe('ovs', () => {
     await noPorts(stack, network);
     await none();
     await onlyLinks(h2);
-    assert.equal((await calls()).length, 4);
+    const [, , , unbind, ...others] = await calls();
+    assert.deepEqual(others, []);
+    const undone = unbind!.split('|');
+    assert.deepEqual(undone.slice(0, 5), ['unbind', port.id, tap, endpoint, port.mac_address]);
+    assert.deepEqual(undone.slice(5, 7), [words[7], network]);
     wiredAs({});
     await removeNetwork(stack, h2, 'odd', network);
   });
