@@ -76,6 +76,7 @@ export const table: Readonly<Record<string, readonly [weight: number, seconds: n
   'neutron-bad-input': [0.9, 65],
   'neutron-crash': [1.2, 95],
   'neutron-away': [0.7, 130],
+  'neutron-faults-ports': [0.8, 115],
   'neutron-faults': [0.8, 110],
   'neutron-kuryr-faults': [0.8, 60],
   'neutron-kuryr-ports': [0.7, 70],

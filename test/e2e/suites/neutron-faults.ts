@@ -164,6 +164,23 @@ export async function throughout<Made>(
 
 export const oneNetwork: Holdings = { networks: 1, containers: 0 };
 
+/** A network on each host that stands while `work` goes on. */
+export async function withNetworks(
+  { stack, hosts }: FaultyBed,
+  wanted: (on: FaultyHost) => WantedNetwork,
+  work: (network: (on: FaultyHost) => EngineNetwork) => Promise<void>,
+): Promise<void> {
+  const networks = new Map<FaultyHost, EngineNetwork>();
+  for (const on of hosts) networks.set(on, await untilItWorks(() => on.engine.createNetwork(wanted(on))));
+  try {
+    await work((on) => networks.get(on)!);
+  } finally {
+    stack.calls.heal();
+    for (const on of hosts) await on.engine.removeNetwork(networks.get(on)!);
+    for (const { host } of hosts) await agree(stack, host, nothing);
+  }
+}
+
 /** An object of Neutron's without what every change changes. */
 export async function asItIs(stack: OpenStack, path: string): Promise<unknown> {
   const {
