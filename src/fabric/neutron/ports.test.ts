@@ -112,6 +112,26 @@ describe('a port', () => {
     );
   });
 
+  it('that is given up while Neutron changes it stays given up', async () => {
+    const { promise: changing, resolve: begun } = Promise.withResolvers<() => void>();
+    cloud.answer({
+      [`POST ${PORTS}`]: making(),
+      [`PUT ${PORTS}/p0`]: (asked, response, nth) =>
+        begun(() => json({ port: { id: 'p0', network_id: 'n1' } })(asked, response, nth)),
+      [`DELETE ${PORTS}/p0`]: json(undefined, 204),
+    });
+    const { ports, book, idle } = await hold();
+    const both = place(v4, v6);
+    await ports.acquire(both, pool, { mac }, bounds());
+    const failure = failureOf(ports.acquire(both, pool6, { mac, address: address('fd00::99') }, bounds()));
+    const answer = await changing;
+    await ports.abandon(book.ports.all()[0]!.key);
+    answer();
+    assert.equal(codeOf(await failure), 'OPENSTACK_TIMEOUT');
+    await idle();
+    assert.deepEqual(book.ports.all(), []);
+  });
+
   it('of one endpoint is not bound to another', async () => {
     cloud.answer({ [`POST ${PORTS}`]: making() });
     const { ports, departures } = await hold();

@@ -224,6 +224,13 @@ export function createPorts(parts: PortsParts): Ports {
     }
   }
 
+  /** @throws BerthError OPENSTACK_TIMEOUT when it was given up while Neutron was asked for a change of it: nobody had made an endpoint of it. */
+  async function keep(record: PortRecord): Promise<void> {
+    if (ports.get(record.key)?.phase !== record.phase)
+      throw new BerthError('OPENSTACK_TIMEOUT', `Neutron took so long that its port ${record.port} was given up`);
+    await ports.put(record);
+  }
+
   /** The same container's, which has been given an address of the other family, or asks again. */
   async function known(
     place: Place,
@@ -265,7 +272,7 @@ export function createPorts(parts: PortsParts): Ports {
           return on;
         }
       }
-      if (!found.taken) await ports.put({ ...record, addresses });
+      if (!found.taken) await keep({ ...record, addresses });
       return on;
     }
     return undefined;
@@ -326,7 +333,7 @@ export function createPorts(parts: PortsParts): Ports {
       const back = nested ? {} : { 'binding:host_id': host };
       const changed = await neutron.ports.update(port, { mac_address: mac, ...back }, bounds);
       const result = { ...given, mac, binding: bindingOf(changed, nested) };
-      await ports.put(result);
+      await keep(result);
       return result;
     },
 
