@@ -1,45 +1,27 @@
 /** Ports of a real Neutron on Linux bridges and in a virtual machine, and what happens when they are not bound, or not active in time. */
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { waitFor } from './bed/process.ts';
 import { addressOf, cannotReach, dockerFails, onlyInterface, reaches, start } from './suites/containers.ts';
 import { startNeutronAgent } from './suites/neutron.ts';
 import {
   auditIsClean,
-  type BindingStage,
-  bindingStage,
   createNetwork,
-  NETDEV,
   noPorts,
   onlyLinks,
   portsOf,
   removeNetwork,
   restartWith,
+  setBindingStage,
+  short,
 } from './suites/neutron-binding.ts';
 
-let stage: BindingStage;
-before(async () => {
-  stage = await bindingStage();
-});
-afterEach(async () => {
-  const { stack, h1, h2 } = stage;
-  stack.calls.heal();
-  // One that failed leaves nothing in the way of the next.
-  stack.addFakeAgent('h1');
-  stack.addFakeAgent('h2', { kind: 'ovs', configurations: NETDEV });
-  for (const host of [h1, h2]) {
-    const all = (await host.docker('ps', '-aq')).split('\n').filter(Boolean);
-    if (all.length > 0) await host.docker('rm', '-f', ...all);
-  }
-});
-after(() => stage?.bed[Symbol.asyncDispose]());
-
-const short = (id: string) => id.slice(0, 11);
+const stage = setBindingStage();
 
 describe('bridge', () => {
   test('is shared with machines, outlives the agent, is mended, and goes when nobody needs it', async () => {
-    const { stack, h1 } = stage;
+    const { stack, h1 } = stage();
     const one = await createNetwork(stack, h1, 'one', '10.31.0.0/24');
     const two = await createNetwork(stack, h1, 'two', '10.32.0.0/24');
     await start(h1, 'ca', '--network one');
@@ -96,7 +78,7 @@ describe('bridge', () => {
 
 describe('a port that Neutron does not bind', () => {
   test('is told with the host and its agents, and is gone afterwards', async () => {
-    const { stack, h1 } = stage;
+    const { stack, h1 } = stage();
     const network = await createNetwork(stack, h1, 'lost', '10.33.0.0/24');
     const refused = async (...said: readonly RegExp[]) => {
       const words = await dockerFails(h1, `run --rm --network lost ${await h1.image()} true`);
@@ -119,7 +101,7 @@ describe('a port that Neutron does not bind', () => {
 
 describe('waiting until a port is active', () => {
   test('that does not become so undoes the start in time', async () => {
-    const { stack, h1 } = stage;
+    const { stack, h1 } = stage();
     await restartWith(stack, h1, { neutron: { vif_plugging_is_fatal: 'true', vif_plugging_timeout: '3' } });
     const network = await createNetwork(stack, h1, 'slow', '10.34.0.0/24');
     const words = await dockerFails(h1, `run --rm --network slow ${await h1.image()} true`);
@@ -156,7 +138,7 @@ describe('waiting until a port is active', () => {
 describe('within a virtual machine', () => {
   /** The machine's card on a LAN that stands for its network in Neutron, and its port. */
   async function machine(cidr: string, gateway: string, own: string) {
-    const { bed, stack, h1 } = stage;
+    const { bed, stack, h1 } = stage();
     const data = await bed.lan({ name: `data${own.split('.')[1]}`, subnet: cidr, gateway });
     const card = `vm${own.split('.')[1]}`;
     await data.plug(h1, { name: card, addresses: [`${own}/24`] });
@@ -176,13 +158,13 @@ describe('within a virtual machine', () => {
   }
   const pairsOf = async (id: string) =>
     (
-      await stage.stack.neutron.get<{ allowed_address_pairs: { ip_address: string; mac_address: string }[] }>(
+      await stage().stack.neutron.get<{ allowed_address_pairs: { ip_address: string; mac_address: string }[] }>(
         `/ports/${id}`,
       )
     ).allowed_address_pairs;
 
   test('macvlan: the container is on the machine’s network, and let through at its port as long', async () => {
-    const { stack, h1 } = stage;
+    const { stack, h1 } = stage();
     const { data, card, mac, network, port } = await machine('10.51.0.0/24', '10.51.0.1', '10.51.0.5');
     await restartWith(stack, h1, {
       DEFAULT: { default_port_driver: 'nested' },
@@ -229,7 +211,7 @@ describe('within a virtual machine', () => {
   });
 
   test('vlan: the port is a subport of the machine’s trunk, and none when the link cannot be made', async () => {
-    const { stack, h1 } = stage;
+    const { stack, h1 } = stage();
     const { card, port } = await machine('10.52.0.0/24', '10.52.0.1', '10.52.0.5');
     const trunk = await stack.neutron.post<{ id: string; sub_ports: unknown[] }>('/trunks', { port_id: port });
     await restartWith(stack, h1, { DEFAULT: { default_port_driver: 'vlan' }, binding: { link_iface: card } });

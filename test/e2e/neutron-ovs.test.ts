@@ -3,14 +3,12 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
-import { after, afterEach, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { waitFor } from './bed/process.ts';
 import { addressOf, cannotReach, dockerFails, enter, reaches, start } from './suites/containers.ts';
 import {
   auditIsClean,
   BINDIR,
-  type BindingStage,
-  bindingStage,
   createNetwork,
   NETDEV,
   noPorts,
@@ -19,40 +17,25 @@ import {
   portsOf,
   removeNetwork,
   restartWith,
+  setBindingStage,
+  short,
 } from './suites/neutron-binding.ts';
 
-let stage: BindingStage;
-before(async () => {
-  stage = await bindingStage();
-});
-afterEach(async () => {
-  const { stack, h1, h2 } = stage;
-  stack.calls.heal();
-  // One that failed leaves nothing in the way of the next.
-  stack.addFakeAgent('h1');
-  stack.addFakeAgent('h2', { kind: 'ovs', configurations: NETDEV });
-  for (const host of [h1, h2]) {
-    const all = (await host.docker('ps', '-aq')).split('\n').filter(Boolean);
-    if (all.length > 0) await host.docker('rm', '-f', ...all);
-  }
-});
-after(() => stage?.bed[Symbol.asyncDispose]());
-
-const short = (id: string) => id.slice(0, 11);
+const stage = setBindingStage();
 
 describe('ovs', () => {
   const wiredAs = (configurations: Readonly<Record<string, unknown>>) =>
-    stage.stack.addFakeAgent('h2', { kind: 'ovs', configurations: { ...NETDEV, ...configurations } });
+    stage().stack.addFakeAgent('h2', { kind: 'ovs', configurations: { ...NETDEV, ...configurations } });
   const portIn = async (bridge: string, name: string) =>
-    (await stage.ovs.vsctl('list-ports', bridge)).split('\n').includes(name);
+    (await stage().ovs.vsctl('list-ports', bridge)).split('\n').includes(name);
   const none = () =>
     waitFor('no port to be left in the switch', async () => {
-      const lists = await Promise.all(['br-int', 'br-other'].map((bridge) => stage.ovs.vsctl('list-ports', bridge)));
+      const lists = await Promise.all(['br-int', 'br-other'].map((bridge) => stage().ovs.vsctl('list-ports', bridge)));
       return lists.join('') === '';
     });
 
   test('plain: the port has its id, the agent’s VLAN is not contradicted, and a lost port comes back', async () => {
-    const { stack, h2, ovs } = stage;
+    const { stack, h2, ovs } = stage();
     const network = await createNetwork(stack, h2, 'blue', '10.41.0.0/24');
     await start(h2, 'ca', '--network blue');
     const { id, mac_address, ...bound } = await onlyPort(stack, network);
@@ -105,7 +88,7 @@ describe('ovs', () => {
   });
 
   test('hybrid: a bridge in between, for iptables', async () => {
-    const { stack, h2 } = stage;
+    const { stack, h2 } = stage();
     wiredAs({ ovs_hybrid_plug: true });
     const network = await createNetwork(stack, h2, 'mixed', '10.42.0.0/24');
     await start(h2, 'ca', '--network mixed');
@@ -130,7 +113,7 @@ describe('ovs', () => {
   });
 
   test('another bridge, as the agent says', async () => {
-    const { stack, h2 } = stage;
+    const { stack, h2 } = stage();
     wiredAs({ integration_bridge: 'br-other' });
     const network = await createNetwork(stack, h2, 'other', '10.43.0.0/24');
     await start(h2, 'ca', '--network other');
@@ -143,7 +126,7 @@ describe('ovs', () => {
   });
 
   test('a type that Berth does not wire goes to the program of that name, and is undone when that fails', async () => {
-    const { stack, h2 } = stage;
+    const { stack, h2 } = stage();
     const dpdk = { iface_types: ['dpdkvhostuser'] };
     wiredAs({ ovs_capabilities: dpdk });
     const network = await createNetwork(stack, h2, 'odd', '10.44.0.0/24');

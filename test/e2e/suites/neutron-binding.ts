@@ -5,6 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
+import { after, afterEach, before } from 'node:test';
 import { type Bed, openBed } from '../bed/bed.ts';
 import type { Host } from '../bed/host.ts';
 import type { Lan } from '../bed/lan.ts';
@@ -38,7 +39,31 @@ export interface Port {
 export const NETDEV = { datapath_type: 'netdev' } as const;
 export const BINDIR = '/etc/kuryr-bin';
 
-export async function bindingStage(): Promise<BindingStage> {
+/** As Neutron's agents begin the names of links. @param id of a port or a network. */
+export const short = (id: string): string => id.slice(0, 11);
+
+/** Sets the stage for the tests of a file; each finds it without containers, and with Neutron as it was. @returns it, from the first test on. */
+export function setBindingStage(): () => BindingStage {
+  let stage: BindingStage | undefined;
+  before(async () => {
+    stage = await bindingStage();
+  });
+  afterEach(async () => {
+    const { stack, h1, h2 } = stage!;
+    stack.calls.heal();
+    // One that failed leaves nothing in the way of the next.
+    stack.addFakeAgent('h1');
+    stack.addFakeAgent('h2', { kind: 'ovs', configurations: NETDEV });
+    for (const host of [h1, h2]) {
+      const all = (await host.docker('ps', '-aq')).split('\n').filter(Boolean);
+      if (all.length > 0) await host.docker('rm', '-f', ...all);
+    }
+  });
+  after(() => stage?.bed[Symbol.asyncDispose]());
+  return () => stage!;
+}
+
+async function bindingStage(): Promise<BindingStage> {
   const bed = await openBed('binding');
   try {
     const lan = await bed.lan({ name: 'management', subnet: '10.8.66.0/24', gateway: '10.8.66.1' });
