@@ -27,7 +27,11 @@ export interface Shelf<Key extends string, Kept> {
   all(): readonly Kept[];
   /** Durable when it resolves; seen at once by whoever asks. What the store refuses is as it was before. */
   put(record: Kept): Promise<void>;
-  delete(key: Key): Promise<void>;
+  /**
+   * @param as only if it is this one; default: whatever it is now.
+   * @returns false when it is another by then, which stays.
+   */
+  delete(key: Key, as?: Kept): Promise<boolean>;
 }
 
 export interface Book {
@@ -67,9 +71,13 @@ export async function openBook(notes: Notes, unreadable: (key: string) => void):
           throw error;
         }
       },
-      async delete(key) {
+      async delete(key, as = records.get(key)) {
+        if (records.get(key) !== as) return false;
         await notes.delete(prefix + key);
+        // Written down anew in the meantime, in the store as well: what is asked of that is done in turn.
+        if (records.get(key) !== as) return false;
         records.delete(key);
+        return true;
       },
     };
   }

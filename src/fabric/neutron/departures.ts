@@ -22,6 +22,9 @@ export interface Departures {
   close(): void;
 }
 
+/** What `work` returns when it has found that there is more to do by now. */
+export const AGAIN = 1;
+
 /** Milliseconds. */
 export interface DepartureTimes {
   /** Of one attempt. */

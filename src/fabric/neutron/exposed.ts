@@ -11,7 +11,7 @@ import type { Neutron } from '../../openstack/neutron/neutron.ts';
 import type { SecurityGroup, SecurityGroupRule } from '../../openstack/neutron/objects.ts';
 import type { SecurityGroupRuleRequest } from '../../openstack/neutron/requests.ts';
 import type { Book } from './book.ts';
-import type { Departures } from './departures.ts';
+import { AGAIN, type Departures } from './departures.ts';
 import type { GroupRecord } from './records.ts';
 import { leftToLook, mayYetBeDone } from './unanswered.ts';
 
@@ -173,9 +173,8 @@ export function createGroups({ book, neutron, departures, settle, now }: GroupsP
       const found = await find(record, bounds);
       for (const { id } of found) await removeUnused(id, bounds);
       const left = leftToLook(record, settle, now());
-      if (groups.get(key) !== record) return 1;
-      if (left === undefined) await groups.delete(key);
-      return left;
+      if (groups.get(key) !== record) return AGAIN;
+      return left ?? ((await groups.delete(key, record)) ? undefined : AGAIN);
     });
   }
 
@@ -208,7 +207,7 @@ export function createGroups({ book, neutron, departures, settle, now }: GroupsP
       return made;
     },
 
-    forget: (key) => groups.delete(key),
+    forget: async (key) => void (await groups.delete(key)),
 
     unused: () =>
       groups

@@ -11,7 +11,7 @@ import type { Neutron } from '../../openstack/neutron/neutron.ts';
 import type { Network, Subnet } from '../../openstack/neutron/objects.ts';
 import type { NetworkRequest } from '../fabric.ts';
 import type { Book } from './book.ts';
-import type { Departures } from './departures.ts';
+import { AGAIN, type Departures } from './departures.ts';
 import { createDescribing, wishesOf } from './describe.ts';
 import { existingNetwork, findOrMakeSubnets } from './existing.ts';
 import { findOne } from './find.ts';
@@ -213,8 +213,7 @@ export function createNetworks(parts: NetworksParts): Networks {
         current.origin === 'shared' || (await closeWayOut(neutron, current, (sentence) => left(id, sentence), bounds));
       const found = await remove(current, bounds);
       const wait = found && isSettled ? undefined : leftToLook(current, settle, now());
-      if (wait === undefined) await networks.delete(id);
-      return wait;
+      return wait ?? ((await networks.delete(id, current)) ? undefined : AGAIN);
     });
   }
 

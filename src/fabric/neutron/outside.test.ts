@@ -423,3 +423,23 @@ describe('at every call that goes wrong', () => {
     }
   });
 });
+
+it('is not written down again when its end is told twice', async () => {
+  const held = await hold();
+  const { outside, book, notes, idle } = held;
+  await book.outside.put({ endpoint: eid('e'), phase: 'held', network, port: 'port-e' });
+  const remove = notes.delete.bind(notes);
+  const deleting = Promise.withResolvers<void>();
+  const deleted = Promise.withResolvers<void>();
+  notes.delete = async (name) => {
+    await remove(name);
+    deleting.resolve();
+    await deleted.promise;
+  };
+  await outside.close(eid('e'));
+  await deleting.promise;
+  await outside.close(eid('e'));
+  deleted.resolve();
+  await idle();
+  assert.deepEqual([[...notes.kept], book.outside.all()], [[], []]);
+});

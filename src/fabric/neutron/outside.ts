@@ -11,7 +11,7 @@ import type { Bounds } from '../../openstack/bounds.ts';
 import { detailsOf } from '../../openstack/failure.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';
 import type { Book } from './book.ts';
-import type { Departures } from './departures.ts';
+import { AGAIN, type Departures } from './departures.ts';
 import type { Groups } from './exposed.ts';
 import {
   findFloatingIp,
@@ -95,8 +95,7 @@ export function createOutside(parts: OutsideParts): Outside {
       if (forwardings !== undefined) await removeForwardings(parts, forwardings.floatingIp, port, bounds);
       // The group is the port's: it goes from there with it, and altogether when nobody needs it. So do forwardings that are yet to come.
       const left = isSettled ? undefined : leftToLook(record, settle, now());
-      if (left === undefined) await outside.delete(endpoint);
-      return left;
+      return left ?? ((await outside.delete(endpoint, record)) ? undefined : AGAIN);
     });
   }
 

@@ -4,7 +4,7 @@ import type { Bounds } from '../../openstack/bounds.ts';
 import type { Neutron } from '../../openstack/neutron/neutron.ts';
 import type { PortChange } from '../../openstack/neutron/requests.ts';
 import type { Book } from './book.ts';
-import type { Departures } from './departures.ts';
+import { AGAIN, type Departures } from './departures.ts';
 import type { Fastened, PortRecord } from './records.ts';
 import { retag } from './tags.ts';
 import { leftToLook, mayYetBeDone } from './unanswered.ts';
@@ -101,8 +101,7 @@ export function createPortRemoval(parts: PortRemovalParts): PortRemoval {
       if (known.phase !== 'leaving') await ports.put(record);
       const current = await loosened(known.phase === 'leaving' ? known : record, bounds);
       const left = await (current.origin === 'adopted' ? putBack(current, bounds) : removeCreated(current, bounds));
-      if (left === undefined) await ports.delete(key);
-      return left;
+      return left ?? ((await ports.delete(key, current)) ? undefined : AGAIN);
     });
   }
 
