@@ -140,8 +140,9 @@ test('where containers are to be asked themselves they are, and the gateway is n
   const [one] = boxes as [Container];
   host.view = { network: () => ({ ...shop, arp: 'flood' }) };
   await tell(boxes);
-  const asked = hosts[1]!.counting(tunnel, 'ether type arp');
+  // It goes on asking for who has not answered until it forgets that as well.
   one.forget();
+  const asked = hosts[1]!.counting(tunnel, 'ether type arp');
   assert.ok(one.pings('10.103.1.254'));
   assert.equal(asked(), 0);
   assert.ok(one.pings('10.103.1.2'));
