@@ -29,7 +29,7 @@ export interface Connections {
   accepted(): Promise<void>;
   /** Resolves when every connection has carried a request. */
   heard(): Promise<void>;
-  /** Resolves when no request is being read or answered. */
+  /** Resolves when no request is being read or answered, nor has come that was not read yet: in the turn after one that looked. */
   idle(): Promise<void>;
   /** Closes connections that nothing is asked on; answers that are still being written get out. */
   closeIdle(): void;
@@ -130,12 +130,16 @@ export function watchConnections(
     accepted: async () => {
       for (let before = -1; before !== accepted; ) {
         before = accepted;
-        // Two turns: between them lies a whole poll for new connections.
-        for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+        await turns();
       }
     },
     heard: () => when(() => [...open.values()].every((connection) => connection.used)),
-    idle: () => when(() => active === 0),
+    idle: async () => {
+      do {
+        await when(() => active === 0);
+        await turns();
+      } while (active > 0);
+    },
     closeIdle: () => {
       for (const [socket, connection] of open) if (connection.active === 0) socket.destroySoon();
     },
@@ -144,4 +148,9 @@ export function watchConnections(
     },
     stop: () => clearInterval(sweep),
   };
+}
+
+/** Two turns of the event loop: between them lies a whole poll for new connections, and for what has come on those that there are. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -380,6 +380,29 @@ describe('close', () => {
     }
   });
 
+  it('serves a request that has come, and that it has not read yet, when the last answer goes out', async () => {
+    const ask = 'POST /Plugin.Activate HTTP/1.1\r\nContent-Length: 0\r\n\r\n';
+    const going = Promise.withResolvers<void>();
+    const bench = await startBench({}, { network: { leave: () => going.promise } });
+    const socket = connect(bench.path);
+    let text = '';
+    socket.on('data', (chunk) => (text += chunk.toString()));
+    const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()).on('error', () => {}));
+    socket.write(ask);
+    const inFlight = call(bench.path, 'NetworkDriver.Leave', both);
+    while (bench.drivers.calls.length === 0 || text === '') await delay(5);
+    const closed = bench.close();
+    await delay(150);
+    text = '';
+    // In the kernel before the answer is, and read only after this turn.
+    socket.write(ask);
+    going.resolve();
+    await inFlight;
+    await closed;
+    await ended;
+    assert.match(text, /200 OK.*Implements/s);
+  });
+
   it('waits no longer than the limit of a call, for a request or a connection that hangs', async () => {
     // Else it would wait for ever.
     const bench = await startBench({ timeoutMs: 300 }, { network: { leave: never } });
