@@ -15,10 +15,10 @@ import type { Takeover } from './neutron/takeover.ts';
 import type { State } from './state.ts';
 
 export interface AdoptionParts {
-  readonly state: State;
-  readonly lifecycle: Lifecycle;
-  readonly leases: Leases;
-  readonly host: HostFacts;
+  readonly state: Pick<State, 'networks'>;
+  readonly lifecycle: Pick<Lifecycle, 'serialise' | 'context' | 'adopt'>;
+  readonly leases: Pick<Leases, 'serves' | 'usualGateway' | 'adopt'>;
+  readonly host: Pick<HostFacts, 'refresh'>;
   readonly plugins: ReadonlyMap<string, PluginConfig>;
   /** Absent: no plugin is for Neutron. */
   readonly neutron?: Takeover | undefined;
@@ -71,10 +71,11 @@ export function createAdoption({ state, lifecycle, leases, host, plugins, neutro
 
   return {
     isUnknown(seen) {
-      // Managers list the networks of all nodes; which of them this node needs, its own engine says.
-      if (seen.scope === 'swarm' && seen.endpoints.length === 0) return false;
       const [driver, ipam] = [plugins.get(seen.driver), plugins.get(seen.ipamDriver)];
       if (driver?.fabric === 'neutron') return neutron?.isUnknown(seen.id) === true;
+      // Managers of a swarm, and engines with a cluster store, list the networks of all hosts. Which of them this host needs, its own
+      // containers say; one that another host is just making is not known to the cluster yet, and is not ours to take up.
+      if (seen.scope !== 'local' && !seen.endpoints.some(isHere)) return false;
       // Neutron gives no addresses to networks of others.
       if (driver === undefined && ipam?.fabric === 'neutron') return false;
       if (plugins.has(seen.driver)) return !state.networks.has(seen.id);
