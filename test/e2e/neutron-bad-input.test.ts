@@ -241,7 +241,8 @@ describe('options of containers', () => {
   before(async () => {
     network = await engine.createNetwork({ subnets: [{ subnet }] });
   });
-  afterEach(() => agreeHere(h1, alone));
+  // What one leaves would be in the way of all that follow.
+  afterEach(() => agreeHere(h1, alone, 15_000));
   after(async () => {
     await agree(stack, h1, alone);
     await engine.removeNetwork(network);
