@@ -76,6 +76,8 @@ export const table: Readonly<Record<string, readonly [weight: number, seconds: n
   'neutron-bad-input': [0.9, 65],
   'neutron-crash': [1.7, 70],
   'neutron-away': [1.1, 115],
+  'neutron-faults-reach': [0.9, 240],
+  'neutron-faults-ways': [0.9, 260],
   'neutron-faults-ports': [1.1, 105],
   'neutron-faults': [1, 120],
   'neutron-kuryr-faults': [0.4, 30],
