@@ -156,6 +156,8 @@ const ofNetworks: readonly Case[] = [
   ...wrong('neutron.floating_network', /is not external/, 'own-net'),
   { option: 'neutron.floating_network', value: () => 'outside', says: /--internal/, internal: true },
   ...wrong('neutron.publish', /neutron\.publish/, '', 'magic', 'floating-ip'),
+  // The last is a number that is right, for an agent that leaves MAC addresses to the engine.
+  ...wrong('neutron.warm_ports', /neutron\.warm_ports/, '', 'many', '-1', '1.5', '201', '2'),
   ...wrong('mtu', /mtu/i, '', 'large', '1000', '65536', '9000'),
   ...wrong('interface_prefix', /interface_prefix/, '', 'a/b', 'x'.repeat(13)),
 ];

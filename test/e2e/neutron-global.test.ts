@@ -118,6 +118,13 @@ describe('T4, a subnet shared through the cluster store of Docker', () => {
     await start(first, 'c1', '--net kuryr');
     const [one, two] = [await addressOf(first, 'c1'), await addressOf(second, 'c2')];
     for (const address of [one, two]) assert.match(address, /^10\.0\.0\.\d+$/);
+    // A new connection of an agent to its queue may stand still for a minute.
+    await waitFor(
+      'the agents of Neutron to have wired both',
+      async () => (await portsOn(network.id)).every(({ status }) => status === 'ACTIVE'),
+      150_000,
+      500,
+    );
     await reaches([first, 'c1'], two);
     await reaches([second, 'c2'], one);
     await reachesName([first, 'c1'], 'c2');
